@@ -31,6 +31,10 @@ var (
 	ErrInvalidName = errors.New("invalid object name")
 	// ErrTooLarge: the body exceeds what the store takes or returns (S13).
 	ErrTooLarge = errors.New("body too large")
+	// ErrDamaged: the store holds the trace of a version that is gone, or what
+	// it holds cannot be what it was given. Somebody reached behind it; nothing
+	// is absent, and nothing may be written over the damage.
+	ErrDamaged = errors.New("store damaged")
 	// ErrUnsupported: the store cannot keep the contract (S20). The
 	// [*UnsupportedError] that carries it says which clause and what to do.
 	ErrUnsupported = errors.New("store cannot be trusted")

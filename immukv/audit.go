@@ -1,0 +1,308 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// auditor checks key objects against the log.
+type auditor struct {
+	*core
+	report *Report
+	slots  slots
+
+	mu     sync.Mutex // guards what follows; key objects are read side by side
+	ledger *ledger
+	read   int64 // versions of key objects
+	query  verifyQuery
+
+	head       *version // the newest entry, as the audit found the log
+	headKeyTag keyTag   // of the newest version of the head's key object
+}
+
+// audit is [Client.Audit].
+func (c *core) audit(ctx context.Context, q verifyQuery) (*Report, error) {
+	a := &auditor{core: c, slots: make(slots, c.concurrency), ledger: newLedger(), query: q}
+	if q.progress != nil {
+		a.query.progress = func(done, total int64) { q.progress(done, 2*total) }
+	}
+	var err error
+	a.report, err = c.verifyLog(ctx, a.query, func(v *version, _ bool) {
+		if a.head == nil {
+			a.head = v
+		}
+		a.ledger.record(v)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.keyObjects(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.unclaimed(ctx); err != nil {
+		return nil, err
+	}
+	return a.report, nil
+}
+
+// keyAudit is the audit of one key object.
+type keyAudit struct {
+	findings []Finding
+	err      error
+	ready    chan struct{}
+}
+
+// keyObjects audits every key object there is, several at a time, and reports in
+// the order of their names.
+func (a *auditor) keyObjects(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	var queue []*keyAudit
+	collect := func() error {
+		k := queue[0]
+		queue = queue[1:]
+		<-k.ready
+		for _, f := range k.findings {
+			a.report.add(f)
+		}
+		return k.err
+	}
+	req := backend.NamesRequest{Prefix: a.prefix + keysDir}
+	for {
+		page, err := a.store.ListNames(ctx, req)
+		if err != nil {
+			return fmt.Errorf("list key objects: %w", err)
+		}
+		for _, name := range page.Names {
+			key, ok := keyOf(a.prefix, name)
+			if !ok {
+				continue
+			}
+			if len(queue) == a.concurrency {
+				if err := collect(); err != nil {
+					return err
+				}
+			}
+			k := &keyAudit{ready: make(chan struct{})}
+			queue = append(queue, k)
+			running.Go(func() {
+				defer close(k.ready)
+				k.findings, k.err = a.keyObject(ctx, key)
+			})
+		}
+		if page.Next == "" {
+			break
+		}
+		req.Token = page.Next
+	}
+	for len(queue) > 0 {
+		if err := collect(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyObject audits the object of one key: each version is an entry of the log, and
+// the one below it is the one that the entry was appended upon.
+func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) {
+	k := keyObjectAudit{auditor: a, key: key, object: objectName(a.prefix, key)}
+	versions := a.readAhead(ctx, k.object, "", 0)
+	versions.slots = a.slots
+	versions.onMarker = k.deleteMarker
+	defer versions.close()
+	for f, err := range sortVersions(versions.next, k.object) {
+		if errors.Is(err, backend.ErrUnsupported) {
+			k.found(KeyMismatch, "", -1, "its versions are not in the order of the log: "+err.Error())
+			return k.findings, nil
+		}
+		if err == nil && f.err != nil && !isEntryError(f.err) && !errors.Is(f.err, backend.ErrNotFound) && !errors.Is(f.err, backend.ErrDamaged) {
+			err = f.err
+		}
+		if err == nil {
+			err = k.version(ctx, f)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("key object %s: %w", k.object, err)
+		}
+	}
+	k.end()
+	return k.findings, nil
+}
+
+type keyObjectAudit struct {
+	*auditor
+	key      string
+	object   string
+	findings []Finding
+	newer    *version // the version above the next one, if it is an entry of the log
+	any      bool     // some version has been looked at
+}
+
+func (k *keyObjectAudit) found(kind FindingKind, id backend.VersionID, sequence int64, detail string) {
+	k.findings = append(k.findings, Finding{Kind: kind, Object: k.object, VersionID: id, Sequence: sequence, Detail: detail})
+}
+
+func (k *keyObjectAudit) deleteMarker(v backend.Version) {
+	k.found(DeleteMarker, v.ID, -1, "the key object was deleted here")
+}
+
+// version audits one version, of which the newer ones have been looked at.
+func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
+	k.mu.Lock()
+	k.read++
+	if p := k.query.progress; p != nil && k.read%progressEvery == 0 {
+		p(k.report.Entries+min(k.read, k.report.Entries), k.report.Entries)
+	}
+	k.mu.Unlock()
+
+	v := f.v
+	if v != nil && f.err == nil && (k.head == nil || v.sequence > k.head.sequence) {
+		return k.afterSnapshot(ctx, v)
+	}
+	k.link(keyTag{etag: f.ETag, exists: true})
+	k.newer = nil
+	switch {
+	case errors.Is(f.err, backend.ErrNotFound) || errors.Is(f.err, backend.ErrDamaged):
+		k.found(MissingVersion, f.ID, -1, "the version is listed but cannot be read back")
+		return nil
+	case v == nil:
+		k.found(MalformedVersion, f.ID, -1, f.err.Error())
+		return nil
+	case v.matched == 0:
+		k.found(HashMismatch, f.ID, v.sequence, "the hash is that of no dialect: the entry is not as it was written")
+		return nil
+	case v.key != k.key:
+		k.found(KeyMismatch, f.ID, v.sequence, fmt.Sprintf("it holds an entry of key %q", v.key))
+		return nil
+	case !v.canonical():
+		k.found(NotCanonical, f.ID, v.sequence, "the version is not stored as any client writes it")
+	}
+	k.mu.Lock()
+	problem := k.ledger.claim(v)
+	k.mu.Unlock()
+	if problem != "" {
+		k.found(KeyMismatch, f.ID, v.sequence, problem)
+		return nil
+	}
+	k.newer = v
+	return nil
+}
+
+// link checks that the version above was appended upon the one with this tag.
+func (k *keyObjectAudit) link(tag keyTag) {
+	if !k.any && k.head != nil && k.key == k.head.key {
+		k.mu.Lock()
+		k.headKeyTag = tag
+		k.mu.Unlock()
+	}
+	k.any = true
+	if k.newer != nil && !k.expects(k.newer, tag) {
+		k.found(KeyMismatch, k.newer.id, k.newer.sequence, "the version below it is not the one that the log says it was written upon")
+	}
+}
+
+// expects tells whether the log says that an entry was appended upon this tag.
+func (k *keyObjectAudit) expects(v *version, tag keyTag) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ledger.expects(v.sequence, tag)
+}
+
+// end checks that the oldest version was the first: unless the log is verified from
+// a later point on only.
+func (k *keyObjectAudit) end() {
+	if k.newer != nil && k.report.FirstSequence == 0 && !k.expects(k.newer, keyTag{}) {
+		k.found(KeyMismatch, k.newer.id, k.newer.sequence, "the log says that it was written upon an older version, which is gone")
+	}
+}
+
+// afterSnapshot checks a version whose entry is newer than the log was when the audit
+// began: a writer has gone on meanwhile, or somebody has made it up.
+func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
+	obj, err := k.store.GetVersion(ctx, k.prefix+logName, backend.VersionID(v.log))
+	if errors.Is(err, backend.ErrNotFound) {
+		k.found(KeyMismatch, v.id, v.sequence, "the log version that it names is not there")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	inLog, err := readLogVersion(k.prefix+logName, obj.ID, obj.Body)
+	if err != nil || inLog.hash != v.hash || inLog.key != v.key || inLog.sequence != v.sequence {
+		k.found(KeyMismatch, v.id, v.sequence, "it is not what the log version that it names holds")
+	}
+	return nil
+}
+
+// unclaimed reports entries of which no key object has a version. The newest entry's
+// may be outstanding.
+func (a *auditor) unclaimed(ctx context.Context) error {
+	missing := make(map[int64]bool)
+	for sequence := range a.ledger.unclaimed {
+		if a.isOrphan(sequence) {
+			a.report.Orphan = &Orphan{Key: a.head.key, Sequence: a.head.sequence, VersionID: a.head.log}
+			continue
+		}
+		if missing[sequence] = true; len(missing) >= maxFindings {
+			break
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	// The ledger does not keep keys: the log is read again to name the objects.
+	var lost []*version
+	again := a.query
+	again.progress = nil
+	if _, err := a.verifyLog(ctx, again, func(v *version, _ bool) {
+		if missing[v.sequence] {
+			delete(missing, v.sequence)
+			lost = append(lost, v)
+		}
+	}); err != nil {
+		return err
+	}
+	looked := make(map[string]bool)
+	for _, v := range lost {
+		object := objectName(a.prefix, v.key)
+		if !looked[object] {
+			looked[object] = true
+			if err := a.deletedObject(ctx, object); err != nil {
+				return err
+			}
+		}
+		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.sequence, Detail: "the log has this entry of the key, and the key object has no version that holds it"})
+	}
+	return nil
+}
+
+// isOrphan tells whether the entry of a sequence is the newest, and its key object
+// is as it was before it.
+func (a *auditor) isOrphan(sequence int64) bool {
+	return a.head != nil && sequence == a.head.sequence && a.headKeyTag == a.head.expectedTag()
+}
+
+// deletedObject reports the delete marker of an object that has no current version,
+// and is therefore not among the names.
+func (a *auditor) deletedObject(ctx context.Context, object string) error {
+	if _, err := a.store.Head(ctx, object); !errors.Is(err, backend.ErrNotFound) {
+		return nil
+	}
+	page, err := a.store.ListVersions(ctx, object, backend.VersionsRequest{})
+	if err != nil {
+		return err
+	}
+	for _, v := range page.Versions {
+		if v.DeleteMarker {
+			a.report.add(Finding{Kind: DeleteMarker, Object: object, VersionID: v.ID, Sequence: -1, Detail: "the key object was deleted"})
+		}
+	}
+	return nil
+}

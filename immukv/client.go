@@ -1,0 +1,260 @@
+package immukv
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Client reads and writes one ImmuKV store with values of type V. It may be used
+// by any number of goroutines: its writes queue up, its reads do not wait for
+// them.
+type Client[V any] struct {
+	core  *core
+	codec Codec[V]
+}
+
+// core is what clients of different value types on one store share: the
+// connection, the writers' queue, and what is known of the store.
+type core struct {
+	store backend.VersionedStore
+	config
+	queue queue
+
+	mu        sync.Mutex
+	head      *head // nil: not known
+	keyTags   keyTags
+	lastCheck time.Time // when the newest entry was last known to need no repair
+	closed    bool
+}
+
+// Open makes a client of the store. It sends no request and writes nothing: the
+// store was opened before, and the first call finds what is there. The store
+// stays the caller's to close, after the client.
+func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option) (*Client[V], error) {
+	if store == nil {
+		return nil, fmt.Errorf("%w: store is nil", ErrInvalidOption)
+	}
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	codec := Codec[V](jsonCodec[V]{})
+	if cfg.codec != nil {
+		var ok bool
+		if codec, ok = cfg.codec.(Codec[V]); !ok {
+			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
+		}
+	}
+	return &Client[V]{core: &core{store: store, config: cfg, queue: newQueue()}, codec: codec}, nil
+}
+
+// WithCodec makes a client of another value type on the same store. It shares
+// everything with the first: connection, queue and what is known of the store.
+// Closing either closes both. A client never decodes entries that it does not
+// return, so types may be mixed in one log, each key read with its own codec.
+func WithCodec[V, W any](c *Client[V], codec Codec[W]) *Client[W] {
+	return &Client[W]{core: c.core, codec: codec}
+}
+
+// JSONCodec is the codec that a client has by default: encoding/json.
+func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
+
+// Set sets a key to a value: it appends an entry to the log and brings the key's
+// object up to date. A nil error means that the entry is in the log, for ever and
+// once, and has the version, sequence and hash returned; so it has when the
+// second step failed, which the next activity makes good.
+//
+// [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
+// [OutcomeUnknownError]. Any other error means that it is not, and never will be.
+// Lost races and lost answers are retried within the call, until the context
+// ends; writes of one client wait for one another.
+func (c *Client[V]) Set(ctx context.Context, key string, value V) (Entry[V], error) {
+	raw, err := c.codec.Encode(value)
+	if err != nil {
+		return Entry[V]{}, fmt.Errorf("set %q: %w: %w", key, ErrInvalidValue, err)
+	}
+	v, err := c.core.set(ctx, key, raw)
+	if err != nil {
+		return Entry[V]{}, fmt.Errorf("set %q: %w", key, err)
+	}
+	// Not decoded: what Set returns must not depend on whether a codec reads
+	// back what it wrote, for the entry is in the log.
+	e := newEntry[V](v)
+	e.Value = value
+	return e, nil
+}
+
+// Settle finds out what became of a write whose outcome was unknown. It returns
+// the entry if it is in the log; an error that is [ErrConflict] if it is not and
+// never will be; and [ErrOutcomeUnknown] if that still cannot be told. It may
+// send the identical write again, which at most once can take effect.
+//
+// The error must come from a client of the same store in this process.
+func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (Entry[V], error) {
+	v, err := c.core.settle(ctx, unknown)
+	if err != nil {
+		return Entry[V]{}, fmt.Errorf("settle write %s of %q: %w", unknown.WriteID, unknown.Key, err)
+	}
+	return c.entry(v, nil)
+}
+
+// Get returns the newest entry of a key. It is one request; when the repair
+// interval has passed (see [WithRepairCheckInterval]), and at the client's first
+// read, it first looks whether the newest entry of the log needs repair.
+//
+// An entry whose hash does not hold is returned together with an error that is
+// [ErrVerificationFailed].
+func (c *Client[V]) Get(ctx context.Context, key string) (Entry[V], error) {
+	v, err := c.core.get(ctx, key)
+	e, err := c.entry(v, err)
+	if err != nil {
+		err = fmt.Errorf("get %q: %w", key, err)
+	}
+	return e, err
+}
+
+// LogVersion returns the entry that a log version holds. It is one request.
+func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (Entry[V], error) {
+	v, err := c.core.logVersion(ctx, id)
+	e, err := c.entry(v, err)
+	if err != nil {
+		err = fmt.Errorf("read log version %q: %w", id, err)
+	}
+	return e, err
+}
+
+// History returns the entries of a key, newest first. A key that was never set
+// has none. An entry that cannot be read, decoded or trusted is yielded with its
+// error, an [*EntryError], and the sequence goes on; any other error ends it.
+func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOption) iter.Seq2[Entry[V], error] {
+	var q historyQuery
+	for _, opt := range opts {
+		opt.setHistory(&q)
+	}
+	return c.entries(c.core.history(ctx, key, q), fmt.Sprintf("history of %q", key))
+}
+
+// Log returns the entries of the whole log, newest first, as [Client.History] does
+// those of a key; but one that cannot be read at all ends the sequence, for the
+// way to the older ones leads through it.
+func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
+	var q logQuery
+	for _, opt := range opts {
+		opt.setLog(&q)
+	}
+	return c.entries(c.core.log(ctx, q), "log")
+}
+
+// Keys returns the keys that were ever set, in lexicographic order of their
+// bytes. An error ends the sequence.
+func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[string, error] {
+	var q keysQuery
+	for _, opt := range opts {
+		opt.setKeys(&q)
+	}
+	return c.core.keys(ctx, q)
+}
+
+// Verify checks an entry against its hash, in either dialect. It uses the
+// entry's fields and its stored JSON, not its Value. A nil error means that the
+// hash holds; otherwise the error is [ErrVerificationFailed]. What an entry's own
+// hash cannot show is whether it is in the log: see [Client.VerifyLog].
+func (c *Client[V]) Verify(e Entry[V]) error {
+	d := verifyFields(e.Key, e.PreviousHash, e.Sequence, e.Timestamp.UnixMilli(), e.JSON, e.Hash)
+	if d == 0 {
+		return fmt.Errorf("verify %q, sequence %d: %w: its hash is that of no dialect", e.Key, e.Sequence, ErrVerificationFailed)
+	}
+	return nil
+}
+
+// VerifyLog checks the log alone: every hash, every link, the sequence without a
+// gap, and its beginning. The report lists what it found; the error is about the
+// call, such as a store that does not answer. Memory does not grow with the log.
+func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (*Report, error) {
+	report, err := c.core.verifyLog(ctx, newVerifyQuery(opts), nil)
+	if err != nil {
+		return nil, fmt.Errorf("verify log: %w", err)
+	}
+	return report, nil
+}
+
+// Audit checks the log as [Client.VerifyLog] does, and every version of every key
+// object against it: each entry has exactly one, in order; only the newest
+// entry's may be missing; nothing stands there that is not in the log. Writers
+// may go on writing meanwhile. Memory grows by about 32 bytes an entry.
+func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (*Report, error) {
+	report, err := c.core.audit(ctx, newVerifyQuery(opts))
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return report, nil
+}
+
+// Repair looks at the newest entry of the log and, if its key object does not
+// show it, writes the key object from the stored entry. Every write does so
+// first; there is no need to call it, except to have it done now.
+func (c *Client[V]) Repair(ctx context.Context) (RepairResult, error) {
+	result, err := c.core.repair(ctx)
+	if err != nil {
+		return result, fmt.Errorf("repair: %w", err)
+	}
+	return result, nil
+}
+
+// Close waits for the write under way, its deferred second phase included, and
+// makes every later call fail with [ErrClosed]. It does not close the store.
+func (c *Client[V]) Close() error {
+	c.core.close()
+	return nil
+}
+
+func (c *core) close() {
+	_ = c.queue.enter(context.Background())
+	defer c.queue.leave()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+}
+
+func (c *core) checkOpen() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// entry decodes what the core returned. A version that came with an error about
+// itself is decoded all the same, for whoever wants to look at it.
+func (c *Client[V]) entry(v *version, err error) (Entry[V], error) {
+	if v == nil {
+		return Entry[V]{}, err
+	}
+	e := newEntry[V](v)
+	var decodeErr error
+	if e.Value, decodeErr = c.codec.Decode(v.value); decodeErr != nil && err == nil {
+		err = v.wrong(fmt.Errorf("decode value: %w", decodeErr))
+	}
+	return e, err
+}
+
+// entries decodes a sequence of versions as it is consumed.
+func (c *Client[V]) entries(seq iter.Seq2[*version, error], what string) iter.Seq2[Entry[V], error] {
+	return func(yield func(Entry[V], error) bool) {
+		for v, err := range seq {
+			e, err := c.entry(v, err)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", what, err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package immukv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Entry is one entry of the log: a value that a key was set to. It carries what
+// is needed to verify it without its codec.
+type Entry[V any] struct {
+	Key   string
+	Value V
+	// Timestamp is the writer's clock, to the millisecond. It orders nothing.
+	Timestamp time.Time
+	// Sequence is the entry's place in the log: 0, 1, 2, …
+	Sequence int64
+	// VersionID names the log version that holds the entry.
+	VersionID LogVersionID
+	// PreviousVersionID names the log version before. It is empty on the first
+	// entry, and on one that was read from its key object, which does not hold
+	// it.
+	PreviousVersionID LogVersionID
+	// KeyVersionID names the key object's version that the entry was read from;
+	// empty when it was read from the log or has just been set.
+	KeyVersionID KeyVersionID
+	Hash         Hash
+	PreviousHash Hash
+	// Dialect is the one in which Hash was computed.
+	Dialect Dialect
+	// WriteID is the writer's unique name for the append. Clients other than
+	// this one leave it out.
+	WriteID string
+	// JSON is the value as it is stored.
+	JSON json.RawMessage
+}
+
+// Checkpoint is the entry's place and hash: kept somewhere safe, it lets a later
+// verification prove that the log still extends it.
+func (e Entry[V]) Checkpoint() Checkpoint {
+	return Checkpoint{Sequence: e.Sequence, Hash: e.Hash}
+}
+
+// Codec turns values into JSON text and back. Decode must accept the canonical
+// form of what Encode returned: members sorted, no white space, numbers
+// rewritten by the rules of the dialect.
+type Codec[V any] interface {
+	Encode(V) ([]byte, error)
+	Decode([]byte) (V, error)
+}
+
+// jsonCodec is encoding/json.
+type jsonCodec[V any] struct{}
+
+func (jsonCodec[V]) Encode(v V) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (jsonCodec[V]) Decode(data []byte) (V, error) {
+	var v V
+	err := json.Unmarshal(data, &v)
+	return v, err
+}
+
+// version is an entry as the protocol core handles it: a stored document, and the
+// versions that name it. Values are decoded only for a caller.
+type version struct {
+	*document
+	object  string            // the object that it was read from
+	id      backend.VersionID // its version of that object
+	log     LogVersionID      // the log version that holds the entry
+	matched Dialect           // the dialect in which its hash holds
+}
+
+// readLogVersion reads a version of the log strictly and checks its hash. A
+// version whose hash does not hold is returned with the error.
+func readLogVersion(object string, id backend.VersionID, body []byte) (*version, error) {
+	d, err := parseLogDocument(body)
+	if err != nil {
+		return nil, malformed(object, id, err)
+	}
+	return checkHash(&version{document: d, object: object, id: id, log: LogVersionID(id)})
+}
+
+// readKeyVersion does the same for a version of a key object.
+func readKeyVersion(object string, id backend.VersionID, body []byte) (*version, error) {
+	d, err := parseKeyDocument(body)
+	if err != nil {
+		return nil, malformed(object, id, err)
+	}
+	return checkHash(&version{document: d, object: object, id: id, log: d.logVersionID})
+}
+
+func malformed(object string, id backend.VersionID, err error) error {
+	return &EntryError{Object: object, VersionID: id, Sequence: -1, Err: err}
+}
+
+func checkHash(v *version) (*version, error) {
+	if v.matched = v.dialect(); v.matched == 0 {
+		return v, v.wrong(fmt.Errorf("%w: its hash is that of no dialect", ErrVerificationFailed))
+	}
+	return v, nil
+}
+
+// wrong is an error about this version.
+func (v *version) wrong(err error) error {
+	return &EntryError{Object: v.object, VersionID: v.id, Sequence: v.sequence, Err: err}
+}
+
+// isEntryError tells whether an error is about one entry, and not about the call.
+func isEntryError(err error) bool {
+	var e *EntryError
+	return errors.As(err, &e)
+}
+
+// newEntry is the entry that a caller gets, its value not yet decoded.
+func newEntry[V any](v *version) Entry[V] {
+	e := Entry[V]{
+		Key:               v.key,
+		Timestamp:         time.UnixMilli(v.timestampMS).UTC(),
+		Sequence:          v.sequence,
+		VersionID:         v.log,
+		PreviousVersionID: v.previousVersionID,
+		Hash:              v.hash,
+		PreviousHash:      v.previousHash,
+		Dialect:           v.matched,
+		WriteID:           v.writeID,
+		JSON:              json.RawMessage(v.value),
+	}
+	if v.logVersionID != "" {
+		e.KeyVersionID = KeyVersionID(v.id)
+	}
+	return e
+}

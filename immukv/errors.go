@@ -1,0 +1,110 @@
+package immukv
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// The errors of a [Client], for errors.Is. What a store reported stays visible
+// beneath them: backend.ErrAccessDenied, backend.ErrUnavailable and the SDK's own
+// errors.
+var (
+	// ErrNotFound: there is no such key, or no such version.
+	ErrNotFound = backend.ErrNotFound
+	// ErrReadOnly: the client was opened with [WithReadOnly].
+	ErrReadOnly = errors.New("client is read-only")
+	// ErrConflict: other writers won every attempt that [WithMaxAttempts]
+	// allows. The entry is not in the log and never will be.
+	ErrConflict = errors.New("conflict: attempts spent")
+	// ErrOutcomeUnknown: the entry may be in the log, now or later. The
+	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrMalformedEntry: a stored document cannot be read as an entry.
+	ErrMalformedEntry = errors.New("malformed entry")
+	// ErrVerificationFailed: an entry is not what its hash says, or a
+	// verification has findings.
+	ErrVerificationFailed = errors.New("verification failed")
+	// ErrInvalidKey: the key cannot be stored.
+	ErrInvalidKey = errors.New("invalid key")
+	// ErrInvalidValue: the value is not JSON, or canonical JSON cannot carry it.
+	ErrInvalidValue = errors.New("invalid value")
+	// ErrValueTooLarge: the value exceeds the limit of [WithMaxValueBytes].
+	ErrValueTooLarge = errors.New("value too large")
+	// ErrLogDeleted: the log has versions or delete markers but no current
+	// version. Appending would start a second history, so nothing is written.
+	ErrLogDeleted = errors.New("log was deleted")
+	// ErrDiverged: a key object is neither what the log says it was nor what it
+	// says it should become, so its entry cannot be applied. [Client.Audit]
+	// tells more.
+	ErrDiverged = errors.New("key object diverges from the log")
+	// ErrClosed: the client was closed.
+	ErrClosed = errors.New("client is closed")
+	// ErrInvalidOption: an option has a value that makes no sense.
+	ErrInvalidOption = errors.New("invalid option")
+)
+
+// OutcomeUnknownError says that a write may or may not have taken place, or may
+// take place later, and carries what is needed to ask. It is
+// [ErrOutcomeUnknown] for errors.Is, and what made the answer be lost is visible
+// beneath it.
+type OutcomeUnknownError struct {
+	Key string
+	// WriteID is the write_id that the entry carries if it is in the log.
+	WriteID string
+	// Sequence is the place that the entry has if it is in the log.
+	Sequence int64
+	// Follows is the log version that the entry follows if it is in the log;
+	// empty if it would be the first.
+	Follows LogVersionID
+	// Err is why the outcome is unknown.
+	Err error
+
+	append *phase1
+}
+
+func (e *OutcomeUnknownError) Error() string {
+	return fmt.Sprintf("set %q: %v: write %s may be in the log as sequence %d, now or later: %v",
+		e.Key, ErrOutcomeUnknown, e.WriteID, e.Sequence, e.Err)
+}
+
+// Is makes the error [ErrOutcomeUnknown].
+func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
+
+// Unwrap gives the reason.
+func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+
+// EntryError says what is wrong with one stored entry, and which. It is
+// [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is.
+type EntryError struct {
+	Object    string // name of the object in the store
+	VersionID backend.VersionID
+	Sequence  int64 // -1 if it could not be read
+	Err       error
+}
+
+func (e *EntryError) Error() string {
+	if e.Sequence < 0 {
+		return fmt.Sprintf("%s version %s: %v", e.Object, e.VersionID, e.Err)
+	}
+	return fmt.Sprintf("%s version %s (sequence %d): %v", e.Object, e.VersionID, e.Sequence, e.Err)
+}
+
+// Unwrap gives what is wrong.
+func (e *EntryError) Unwrap() error { return e.Err }
+
+// DivergedError says which key object cannot show which entry. It is
+// [ErrDiverged] for errors.Is.
+type DivergedError struct {
+	Object   string // name of the key object
+	Sequence int64  // of the entry that cannot be applied
+	Problem  string
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("%v: %s cannot show sequence %d: %s; run an audit", ErrDiverged, e.Object, e.Sequence, e.Problem)
+}
+
+// Is makes the error [ErrDiverged].
+func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }

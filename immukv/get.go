@@ -1,0 +1,65 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// get is [Client.Get].
+func (c *core) get(ctx context.Context, key string) (*version, error) {
+	if err := c.startRead(ctx, key); err != nil {
+		return nil, err
+	}
+	// Before the key object is read: an entry pending now is one that the read
+	// need not show; one that comes to be pending later may be missed.
+	pending := c.pendingFor(key)
+	object := objectName(c.prefix, key)
+	obj, err := c.store.Get(ctx, object)
+	if err != nil {
+		if pending != nil && errors.Is(err, backend.ErrNotFound) {
+			return pending, nil
+		}
+		return nil, err
+	}
+	v, err := readKeyVersion(object, obj.ID, obj.Body)
+	if v == nil {
+		return nil, err
+	}
+	if v.key != key {
+		return v, v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.key))
+	}
+	if pending != nil && v.sequence < pending.sequence {
+		return pending, nil
+	}
+	return v, err
+}
+
+// startRead is what every read of a key does first.
+func (c *core) startRead(ctx context.Context, key string) error {
+	if err := checkKey(c.prefix, key); err != nil {
+		return err
+	}
+	if err := c.checkOpen(); err != nil {
+		return err
+	}
+	return c.checkHead(ctx)
+}
+
+// logVersion is [Client.LogVersion].
+func (c *core) logVersion(ctx context.Context, id LogVersionID) (*version, error) {
+	if id == "" {
+		return nil, fmt.Errorf("log version ID is empty: %w", ErrNotFound)
+	}
+	if err := c.checkOpen(); err != nil {
+		return nil, err
+	}
+	object := c.prefix + logName
+	obj, err := c.store.GetVersion(ctx, object, backend.VersionID(id))
+	if err != nil {
+		return nil, err
+	}
+	return readLogVersion(object, obj.ID, obj.Body)
+}

@@ -1,0 +1,263 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// head is the newest entry of the log, as this client last saw it.
+type head struct {
+	*version              // nil: the log has no entry yet
+	etag     backend.ETag // of the log object: what an append must match
+	phase2   phase2
+}
+
+// phase2 is what is known of an entry's second phase. Nothing may be appended to
+// an entry that is not known to be applied: repair looks only at the newest
+// entry, so an orphan with an entry on top of it would stay one for good.
+type phase2 int
+
+const (
+	unchecked phase2 = iota
+	orphan           // the key object does not show the entry yet
+	applied          // it does; for an empty log, it was never anything but empty
+)
+
+// empty tells whether the log has no entry yet.
+func (h *head) empty() bool { return h.version == nil }
+
+// next is the condition, and the fields, of the entry that follows.
+func (h *head) next() (cond backend.Condition, sequence int64, previous Hash, follows LogVersionID) {
+	if h.empty() {
+		return backend.IfAbsent(), 0, GenesisHash, ""
+	}
+	return backend.IfMatch(h.etag), h.sequence + 1, h.hash, h.log
+}
+
+// keyTag is what a key object's current version is: the condition under which an
+// entry of that key will have to be applied.
+type keyTag struct {
+	etag   backend.ETag
+	exists bool
+}
+
+func (t keyTag) condition() backend.Condition {
+	if !t.exists {
+		return backend.IfAbsent()
+	}
+	return backend.IfMatch(t.etag)
+}
+
+// expectedTag is the tag that the key object of an entry had when the entry was
+// appended, and has as long as the entry is an orphan.
+func (v *version) expectedTag() keyTag {
+	return keyTag{etag: v.previousKeyETag, exists: v.hasPreviousKeyETag}
+}
+
+// keyTags remembers the tags of key objects. It is right for as long as the head
+// is the one it was collected under, and belongs to whoever has the writers' turn.
+type keyTags map[string]keyTag
+
+// maxKeyTags bounds what a client remembers; beyond it, it starts afresh.
+const maxKeyTags = 8192
+
+func (c *core) rememberTag(key string, tag keyTag) {
+	if c.keyTags == nil || len(c.keyTags) >= maxKeyTags {
+		c.keyTags = make(keyTags)
+	}
+	c.keyTags[key] = tag
+}
+
+// knownHead is the head as last seen, or nil.
+func (c *core) knownHead() *head {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.head
+}
+
+// setHead replaces what is known of the head. Only who has the writers' turn calls
+// it. A head is never changed once it is known, so that readers may hold one.
+func (c *core) setHead(h *head) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.head = h
+	if h != nil && h.phase2 == applied {
+		c.lastCheck = time.Now()
+	}
+}
+
+// pendingFor is the newest entry if it is one of this key that the key object is
+// known not to show yet, or nil.
+func (c *core) pendingFor(key string) *version {
+	h := c.knownHead()
+	if h == nil || h.phase2 != orphan || h.key != key {
+		return nil
+	}
+	return h.version
+}
+
+// readHead asks the store for the newest entry. What was remembered of key
+// objects is kept only so far as the entries since cannot have changed it.
+func (c *core) readHead(ctx context.Context) (*head, error) {
+	object := c.prefix + logName
+	obj, err := c.store.Get(ctx, object)
+	var fresh *head
+	switch {
+	case errors.Is(err, backend.ErrNotFound):
+		fresh = &head{}
+	case err != nil:
+		return nil, fmt.Errorf("read the head of the log: %w", err)
+	default:
+		v, err := readLogVersion(object, obj.ID, obj.Body)
+		if err != nil {
+			return nil, fmt.Errorf("read the head of the log: %w", err)
+		}
+		fresh = &head{version: v, etag: obj.ETag}
+	}
+	return c.learn(fresh), nil
+}
+
+// learn takes in a head just read, and returns it with what was known of it.
+func (c *core) learn(fresh *head) *head {
+	known := c.knownHead()
+	switch {
+	case known != nil && known.empty() == fresh.empty() && known.etag == fresh.etag:
+		return known
+	case known != nil && known.phase2 == applied && !fresh.empty() && fresh.follows(known):
+		// One entry was appended: it can have changed one key object.
+		delete(c.keyTags, fresh.key)
+	default:
+		clear(c.keyTags)
+	}
+	c.setHead(fresh)
+	return fresh
+}
+
+// follows tells whether h's entry stands directly after that of old.
+func (h *head) follows(old *head) bool {
+	_, sequence, previous, version := old.next()
+	return h.sequence == sequence && h.previousHash == previous && h.previousVersionID == version
+}
+
+// prepare gives what an append of an entry of key needs: the head, verified
+// applied, and the tag of the key's object. The tag is asked for after the head
+// was read, never before or beside it: an entry of the same key appended between
+// the two would otherwise go unnoticed by the append's own condition.
+func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
+	h := c.knownHead()
+	if h == nil {
+		var err error
+		if h, err = c.readHead(ctx); err != nil {
+			return nil, keyTag{}, err
+		}
+	}
+	_, known := c.keyTags[key]
+	ask := !known && (h.empty() || h.key != key)
+	var tag keyTag
+	err := both(
+		func() (err error) { h, err = c.check(ctx, h); return err },
+		func() (err error) {
+			if ask {
+				tag, err = c.readTag(ctx, key)
+			}
+			return err
+		})
+	if err != nil {
+		return nil, keyTag{}, err
+	}
+	if ask {
+		c.rememberTag(key, tag)
+	}
+	if h.phase2 == orphan {
+		if h, err = c.applySecondPhase(ctx, h); err != nil {
+			return nil, keyTag{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.sequence, h.key, err)
+		}
+	}
+	tag, known = c.keyTags[key]
+	if !known { // forgotten for want of room
+		if tag, err = c.readTag(ctx, key); err != nil {
+			return nil, keyTag{}, err
+		}
+		c.rememberTag(key, tag)
+	}
+	return h, tag, nil
+}
+
+// check finds out whether the head's second phase was applied, if that is not
+// known. For a log without a head it makes sure that there never was one.
+func (c *core) check(ctx context.Context, h *head) (*head, error) {
+	if h.phase2 != unchecked {
+		return h, nil
+	}
+	checked := *h
+	if h.empty() {
+		if err := c.checkNeverWritten(ctx); err != nil {
+			return h, err
+		}
+		checked.phase2 = applied
+		c.setHead(&checked)
+		return &checked, nil
+	}
+	tag, err := c.readTag(ctx, h.key)
+	if err != nil {
+		return h, err
+	}
+	switch expected := h.expectedTag(); {
+	case tag == expected:
+		checked.phase2 = orphan
+	case !tag.exists:
+		return h, &DivergedError{Object: objectName(c.prefix, h.key), Sequence: h.sequence, Problem: "it does not exist, though it did before that entry"}
+	default:
+		checked.phase2 = applied
+		c.rememberTag(h.key, tag)
+	}
+	c.setHead(&checked)
+	return &checked, nil
+}
+
+// checkNeverWritten refuses a log that has versions but no current one: it was
+// deleted, and a new beginning would be a second history.
+func (c *core) checkNeverWritten(ctx context.Context) error {
+	object := c.prefix + logName
+	page, err := c.store.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("look whether the log was deleted: %w", err)
+	}
+	if len(page.Versions) > 0 || page.Next != "" {
+		return fmt.Errorf("%w: %s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, object)
+	}
+	return nil
+}
+
+// readTag asks the store for the tag of a key's object.
+func (c *core) readTag(ctx context.Context, key string) (keyTag, error) {
+	v, err := c.store.Head(ctx, objectName(c.prefix, key))
+	switch {
+	case errors.Is(err, backend.ErrNotFound):
+		return keyTag{}, nil
+	case errors.Is(err, backend.ErrInvalidName):
+		return keyTag{}, fmt.Errorf("%w: %w", ErrInvalidKey, err)
+	case err != nil:
+		return keyTag{}, fmt.Errorf("look at the key object: %w", err)
+	}
+	return keyTag{etag: v.ETag, exists: true}, nil
+}
+
+// both runs two requests at once and returns the first one's error, or else the
+// second's.
+func both(first, second func() error) error {
+	var wg sync.WaitGroup
+	var secondErr error
+	wg.Go(func() { secondErr = second() })
+	err := first()
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	return secondErr
+}

@@ -1,0 +1,157 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// keys is [Client.Keys]. The store lists names; a name is a key with a suffix, so
+// the two sort differently where one key is the beginning of another: the name of
+// "a" stands behind those of "a-b" and of "a.b".
+func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := c.checkOpen(); err != nil {
+			yield("", err)
+			return
+		}
+		if err := c.checkHead(ctx); err != nil {
+			yield("", err)
+			return
+		}
+		l := keyLister{core: c, keysQuery: q, asked: make(map[string]bool)}
+		if h := c.knownHead(); h != nil && h.phase2 == orphan && l.wanted(h.key) {
+			l.pending = h.key
+		}
+		if err := l.list(ctx, func(key string) bool { return yield(key, nil) }); err != nil {
+			yield("", fmt.Errorf("list keys: %w", err))
+		}
+	}
+}
+
+// keyLister turns pages of names into keys in order.
+type keyLister struct {
+	*core
+	keysQuery
+	// asked says of keys whose names stand behind the pages so far whether they
+	// exist. Those that do were yielded ahead of their names.
+	asked map[string]bool
+	// pending is a key whose only entry may be the log's newest, not yet shown
+	// by its key object.
+	pending string
+	yielded int
+}
+
+func (l *keyLister) wanted(key string) bool {
+	return key > l.after && strings.HasPrefix(key, l.prefix)
+}
+
+func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
+	dir := l.core.prefix + keysDir
+	req := backend.NamesRequest{Prefix: dir + l.prefix}
+	if l.after != "" {
+		// Every key greater than after has a name greater than after itself:
+		// the suffix must not stand here, or "a-b" would be missed after "a".
+		req.After = dir + l.after
+	}
+	for {
+		page, err := l.store.ListNames(ctx, req)
+		if err != nil {
+			return err
+		}
+		keys, err := l.pageKeys(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if !l.put(key, yield) {
+				return nil
+			}
+		}
+		if page.Next == "" {
+			break
+		}
+		req.Token = page.Next
+	}
+	if l.pending != "" {
+		l.put(l.pending, yield)
+	}
+	return nil
+}
+
+// put yields a key, and before it the pending one if that is its place.
+func (l *keyLister) put(key string, yield func(string) bool) bool {
+	if l.pending != "" && l.pending <= key {
+		pending := l.pending
+		l.pending = ""
+		if pending != key && !l.put(pending, yield) {
+			return false
+		}
+	}
+	l.yielded++
+	return yield(key) && l.yielded != l.limit
+}
+
+// pageKeys gives the keys of a page in order, those among them that belong there
+// though their names are yet to come.
+func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]string, error) {
+	var keys []string
+	for _, name := range page.Names {
+		if key, ok := keyOf(l.core.prefix, name); ok && l.wanted(key) && !l.asked[key] {
+			keys = append(keys, key)
+		}
+	}
+	if page.Next != "" && len(page.Names) > 0 {
+		early, err := l.outstanding(ctx, page.Names[len(page.Names)-1])
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, early...)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
+}
+
+// outstanding finds keys that sort before some key listed so far, though their
+// names sort behind the last name listed. Such a key is a proper prefix of the last
+// name's key; whether it exists is asked once for each.
+//
+// protocol.md says that its next character there sorts before ".". That misses the
+// case that it is ".": the name of "a" stands behind that of "a.b", too. The names
+// are compared instead.
+func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string, error) {
+	last := strings.TrimPrefix(lastName, l.core.prefix+keysDir)
+	l.forget(last)
+	var early []string
+	for i := max(1, len(l.prefix)); i < len(last); i++ {
+		key := last[:i]
+		_, known := l.asked[key]
+		if known || !utf8.RuneStart(last[i]) || key+keySuffix <= last || !l.wanted(key) {
+			continue
+		}
+		_, err := l.store.Head(ctx, objectName(l.core.prefix, key))
+		if err != nil && !errors.Is(err, backend.ErrNotFound) && !errors.Is(err, backend.ErrInvalidName) {
+			return nil, err
+		}
+		l.asked[key] = err == nil
+		if err == nil {
+			early = append(early, key)
+		}
+	}
+	return early, nil
+}
+
+// forget drops answers about keys whose names have been passed.
+func (l *keyLister) forget(last string) {
+	for key := range l.asked {
+		if !strings.HasPrefix(last, key) {
+			delete(l.asked, key)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package immukv
+
+import "hash/maphash"
+
+// ledger is what an audit keeps of each entry of the log while it goes through the
+// key objects: fingerprints, 25 bytes an entry, so that a million entries fit in
+// little memory. They are seeded afresh for each audit, so nobody can prepare two
+// entries with one fingerprint.
+type ledger struct {
+	seed   maphash.Seed
+	head   int64 // the newest sequence; places count down from it
+	chunks []*ledgerChunk
+	places int64
+}
+
+const ledgerChunkSize = 4096
+
+type ledgerChunk struct {
+	key, entry, writer, tag [ledgerChunkSize]uint64
+	state                   [ledgerChunkSize]ledgerState
+}
+
+type ledgerState uint8
+
+const (
+	notRecorded ledgerState = iota // a gap in the log
+	recorded
+	claimed // a key object version holds it
+)
+
+// maxLedgerGap bounds a gap in the sequence numbers that is taken for one. A number
+// that is off by more is not a place in this log.
+const maxLedgerGap = 1 << 20
+
+func newLedger() *ledger { return &ledger{seed: maphash.MakeSeed()} }
+
+// record notes an entry of the log. Entries come newest first.
+func (l *ledger) record(v *version) {
+	if l.places == 0 {
+		l.head = v.sequence
+	}
+	place := l.head - v.sequence
+	if place < l.places || place > l.places+maxLedgerGap {
+		return
+	}
+	for int64(len(l.chunks))*ledgerChunkSize <= place {
+		l.chunks = append(l.chunks, new(ledgerChunk))
+	}
+	l.places = place + 1
+	c, i := l.chunks[place/ledgerChunkSize], place%ledgerChunkSize
+	c.key[i] = l.print(v.key)
+	c.entry[i] = l.print(string(v.hash) + "\x00" + string(v.log))
+	c.writer[i] = l.print(v.writeID)
+	c.tag[i] = l.tagPrint(v.expectedTag())
+	c.state[i] = recorded
+}
+
+func (l *ledger) print(s string) uint64 { return maphash.String(l.seed, s) }
+
+func (l *ledger) tagPrint(t keyTag) uint64 {
+	if !t.exists {
+		return 0
+	}
+	return l.print(string(t.etag)) | 1
+}
+
+// at is the place of a sequence number, if the ledger has one.
+func (l *ledger) at(sequence int64) (c *ledgerChunk, i int64, ok bool) {
+	place := l.head - sequence
+	if sequence < 0 || place < 0 || place >= l.places {
+		return nil, 0, false
+	}
+	return l.chunks[place/ledgerChunkSize], place % ledgerChunkSize, true
+}
+
+// claim notes that a key object version holds an entry, and says what is wrong with
+// that, if anything. Whoever claims an entry first has it.
+func (l *ledger) claim(v *version) (problem string) {
+	c, i, ok := l.at(v.sequence)
+	switch {
+	case !ok || c.state[i] == notRecorded:
+		return ""
+	case c.key[i] != l.print(v.key) || c.entry[i] != l.print(string(v.hash)+"\x00"+string(v.log)):
+		return "it is not what the log holds at that sequence"
+	case v.writeID != "" && c.writer[i] != l.print(v.writeID):
+		// The other clients leave the write ID out when they repair.
+		return "its write_id is not the log's"
+	case c.state[i] == claimed:
+		return "another version of a key object holds the same entry"
+	}
+	c.state[i] = claimed
+	return ""
+}
+
+// expects tells whether the entry of a sequence was appended when its key object
+// had this tag; true if the ledger does not know.
+func (l *ledger) expects(sequence int64, tag keyTag) bool {
+	c, i, ok := l.at(sequence)
+	return !ok || c.state[i] == notRecorded || c.tag[i] == l.tagPrint(tag)
+}
+
+// unclaimed yields the sequences that no key object version holds, newest first.
+func (l *ledger) unclaimed(yield func(sequence int64) bool) {
+	for place := range l.places {
+		if l.chunks[place/ledgerChunkSize].state[place%ledgerChunkSize] == recorded && !yield(l.head-place) {
+			return
+		}
+	}
+}

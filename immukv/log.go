@@ -1,0 +1,146 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// reorderWindow is how many places a version may stand from where it belongs in a
+// listing. A listing of versions rests on the store's clocks, so its order is a
+// hint; but what is out of place by more than this is not taken for disorder.
+const reorderWindow = 8
+
+// chainReader reads log versions by name along the chain, newest first, with their
+// bodies fetched ahead in the order of the listing. The chain alone decides what
+// comes next; a listing in disorder, or one that lacks a version, costs time.
+type chainReader struct {
+	*ahead
+	// skipped are versions that the listing gave and the chain has not asked
+	// for.
+	skipped []*fetched
+	// direct are versions that the chain asked for and the listing had not
+	// given; it may yet.
+	direct map[backend.VersionID]bool
+}
+
+func (c *core) readChain(ctx context.Context, after backend.VersionID, limit int) *chainReader {
+	return &chainReader{ahead: c.readAhead(ctx, c.prefix+logName, after, limit)}
+}
+
+// take is the log version of that name.
+func (r *chainReader) take(id LogVersionID) (*fetched, error) {
+	want := backend.VersionID(id)
+	for i, f := range r.skipped {
+		if f.ID == want {
+			r.skipped = append(r.skipped[:i:i], r.skipped[i+1:]...)
+			return f, nil
+		}
+	}
+	for len(r.skipped) < reorderWindow {
+		f, err := r.nextListed()
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			break
+		}
+		if f.ID == want {
+			return f, nil
+		}
+		r.skipped = append(r.skipped, f)
+	}
+	if r.direct == nil {
+		r.direct = make(map[backend.VersionID]bool)
+	}
+	r.direct[want] = true
+	f := &fetched{Version: backend.Version{ID: want}}
+	r.fetch(f)
+	return f, nil
+}
+
+// any is the newest version listed that the chain has not asked for, or nil.
+func (r *chainReader) any() (*fetched, error) {
+	if len(r.skipped) > 0 {
+		f := r.skipped[0]
+		r.skipped = r.skipped[1:]
+		return f, nil
+	}
+	return r.nextListed()
+}
+
+// nextListed is the next version of the listing that was not asked for by name.
+func (r *chainReader) nextListed() (*fetched, error) {
+	for {
+		f, err := r.ahead.next()
+		if f == nil || err != nil || !r.direct[f.ID] {
+			return f, err
+		}
+		delete(r.direct, f.ID)
+	}
+}
+
+// chain yields log versions from one on, newest first, along the chain: at most
+// limit of them, unless it is zero. A version whose hash does not hold is yielded
+// with its error and the chain goes on; any other error ends it.
+func (c *core) chain(ctx context.Context, from *version, err error, limit int) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		if !yield(from, err) || from == nil || limit == 1 || from.previousVersionID == "" {
+			return
+		}
+		r := c.readChain(ctx, from.id, limit-1)
+		defer r.close()
+		newer := from
+		for n := 1; (limit == 0 || n < limit) && newer.previousVersionID != ""; n++ {
+			f, err := r.take(newer.previousVersionID)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if errors.Is(f.err, backend.ErrNotFound) {
+				f.err = fmt.Errorf("version %s, which sequence %d follows: %w", f.ID, newer.sequence, f.err)
+			}
+			if !yield(f.v, f.err) || f.v == nil {
+				return
+			}
+			newer = f.v
+		}
+	}
+}
+
+// log is [Client.Log].
+func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		from, err := c.logStart(ctx, q)
+		if from == nil && err == nil {
+			return
+		}
+		c.chain(ctx, from, err, q.limit)(yield)
+	}
+}
+
+// logStart is the newest log version asked for, or nil if there is none.
+func (c *core) logStart(ctx context.Context, q logQuery) (*version, error) {
+	if err := c.checkOpen(); err != nil {
+		return nil, err
+	}
+	if q.before != "" {
+		v, err := c.logVersion(ctx, q.before)
+		if v == nil || v.previousVersionID == "" {
+			return nil, err
+		}
+		return c.logVersion(ctx, v.previousVersionID)
+	}
+	object := c.prefix + logName
+	obj, err := c.store.Get(ctx, object)
+	if errors.Is(err, backend.ErrNotFound) {
+		return nil, c.checkNeverWritten(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readLogVersion(object, obj.ID, obj.Body)
+}

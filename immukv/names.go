@@ -1,0 +1,63 @@
+package immukv
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Names of objects, as wire-format.md gives them.
+const (
+	logName   = "_log.json"
+	keysDir   = "keys/"
+	keySuffix = ".json"
+)
+
+// objectName is the name of the key object of a key.
+func objectName(prefix, key string) string {
+	return prefix + keysDir + key + keySuffix
+}
+
+// keyOf is the key whose object has that name, if it is a key object's.
+func keyOf(prefix, name string) (string, bool) {
+	key, ok := strings.CutPrefix(name, prefix+keysDir)
+	if !ok {
+		return "", false
+	}
+	key, ok = strings.CutSuffix(key, keySuffix)
+	return key, ok && key != ""
+}
+
+// checkKey refuses a key that no store could hold as an object.
+func checkKey(prefix, key string) error {
+	room := backend.MaxNameBytes - len(objectName(prefix, ""))
+	switch {
+	case key == "":
+		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
+	case !utf8.ValidString(key):
+		return fmt.Errorf("%w: it is not valid UTF-8", ErrInvalidKey)
+	case len(key) > room:
+		return fmt.Errorf("%w: %d bytes, with this prefix %d at most", ErrInvalidKey, len(key), room)
+	}
+	return nil
+}
+
+// checkNewKey refuses, beyond that, a key that some store or tool would take for
+// a path and lead elsewhere. Reading such a key, which another client may have
+// written where the store holds it, does no harm; spreading it would.
+func checkNewKey(prefix, key string) error {
+	if err := checkKey(prefix, key); err != nil {
+		return err
+	}
+	if strings.ContainsRune(key, 0) {
+		return fmt.Errorf("%w: it contains a NUL", ErrInvalidKey)
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return fmt.Errorf("%w: %q has the path segment %q, which not every store can hold", ErrInvalidKey, key, segment)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package immukv
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Defaults of the options.
+const (
+	DefaultRepairCheckInterval = 5 * time.Minute
+	DefaultConcurrency         = 32
+	DefaultMaxValueBytes       = 16 << 20
+)
+
+// maxValueBytes leaves room for the other fields of a document in the largest
+// body that a store takes.
+const maxValueBytes = backend.MaxBodyBytes - 64<<10
+
+// Option changes a default of [Open].
+type Option func(*config) error
+
+type config struct {
+	prefix        string
+	readOnly      bool
+	checkInterval time.Duration
+	codec         any
+	dialect       Dialect
+	logger        *slog.Logger
+	maxAttempts   int
+	concurrency   int
+	maxValueBytes int
+	clock         func() time.Time
+	random        io.Reader
+	deferred      bool
+}
+
+func newConfig(opts []Option) (config, error) {
+	cfg := config{
+		checkInterval: DefaultRepairCheckInterval,
+		dialect:       Python,
+		logger:        slog.New(slog.DiscardHandler),
+		concurrency:   DefaultConcurrency,
+		maxValueBytes: DefaultMaxValueBytes,
+		clock:         time.Now,
+		random:        rand.Reader,
+	}
+	for _, opt := range opts {
+		if err := opt(&cfg); err != nil {
+			return config{}, fmt.Errorf("%w: %w", ErrInvalidOption, err)
+		}
+	}
+	return cfg, nil
+}
+
+// WithPrefix puts the store's objects under a common prefix, which is used
+// verbatim: "plant-7/" makes the log "plant-7/_log.json". Stores under different
+// prefixes of one bucket have nothing to do with one another.
+func WithPrefix(prefix string) Option {
+	return func(c *config) error {
+		if !utf8.ValidString(prefix) {
+			return fmt.Errorf("prefix %q is not valid UTF-8", prefix)
+		}
+		c.prefix = prefix
+		if room := backend.MaxNameBytes - len(objectName(prefix, "")); room < 1 {
+			return fmt.Errorf("a prefix of %d bytes leaves no room for keys", len(prefix))
+		}
+		return nil
+	}
+}
+
+// WithReadOnly makes a client that never writes, not even to repair. It returns
+// an entry whose key object does not show it yet from the log.
+func WithReadOnly() Option {
+	return func(c *config) error { c.readOnly = true; return nil }
+}
+
+// WithRepairCheckInterval sets how long reads go without looking whether the
+// newest entry needs repair, 5 minutes by default. A client's first read looks;
+// a write always does. Zero looks at every read, a negative interval at none.
+func WithRepairCheckInterval(d time.Duration) Option {
+	return func(c *config) error { c.checkInterval = d; return nil }
+}
+
+// WithValueCodec sets how values become JSON and back; by default encoding/json
+// does it. Its type must be that of the client.
+func WithValueCodec[V any](codec Codec[V]) Option {
+	return func(c *config) error {
+		if codec == nil {
+			return fmt.Errorf("value codec is nil")
+		}
+		c.codec = codec
+		return nil
+	}
+}
+
+// WithDialect sets the dialect in which entries are written, [Python] by
+// default. Every client reads both.
+func WithDialect(d Dialect) Option {
+	return func(c *config) error {
+		if d != Python && d != TypeScript {
+			return fmt.Errorf("dialect %v cannot be written", d)
+		}
+		c.dialect = d
+		return nil
+	}
+}
+
+// WithLogger sets where the client tells of repairs and lost answers; by default
+// nowhere. Keys and sequence numbers are logged, values never.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return fmt.Errorf("logger is nil")
+		}
+		c.logger = l
+		return nil
+	}
+}
+
+// WithMaxAttempts sets after how many lost races a write gives up with
+// [ErrConflict]. Zero, the default, never gives up: each race lost is another
+// writer's entry, and the write's context bounds it.
+func WithMaxAttempts(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("max attempts %d is negative", n)
+		}
+		c.maxAttempts = n
+		return nil
+	}
+}
+
+// WithConcurrency sets how many versions are fetched ahead of the consumer of a
+// sequence, and by a verification, 32 by default.
+func WithConcurrency(n int) Option {
+	return func(c *config) error {
+		if n < 1 || n > 1024 {
+			return fmt.Errorf("concurrency %d is not between 1 and 1024", n)
+		}
+		c.concurrency = n
+		return nil
+	}
+}
+
+// WithMaxValueBytes sets the size of the largest value, in bytes of its
+// canonical JSON, that [Client.Set] accepts, 16 MiB by default. Stores take a
+// little less than 64 MiB at most.
+func WithMaxValueBytes(n int) Option {
+	return func(c *config) error {
+		if n < 1 || n > maxValueBytes {
+			return fmt.Errorf("max value bytes %d is not between 1 and %d", n, maxValueBytes)
+		}
+		c.maxValueBytes = n
+		return nil
+	}
+}
+
+// WithClock sets the clock whose time stands in entries, time.Now by default.
+// Nothing else depends on it.
+func WithClock(now func() time.Time) Option {
+	return func(c *config) error {
+		if now == nil {
+			return fmt.Errorf("clock is nil")
+		}
+		c.clock = now
+		return nil
+	}
+}
+
+// WithRandom sets the source of write IDs and of the jitter of waits,
+// crypto/rand by default. It is for simulations that have to repeat themselves:
+// write IDs must be unique, so nothing predictable will do in production. It is
+// read by one goroutine at a time.
+func WithRandom(r io.Reader) Option {
+	return func(c *config) error {
+		if r == nil {
+			return fmt.Errorf("random source is nil")
+		}
+		c.random = r
+		return nil
+	}
+}
+
+// WithDeferredSecondPhase makes [Client.Set] return as soon as the entry is
+// durable in the log, one round trip, and write the key object behind the
+// caller. The client's next write waits for it, its own reads see the entry at
+// once, and [Client.Close] waits for it. Other clients see it in the key object a
+// moment later; should the process die before, the next activity of any client
+// repairs it.
+func WithDeferredSecondPhase() Option {
+	return func(c *config) error { c.deferred = true; return nil }
+}

@@ -1,0 +1,136 @@
+package immukv
+
+// The options of reads and verifications. Each call takes those that make sense
+// for it; others do not compile.
+type (
+	// HistoryOption is an option of [Client.History].
+	HistoryOption interface{ setHistory(*historyQuery) }
+	// LogOption is an option of [Client.Log].
+	LogOption interface{ setLog(*logQuery) }
+	// KeysOption is an option of [Client.Keys].
+	KeysOption interface{ setKeys(*keysQuery) }
+	// VerifyOption is an option of [Client.VerifyLog] and [Client.Audit].
+	VerifyOption interface{ setVerify(*verifyQuery) }
+)
+
+type historyQuery struct {
+	limit     int
+	before    LogVersionID
+	beforeKey KeyVersionID
+}
+
+type logQuery struct {
+	limit  int
+	before LogVersionID
+}
+
+type keysQuery struct {
+	limit  int
+	after  string
+	prefix string
+}
+
+type verifyQuery struct {
+	limit        int
+	trustedHead  *Checkpoint
+	trustedStart *Checkpoint
+	progress     func(done, total int64)
+}
+
+func newVerifyQuery(opts []VerifyOption) verifyQuery {
+	var q verifyQuery
+	for _, opt := range opts {
+		opt.setVerify(&q)
+	}
+	return q
+}
+
+type limitOption int
+
+// Limit returns at most n items, or verifies the newest n entries. Zero or less
+// means no limit. A verification with a limit reports that it is not complete.
+func Limit(n int) interface {
+	HistoryOption
+	LogOption
+	KeysOption
+	VerifyOption
+} {
+	return limitOption(max(n, 0))
+}
+
+func (o limitOption) setHistory(q *historyQuery) { q.limit = int(o) }
+func (o limitOption) setLog(q *logQuery)         { q.limit = int(o) }
+func (o limitOption) setKeys(q *keysQuery)       { q.limit = int(o) }
+func (o limitOption) setVerify(q *verifyQuery)   { q.limit = int(o) }
+
+type beforeOption LogVersionID
+
+// Before begins with the entry before (older than) the one that the log version
+// holds. In a history the version must hold an entry of the key. It costs one
+// request, and in a history a look through the listing up to that entry.
+func Before(id LogVersionID) interface {
+	HistoryOption
+	LogOption
+} {
+	return beforeOption(id)
+}
+
+func (o beforeOption) setHistory(q *historyQuery) { q.before = LogVersionID(o) }
+func (o beforeOption) setLog(q *logQuery)         { q.before = LogVersionID(o) }
+
+type beforeKeyOption KeyVersionID
+
+// BeforeKeyVersion begins with the entry before the one that this version of the
+// key object holds, as Entry.KeyVersionID gives it. It costs nothing.
+func BeforeKeyVersion(id KeyVersionID) HistoryOption { return beforeKeyOption(id) }
+
+func (o beforeKeyOption) setHistory(q *historyQuery) { q.beforeKey = KeyVersionID(o) }
+
+type afterOption string
+
+// After begins with the first key greater than this one, which need not exist.
+func After(key string) KeysOption { return afterOption(key) }
+
+func (o afterOption) setKeys(q *keysQuery) { q.after = string(o) }
+
+type keyPrefixOption string
+
+// KeyPrefix restricts the keys to those that begin with prefix.
+func KeyPrefix(prefix string) KeysOption { return keyPrefixOption(prefix) }
+
+func (o keyPrefixOption) setKeys(q *keysQuery) { q.prefix = string(o) }
+
+// Checkpoint is a place in the log and the hash of the entry there.
+type Checkpoint struct {
+	Sequence int64
+	Hash     Hash
+}
+
+type trustedHeadOption Checkpoint
+
+// TrustedHead gives an earlier head that the caller trusts, such as one kept from
+// the last verification. The log must extend it. Without one, nobody can tell
+// that entries at the log's end were cut off, or that everything from some point
+// on was written anew by someone with the right to write.
+func TrustedHead(c Checkpoint) VerifyOption { return trustedHeadOption(c) }
+
+func (o trustedHeadOption) setVerify(q *verifyQuery) { q.trustedHead = (*Checkpoint)(&o) }
+
+type trustedStartOption Checkpoint
+
+// TrustedStart gives an entry that the caller trusts, with all before it: only
+// what follows is verified. The entry itself need not exist any more; it is for
+// logs whose oldest versions have expired, and for verifying from where the last
+// verification ended.
+func TrustedStart(c Checkpoint) VerifyOption { return trustedStartOption(c) }
+
+func (o trustedStartOption) setVerify(q *verifyQuery) { q.trustedStart = (*Checkpoint)(&o) }
+
+type progressOption func(done, total int64)
+
+// Progress has a function called now and then with how many entries were read and
+// how many there are, by one goroutine at a time. An audit reads each twice, once
+// in the log and once in its key object.
+func Progress(f func(done, total int64)) VerifyOption { return progressOption(f) }
+
+func (o progressOption) setVerify(q *verifyQuery) { q.progress = o }

@@ -1,0 +1,100 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// RepairResult says what [Client.Repair] found and did.
+type RepairResult struct {
+	// Empty: the log has no entry.
+	Empty bool
+	// Head is the newest entry's place and hash, and Key and VersionID the
+	// entry's, unless the log is empty.
+	Head      Checkpoint
+	Key       string
+	VersionID LogVersionID
+	// Orphan: the key object did not show the entry.
+	Orphan bool
+	// Repaired: it does now.
+	Repaired bool
+}
+
+// repair is [Client.Repair].
+func (c *core) repair(ctx context.Context) (RepairResult, error) {
+	if c.readOnly {
+		return RepairResult{}, ErrReadOnly
+	}
+	if err := c.enterQueue(ctx); err != nil {
+		return RepairResult{}, err
+	}
+	defer c.queue.leave()
+	h, err := c.readHead(ctx)
+	if err != nil {
+		return RepairResult{}, err
+	}
+	if h.phase2 == orphan { // as last seen; somebody may have repaired it since
+		again := *h
+		again.phase2 = unchecked
+		h = &again
+	}
+	if h, err = c.check(ctx, h); err != nil {
+		return RepairResult{}, err
+	}
+	if h.empty() {
+		return RepairResult{Empty: true}, nil
+	}
+	result := RepairResult{
+		Head: Checkpoint{Sequence: h.sequence, Hash: h.hash}, Key: h.key, VersionID: h.log,
+		Orphan: h.phase2 == orphan,
+	}
+	if result.Orphan {
+		_, err = c.applySecondPhase(ctx, h)
+		result.Repaired = err == nil
+	}
+	return result, err
+}
+
+// checkHead looks, when the interval has passed, whether the newest entry needs
+// repair, and repairs it or, for a client that may not write, remembers that it
+// stands in the log only. A read that comes while somebody of this client writes
+// leaves it to the writer.
+func (c *core) checkHead(ctx context.Context) error {
+	if !c.checkDue() || !c.queue.tryEnter() {
+		return nil
+	}
+	defer c.queue.leave()
+	h, err := c.readHead(ctx)
+	if err == nil && !h.empty() {
+		if h, err = c.check(ctx, h); err == nil && h.phase2 == orphan && !c.readOnly {
+			h, err = c.applySecondPhase(ctx, h)
+		}
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.phase2 == orphan:
+		// Denied to write: read-only in all but name.
+	case isEntryError(err) || errors.Is(err, ErrDiverged):
+		// The newest entry is in a bad way, and no write will follow it before
+		// somebody has looked. The read is of another, or will see for itself.
+		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
+	default:
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastCheck = time.Now()
+	return nil
+}
+
+func (c *core) checkDue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.checkInterval < 0 {
+		return false
+	}
+	return c.lastCheck.IsZero() || time.Since(c.lastCheck) >= c.checkInterval
+}

@@ -1,0 +1,141 @@
+package immukv
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// FindingKind says what sort of thing a verification found.
+type FindingKind string
+
+// The kinds of findings.
+const (
+	// MalformedVersion: a version cannot be read as an entry.
+	MalformedVersion FindingKind = "malformed"
+	// HashMismatch: an entry is not what its hash says.
+	HashMismatch FindingKind = "hash-mismatch"
+	// NotCanonical: a version says the same as its writer stored, in other
+	// bytes.
+	NotCanonical FindingKind = "not-canonical"
+	// BrokenLink: an entry does not follow the one before it.
+	BrokenLink FindingKind = "broken-link"
+	// SequenceGap: sequence numbers do not go up by one.
+	SequenceGap FindingKind = "sequence-gap"
+	// MissingVersion: a version that something refers to is gone.
+	MissingVersion FindingKind = "missing-version"
+	// UnexpectedVersion: a version stands where nothing refers to it.
+	UnexpectedVersion FindingKind = "unexpected-version"
+	// DeleteMarker: an object, or a version of it, was deleted.
+	DeleteMarker FindingKind = "delete-marker"
+	// MissingBeginning: the log does not begin with sequence 0, and no trusted
+	// start was given.
+	MissingBeginning FindingKind = "missing-beginning"
+	// NotExtended: the log does not extend the trusted head, or does not follow
+	// the trusted start.
+	NotExtended FindingKind = "not-extended"
+	// KeyMismatch: a key object holds what the log does not say it holds.
+	KeyMismatch FindingKind = "key-mismatch"
+)
+
+// Finding is one thing that is not as it must be. It is an error, and
+// [ErrVerificationFailed] for errors.Is.
+type Finding struct {
+	Kind      FindingKind
+	Object    string            // name of the object
+	VersionID backend.VersionID // its version; empty if it is about no single one
+	Sequence  int64             // the place in the log; -1 if it cannot be told
+	Detail    string
+}
+
+func (f Finding) Error() string {
+	where := f.Object
+	if f.VersionID != "" {
+		where += " version " + string(f.VersionID)
+	}
+	if f.Sequence >= 0 {
+		where += fmt.Sprintf(" (sequence %d)", f.Sequence)
+	}
+	return fmt.Sprintf("%s: %s: %s", where, f.Kind, f.Detail)
+}
+
+// Is makes a finding [ErrVerificationFailed].
+func (f Finding) Is(target error) bool { return target == ErrVerificationFailed }
+
+// Orphan is the newest entry, when its key object does not show it yet. That is no
+// finding: the next write repairs it.
+type Orphan struct {
+	Key       string
+	Sequence  int64
+	VersionID LogVersionID
+}
+
+// maxFindings bounds a report. A store of which everything is wrong would
+// otherwise need as much memory as it has entries.
+const maxFindings = 1000
+
+// Report is what a verification found.
+type Report struct {
+	// Entries is how many entries were verified.
+	Entries int64
+	// FirstSequence and LastSequence are the range verified; -1 if there was
+	// none.
+	FirstSequence, LastSequence int64
+	// HeadHash is the hash of the newest entry; empty if the log is.
+	HeadHash Hash
+	// Dialects are those in which entries were found, in ascending order.
+	Dialects []Dialect
+	// Complete: the range begins with the first entry or at the trusted start.
+	Complete bool
+	// Orphan is set by an audit if the newest entry awaits repair.
+	Orphan *Orphan
+	// Findings are in the order in which they were come upon, which is that of
+	// the log from its end, then that of the keys. There are 1,000 at most.
+	Findings []Finding
+	// MoreFindings is how many findings were left out beyond those.
+	MoreFindings int64
+}
+
+func newReport() *Report { return &Report{FirstSequence: -1, LastSequence: -1} }
+
+// Valid tells whether there is no finding.
+func (r *Report) Valid() bool { return len(r.Findings) == 0 }
+
+// Head is the newest entry's place and hash, to be kept and given to a later
+// verification as [TrustedHead]. It means something only if the report is valid
+// and the log not empty.
+func (r *Report) Head() Checkpoint {
+	return Checkpoint{Sequence: r.LastSequence, Hash: r.HeadHash}
+}
+
+// Err is nil if the report is valid. Otherwise it is a *multierror.Error of the
+// findings, each of which is [ErrVerificationFailed] for errors.Is.
+func (r *Report) Err() error {
+	var errs *multierror.Error
+	for _, f := range r.Findings {
+		errs = multierror.Append(errs, f)
+	}
+	if r.MoreFindings > 0 {
+		errs = multierror.Append(errs, fmt.Errorf("%w: %d more findings", ErrVerificationFailed, r.MoreFindings))
+	}
+	return errs.ErrorOrNil()
+}
+
+func (r *Report) add(f Finding) {
+	if len(r.Findings) >= maxFindings {
+		r.MoreFindings++
+		return
+	}
+	r.Findings = append(r.Findings, f)
+}
+
+func (r *Report) sawDialect(d Dialect) {
+	if d == 0 || slices.Contains(r.Dialects, d) {
+		return
+	}
+	r.Dialects = append(r.Dialects, d)
+	slices.Sort(r.Dialects)
+}

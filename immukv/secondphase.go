@@ -1,0 +1,93 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// applySecondPhase makes the key object show the newest entry: phase 2 of a write,
+// and every repair. It is idempotent, and writes the bytes that the entry's writer
+// would have written: the stored tokens, never a value that went through a codec.
+// It returns the head with what became of it.
+func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
+	object := objectName(c.prefix, h.key)
+	body := h.keyBody(h.log)
+	cond := h.expectedTag().condition()
+	wait := c.newBackoff()
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return h, err
+		}
+		put, err := c.store.Put(ctx, object, body, cond)
+		switch {
+		case err == nil:
+			return c.shown(h, put.ETag), nil
+		case errors.Is(err, backend.ErrPreconditionFailed):
+			// Not proof that all is well: somebody else applied the entry, or
+			// an earlier copy of this request did, or the object is not what
+			// the log says.
+			etag, shows, lookErr := c.showsEntry(ctx, h)
+			if lookErr != nil {
+				return h, lookErr
+			}
+			if shows {
+				return c.shown(h, etag), nil
+			}
+		case refused(err):
+			return h, err
+		}
+		if try >= maxUnanswered {
+			return h, err
+		}
+		if waitErr := wait.wait(ctx, backend.RetryAfter(err)); waitErr != nil {
+			return h, fmt.Errorf("%w, after: %w", waitErr, err)
+		}
+	}
+}
+
+// shown takes in that the key object shows the head's entry.
+func (c *core) shown(h *head, etag backend.ETag) *head {
+	done := *h
+	done.phase2 = applied
+	c.rememberTag(h.key, keyTag{etag: etag, exists: true})
+	c.setHead(&done)
+	return &done
+}
+
+// showsEntry tells whether the key object shows the head's entry or a later one of
+// the same key; if it does, with which tag. An object that is still as it was
+// before the entry does not; one that is anything else has diverged.
+func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, error) {
+	object := objectName(c.prefix, h.key)
+	diverged := func(problem string) (backend.ETag, bool, error) {
+		return "", false, &DivergedError{Object: object, Sequence: h.sequence, Problem: problem}
+	}
+	obj, err := c.store.Get(ctx, object)
+	if errors.Is(err, backend.ErrNotFound) {
+		if h.hasPreviousKeyETag {
+			return diverged("it does not exist, though it did before that entry")
+		}
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look whether the key object shows sequence %d: %w", h.sequence, err)
+	}
+	if (keyTag{etag: obj.ETag, exists: true}) == h.expectedTag() {
+		return "", false, nil
+	}
+	v, err := readKeyVersion(object, obj.ID, obj.Body)
+	switch {
+	case err != nil:
+		return diverged(err.Error())
+	case v.key != h.key:
+		return diverged(fmt.Sprintf("it holds an entry of key %q", v.key))
+	case v.sequence > h.sequence:
+		return obj.ETag, true, nil
+	case v.sequence == h.sequence && v.hash == h.hash && v.log == h.log:
+		return obj.ETag, true, nil
+	}
+	return diverged(fmt.Sprintf("it holds sequence %d of log version %s", v.sequence, v.log))
+}

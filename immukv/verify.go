@@ -1,0 +1,338 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// progressEvery is how many entries lie between two calls of a progress function.
+const progressEvery = 64
+
+// logVerifier walks the log from its newest entry to its first along the chain,
+// with the listing beside it: the chain says what has to be there, the listing
+// what else is.
+type logVerifier struct {
+	*core
+	verifyQuery
+	report *Report
+	object string
+	reader *chainReader
+	// visit is called with every entry that could be read, newest first.
+	visit func(v *version, sound bool)
+
+	newer *version // the entry last read, or nil before the first
+	// gone are findings whose sequence is known once an older entry is found.
+	gone []Finding
+	done bool // the beginning was reached, or what was asked for
+}
+
+// verifyLog is [Client.VerifyLog]. visit may be nil.
+func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version, bool)) (*Report, error) {
+	if err := c.checkOpen(); err != nil {
+		return nil, err
+	}
+	l := &logVerifier{core: c, verifyQuery: q, report: newReport(), object: c.prefix + logName, visit: visit}
+	obj, err := c.store.Get(ctx, l.object)
+	switch {
+	case errors.Is(err, backend.ErrNotFound):
+		return l.report, l.noHead(ctx)
+	case errors.Is(err, backend.ErrDamaged):
+		l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
+		l.reader = c.readChain(ctx, "", 0)
+		l.reader.onMarker = l.deleteMarker
+	case err != nil:
+		return nil, err
+	default:
+		l.reader = c.readChain(ctx, obj.ID, l.readLimit())
+		l.reader.onMarker = l.deleteMarker
+		f := &fetched{Version: obj.Version}
+		f.v, f.err = readLogVersion(l.object, obj.ID, obj.Body)
+		l.entry(f)
+	}
+	defer l.reader.close()
+	for !l.done {
+		if err := l.step(); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.finish(); err != nil {
+		return nil, err
+	}
+	return l.report, nil
+}
+
+// readLimit is how many versions beyond the head will be read at most, or 0 for all.
+func (l *logVerifier) readLimit() int {
+	if l.limit <= 0 || l.trustedHead != nil {
+		return 0
+	}
+	return max(l.limit-1, 1)
+}
+
+func (l *logVerifier) finding(kind FindingKind, id backend.VersionID, sequence int64, detail string) Finding {
+	return Finding{Kind: kind, Object: l.object, VersionID: id, Sequence: sequence, Detail: detail}
+}
+
+// noHead reports on a log without a current version: empty, or deleted.
+func (l *logVerifier) noHead(ctx context.Context) error {
+	page, err := l.store.ListVersions(ctx, l.object, backend.VersionsRequest{})
+	if err != nil {
+		return err
+	}
+	for _, v := range page.Versions {
+		if v.DeleteMarker {
+			l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted; its entries are still there as older versions"))
+		}
+	}
+	if l.report.Valid() && (len(page.Versions) > 0 || page.Next != "") {
+		l.report.add(l.finding(MissingVersion, "", -1, "the log has versions but no current one"))
+	}
+	l.report.Complete = l.report.Valid()
+	l.checkExtends(-1)
+	return nil
+}
+
+// deleteMarker reports a marker in the listing of the log.
+func (l *logVerifier) deleteMarker(v backend.Version) {
+	l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted here, and went on"))
+}
+
+// step reads the next older version: the one that the chain names, or, where the
+// chain is broken, the next one listed.
+func (l *logVerifier) step() error {
+	if l.newer == nil {
+		f, err := l.reader.any()
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			l.endOfListing()
+			return nil
+		}
+		return l.take(f)
+	}
+	f, err := l.reader.take(l.newer.previousVersionID)
+	if err != nil {
+		return err
+	}
+	if errors.Is(f.err, backend.ErrNotFound) {
+		l.missing(f.ID)
+		return nil
+	}
+	return l.take(f)
+}
+
+// take checks what was read, unless the reading failed for reasons of the call.
+func (l *logVerifier) take(f *fetched) error {
+	switch {
+	case errors.Is(f.err, backend.ErrNotFound) || errors.Is(f.err, backend.ErrDamaged):
+		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
+	case f.err != nil && !isEntryError(f.err):
+		return f.err
+	default:
+		l.entry(f)
+	}
+	return nil
+}
+
+// missing reports a version that the chain names and that is gone. What is older is
+// looked for in the listing.
+func (l *logVerifier) missing(id backend.VersionID) {
+	sequence := l.newer.sequence - 1
+	if l.trustedStart != nil && sequence == l.trustedStart.Sequence {
+		// The trusted entry itself: newer was checked against it already.
+		l.done = true
+		return
+	}
+	l.report.add(l.finding(MissingVersion, id, sequence, fmt.Sprintf("sequence %d follows it, and it is gone", l.newer.sequence)))
+	l.newer = nil
+}
+
+// entry checks one entry and its place after the older ones yet to come.
+func (l *logVerifier) entry(f *fetched) {
+	if f.v == nil {
+		sequence := int64(-1)
+		if l.newer != nil {
+			sequence = l.newer.sequence - 1
+		}
+		bad := l.finding(MalformedVersion, f.ID, sequence, f.err.Error())
+		if sequence < 0 {
+			l.gone = append(l.gone, bad)
+		} else {
+			l.report.add(bad)
+		}
+		l.newer = nil
+		return
+	}
+	v := f.v
+	sound := l.checkEntry(v)
+	if l.newer != nil {
+		l.checkLink(v)
+	}
+	l.placeGone(v.sequence)
+	l.count(v)
+	if l.visit != nil {
+		l.visit(v, sound)
+	}
+	l.checkTrusted(v)
+	l.newer = v
+	l.checkBeginning(v)
+}
+
+// checkEntry checks an entry by itself.
+func (l *logVerifier) checkEntry(v *version) (sound bool) {
+	switch {
+	case v.matched == 0:
+		l.report.add(l.finding(HashMismatch, v.id, v.sequence, "the hash is that of no dialect: the entry is not as it was written"))
+	case !v.canonical():
+		l.report.add(l.finding(NotCanonical, v.id, v.sequence, "the version is not stored as any client writes it"))
+	default:
+		return true
+	}
+	return false
+}
+
+// checkLink checks that the entry read before follows this one.
+func (l *logVerifier) checkLink(v *version) {
+	newer := l.newer
+	if v.sequence != newer.sequence-1 {
+		l.report.add(l.finding(SequenceGap, v.id, v.sequence, fmt.Sprintf("sequence %d stands directly before sequence %d", v.sequence, newer.sequence)))
+	}
+	if newer.previousHash != v.hash {
+		l.report.add(l.finding(BrokenLink, newer.id, newer.sequence, fmt.Sprintf("its previous_hash is not the hash of version %s before it", v.id)))
+	}
+}
+
+// placeGone reports versions that were lost just before this one, newest first.
+func (l *logVerifier) placeGone(sequence int64) {
+	for i, f := range l.gone {
+		f.Sequence = sequence + int64(len(l.gone)-i)
+		l.report.add(f)
+	}
+	l.gone = nil
+}
+
+func (l *logVerifier) count(v *version) {
+	r := l.report
+	if r.Entries == 0 {
+		r.LastSequence = v.sequence
+		r.HeadHash = v.hash
+	}
+	r.Entries++
+	r.FirstSequence = v.sequence
+	r.sawDialect(v.matched)
+	if l.progress != nil && (r.Entries%progressEvery == 0 || v.sequence == 0) {
+		l.progress(r.Entries, r.LastSequence+1)
+	}
+}
+
+// checkTrusted compares an entry with the trusted head and start.
+func (l *logVerifier) checkTrusted(v *version) {
+	if l.report.Entries == 1 {
+		l.checkExtends(v.sequence)
+	}
+	if l.trustedHead != nil && v.sequence == l.trustedHead.Sequence {
+		if v.hash != l.trustedHead.Hash {
+			l.report.add(l.finding(NotExtended, v.id, v.sequence, "the log was rewritten: this is not the entry of the trusted head"))
+		}
+		l.trustedHead = nil
+	}
+	if l.trustedStart == nil {
+		return
+	}
+	switch {
+	case v.sequence == l.trustedStart.Sequence+1 && v.previousHash != l.trustedStart.Hash:
+		l.report.add(l.finding(NotExtended, v.id, v.sequence, "it does not follow the entry of the trusted start"))
+	case v.sequence == l.trustedStart.Sequence && v.hash != l.trustedStart.Hash:
+		l.report.add(l.finding(NotExtended, v.id, v.sequence, "it is not the entry of the trusted start"))
+	}
+}
+
+// checkExtends checks that the log reaches the trusted head and start.
+func (l *logVerifier) checkExtends(last int64) {
+	for _, trusted := range []*Checkpoint{l.trustedHead, l.trustedStart} {
+		if trusted != nil && last < trusted.Sequence {
+			l.report.add(l.finding(NotExtended, "", trusted.Sequence, fmt.Sprintf("the log ends with sequence %d, before the trusted sequence %d: its end was cut off", last, trusted.Sequence)))
+		}
+	}
+	if l.trustedHead != nil && last < l.trustedHead.Sequence {
+		l.trustedHead = nil
+	}
+}
+
+// checkBeginning decides whether there is anything older to read.
+func (l *logVerifier) checkBeginning(v *version) {
+	r := l.report
+	wanted := l.trustedHead != nil // the trusted head lies further back
+	switch {
+	case v.previousVersionID == "" || v.sequence == 0 || v.previousHash == GenesisHash:
+		l.checkGenesis(v)
+		r.Complete = v.sequence == 0
+		l.done = v.sequence == 0
+		l.newer = nil
+	case l.trustedStart != nil && v.sequence <= l.trustedStart.Sequence+1 && !wanted:
+		r.Complete = true
+		l.done = true
+	case l.limit > 0 && r.Entries >= int64(l.limit) && !wanted:
+		l.done = true
+	}
+}
+
+func (l *logVerifier) checkGenesis(v *version) {
+	if v.sequence != 0 {
+		l.report.add(l.finding(SequenceGap, v.id, v.sequence, "it stands at the beginning of a chain, though it is not sequence 0"))
+	}
+	if v.previousHash != GenesisHash {
+		l.report.add(l.finding(BrokenLink, v.id, v.sequence, fmt.Sprintf("the first entry's previous_hash must be %s", GenesisHash)))
+	}
+	if v.previousVersionID != "" {
+		l.report.add(l.finding(BrokenLink, v.id, v.sequence, "the first entry names a version before it"))
+	}
+}
+
+// endOfListing is reached where the chain is broken and nothing older is listed.
+func (l *logVerifier) endOfListing() {
+	l.done = true
+	l.placeGone(-1 - int64(len(l.gone)))
+	if l.reader.budget == 0 {
+		return // as much was read as was asked for
+	}
+	l.report.add(l.finding(MissingBeginning, "", max(l.report.FirstSequence-1, 0), fmt.Sprintf(
+		"sequence %d is the oldest entry left; if older versions have expired, give a trusted start", l.report.FirstSequence)))
+}
+
+// finish looks at what is listed beside the chain, if the chain was followed to the
+// beginning.
+func (l *logVerifier) finish() error {
+	if l.trustedHead != nil {
+		l.report.add(l.finding(NotExtended, "", l.trustedHead.Sequence, "the log has no entry of the trusted head's sequence"))
+	}
+	if l.report.FirstSequence != 0 {
+		return nil
+	}
+	for {
+		f, err := l.reader.any()
+		if f == nil || err != nil {
+			return err
+		}
+		if err := l.unexpected(f); err != nil {
+			return err
+		}
+	}
+}
+
+// unexpected reports a version of the log that the chain does not lead to.
+func (l *logVerifier) unexpected(f *fetched) error {
+	switch {
+	case f.err != nil && f.v == nil && !isEntryError(f.err) && !errors.Is(f.err, backend.ErrNotFound):
+		return f.err
+	case f.v == nil:
+		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.err.Error()))
+	default:
+		l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.sequence, "it is a version of the log, but no entry leads to it"))
+	}
+	return nil
+}
