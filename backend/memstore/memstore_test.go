@@ -197,6 +197,9 @@ func listVersions(t *testing.T, s backend.VersionedStore, name string, req backe
 		if page.Next == "" {
 			return all
 		}
+		if page.Next == req.Token {
+			t.Fatalf("the listing stands still at %q", page.Next)
+		}
 		req.Token = page.Next
 	}
 }
@@ -215,6 +218,9 @@ func listNames(t *testing.T, s backend.VersionedStore, req backend.NamesRequest)
 		all = append(all, page.Names...)
 		if page.Next == "" {
 			return all
+		}
+		if page.Next == req.Token {
+			t.Fatalf("the listing stands still at %q", page.Next)
 		}
 		req.Token = page.Next
 	}
