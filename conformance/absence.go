@@ -1,0 +1,131 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S14: absence, and what is not to be taken for it.
+var absenceChecks = []check{
+	{
+		clause: "S14", name: "absent-is-not-found", cost: cost{fixed: 80},
+		title: "an object or a version that does not exist is reported as not found",
+		run:   checkAbsentIsNotFound,
+	},
+	{
+		clause: "S14", name: "denied-is-not-absence", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
+		title: "what may not be read is not reported as absent, whether it exists or not",
+		run: func(ctx context.Context, e *env) error {
+			return e.notAbsence(ctx, e.store.OpenDenied)
+		},
+	},
+	{
+		clause: "S14", name: "no-store-is-not-absence", needs: []Facility{OpenAbsent}, cost: cost{fixed: 30},
+		title: "a store that is not there is not reported as absent objects or empty listings",
+		run: func(ctx context.Context, e *env) error {
+			return e.notAbsence(ctx, e.store.OpenAbsent)
+		},
+	},
+	{
+		clause: "S14", name: "faults-are-not-absence", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+		title: "refusals, errors of the server and broken connections are not reported as absence",
+		run:   checkFaultsAreNotAbsence,
+	},
+}
+
+func checkAbsentIsNotFound(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 2)
+	if err != nil {
+		return err
+	}
+	foreign, err := chain(ctx, s, object+"-2", 1)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"never-written", object + "/below", object + "-", "plant-7", "plant-7/", "PLANT-7/SENSOR"} {
+		if e.h.Limits.refuses(name) {
+			continue
+		}
+		if err := absent(ctx, s, name); err != nil {
+			return err
+		}
+		if _, err := s.GetVersion(ctx, name, written[0].ID); !errors.Is(err, backend.ErrNotFound) {
+			return unlike(fmt.Sprintf("GetVersion of %q, which was not written, to end with %q", name, backend.ErrNotFound), "%s", outcome(err))
+		}
+	}
+	for _, id := range []backend.VersionID{foreign[0].ID, "made-up", "null", "", "0", "../" + written[0].ID, written[0].ID + "0"} {
+		if _, err := s.GetVersion(ctx, object, id); !errors.Is(err, backend.ErrNotFound) {
+			return unlike(fmt.Sprintf("GetVersion with %q, which is no version of the object, to end with %q", id, backend.ErrNotFound), "%s", outcome(err))
+		}
+	}
+	return nil
+}
+
+// notAbsence checks that no method of a handle that cannot reach its objects
+// reports them, or anything, as absent.
+func (e *env) notAbsence(ctx context.Context, open func(context.Context) (backend.VersionedStore, error)) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	blind, err := open(ctx)
+	if errors.Is(err, backend.ErrNotFound) {
+		return unlike("opening to end with another error than that of absence", "%v", err)
+	}
+	if err != nil {
+		return nil // refused at opening, which is as good
+	}
+	blind = e.adopt(blind)
+	for _, name := range []string{object, "never-written"} {
+		calls := callsOnVersion(name, written[0].Version)
+		for _, method := range append(readMethods, writeMethods...) {
+			err := calls[method](ctx, blind)
+			if err == nil || errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrPreconditionFailed) {
+				return unlike(fmt.Sprintf("%s of %q to end with an error that is neither %q nor %q", method, name, backend.ErrNotFound, backend.ErrPreconditionFailed),
+					"%s", outcome(err))
+			}
+		}
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkFaultsAreNotAbsence(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	for _, fault := range []fault{answer(http.StatusForbidden, "AccessDenied"), answer(http.StatusInternalServerError, "InternalError"),
+		answer(http.StatusBadRequest, "InvalidRequest"), cut} {
+		for _, name := range []string{object, "never-written"} {
+			calls := callsOnVersion(name, written[0].Version)
+			for _, method := range readMethods {
+				err := link.during(fault, func() error { return calls[method](ctx, through) })
+				if err == nil || errors.Is(err, backend.ErrNotFound) {
+					return unlike(fmt.Sprintf("%s of %q to end with another error than %q after %s", method, name, backend.ErrNotFound, fault), "%s", outcome(err))
+				}
+			}
+		}
+	}
+	return current(ctx, through, object, written[0])
+}

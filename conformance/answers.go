@@ -1,0 +1,77 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S4: what a successful write answers.
+var answerChecks = []check{
+	{
+		clause: "S4", name: "id-and-etag", cost: cost{fixed: 60},
+		title: "every successful write returns the ID and the ETag of the version it made, neither empty nor null",
+		run:   checkAnswers,
+	},
+	{
+		clause: "S4", name: "answer-under-race", cost: cost{perRound: 4, fixed: 50},
+		title: "writes that run side by side are answered each with its own version",
+		run:   checkAnswersUnderRace,
+	},
+}
+
+func checkAnswers(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{object, "a/b/c", "z"} {
+		cond := backend.IfAbsent()
+		for _, body := range [][]byte{nil, []byte("x"), []byte("x"), bytes.Repeat([]byte("0123456789"), 10_000)} {
+			o, err := write(ctx, s, name, body, cond)
+			if err != nil {
+				return err
+			}
+			if err := current(ctx, s, name, o); err != nil {
+				return err
+			}
+			if err := readable(ctx, s, name, o); err != nil {
+				return err
+			}
+			cond = backend.IfMatch(o.ETag)
+		}
+	}
+	return nil
+}
+
+func checkAnswersUnderRace(ctx context.Context, e *env) error {
+	const writers = 8
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	written := make([][]backend.Object, writers)
+	err = together(writers, func(i int) error {
+		name := fmt.Sprintf("%s-%d", object, i)
+		var err error
+		written[i], err = chain(ctx, stores[i%2], name, 1+e.rounds()/4)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, chain := range written {
+		name := fmt.Sprintf("%s-%d", object, i)
+		if err := history(ctx, stores[0], name, chain); err != nil {
+			return err
+		}
+		for _, o := range chain {
+			if err := readable(ctx, stores[1], name, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

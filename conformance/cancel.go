@@ -1,0 +1,86 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S18: contexts that end.
+var cancelChecks = []check{
+	{
+		clause: "S18", name: "ended-before", cost: cost{fixed: 40},
+		title: "a call under a context that has ended fails with the context's error, and writes nothing",
+		run:   checkEndedBefore,
+	},
+	{
+		clause: "S18", name: "ended-while-stalled", needs: []Facility{OpenHTTP}, cost: cost{fixed: 40},
+		title: "a call whose context ends while the server does not answer returns, with the context's error",
+		run:   checkEndedWhileStalled,
+	},
+}
+
+func checkEndedBefore(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 2)
+	if err != nil {
+		return err
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	expired, cancel := context.WithDeadline(ctx, time.Unix(0, 0))
+	defer cancel()
+	for _, ended := range []context.Context{cancelled, expired} {
+		for _, name := range []string{object, "never-written"} {
+			calls := callsOnVersion(name, written[1].Version)
+			for _, method := range append(readMethods, writeMethods...) {
+				if err := calls[method](ended, s); !errors.Is(err, ended.Err()) {
+					return unlike(fmt.Sprintf("%s of %q under an ended context to end with %q", method, name, ended.Err()), "%s", outcome(err))
+				}
+			}
+		}
+	}
+	if err := absent(ctx, s, "never-written"); err != nil {
+		return err
+	}
+	return survived(ctx, s, object, written)
+}
+
+func checkEndedWhileStalled(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	calls := callsOnVersion(object, written[0].Version)
+	for _, method := range append(readMethods, writeMethods...) {
+		// The call is cancelled once it has reached the server that stalls. If
+		// it did not return then, the check would run into its own limit.
+		stalled, cancel := context.WithCancel(ctx)
+		reached := fault{stall.name, nil}
+		reached.meet = cancelling(cancel)
+		err := link.during(reached, func() error { return calls[method](stalled, through) })
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			return unlike(fmt.Sprintf("%s, cancelled while the server stalls, to end with %q", method, context.Canceled), "%s", outcome(err))
+		}
+		if isWrite := method == writeMethods[0] || method == writeMethods[1]; isWrite && !errors.Is(err, backend.ErrOutcomeUnknown) {
+			return unlike(fmt.Sprintf("%s, cancelled while the server stalls, to end with %q too", method, backend.ErrOutcomeUnknown), "%v", err)
+		}
+	}
+	return nil
+}

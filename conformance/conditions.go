@@ -1,0 +1,234 @@
+package conformance
+
+import (
+	"context"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S1 and S2: what a condition lets through and what it stops, one write after
+// another.
+var conditionChecks = []check{
+	{
+		clause: "S1", name: "create", cost: cost{fixed: 20},
+		title: "a write if absent makes an object that does not exist",
+		run:   checkCreate,
+	},
+	{
+		clause: "S1", name: "create-on-present", cost: cost{fixed: 50},
+		title: "a write if absent does nothing to an object that exists, whatever its body and however many its versions",
+		run:   checkCreateOnPresent,
+	},
+	{
+		clause: "S2", name: "match-current", cost: cost{fixed: 30},
+		title: "a write if matching applies under the ETag of the current version, whichever read it came from",
+		run:   checkMatchCurrent,
+	},
+	{
+		clause: "S2", name: "match-stale", cost: cost{fixed: 30},
+		title: "a write under the ETag of any earlier version does nothing",
+		run:   checkMatchStale,
+	},
+	{
+		clause: "S2", name: "match-foreign", cost: cost{fixed: 20},
+		title: "a write under an ETag that no version has, or another object's, does nothing",
+		run:   checkMatchForeign,
+	},
+	{
+		clause: "S2", name: "match-missing", cost: cost{fixed: 20},
+		title: "a write if matching fails on an object that does not exist, as a failed precondition, and makes none",
+		run:   checkMatchMissing,
+	},
+	{
+		clause: "S2", name: "no-condition", cost: cost{fixed: 15},
+		title: "a write without a condition is refused and does nothing",
+		run:   checkNoCondition,
+	},
+}
+
+func checkCreate(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{object, object + "/below", "log.json"} {
+		if err := absent(ctx, s, name); err != nil {
+			return err
+		}
+		o, err := write(ctx, s, name, []byte("first"), backend.IfAbsent())
+		if err != nil {
+			return err
+		}
+		if err := current(ctx, s, name, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkCreateOnPresent(ctx context.Context, e *env) error {
+	handles, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	s, other := handles[0], handles[1]
+	var written []backend.Object
+	cond := backend.IfAbsent()
+	// The empty body comes first and again: a store may mistake an empty
+	// object for none.
+	for _, body := range []string{"", "second", "", "fourth"} {
+		o, err := write(ctx, s, object, []byte(body), cond)
+		if err != nil {
+			return err
+		}
+		written = append(written, o)
+		cond = backend.IfMatch(o.ETag)
+		for _, again := range []string{body, "another", ""} {
+			for _, handle := range []backend.VersionedStore{s, other} {
+				if err := refused(ctx, handle, object, []byte(again), backend.IfAbsent()); err != nil {
+					return err
+				}
+			}
+		}
+		if err := current(ctx, other, object, o); err != nil {
+			return err
+		}
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkMatchCurrent(ctx context.Context, e *env) error {
+	handles, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	s, other := handles[0], handles[1]
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	tags := []func() (backend.ETag, error){
+		func() (backend.ETag, error) { return written[len(written)-1].ETag, nil },
+		func() (backend.ETag, error) { v, err := s.Head(ctx, object); return v.ETag, err },
+		func() (backend.ETag, error) { o, err := other.Get(ctx, object); return o.ETag, err },
+		func() (backend.ETag, error) {
+			o, err := other.GetVersion(ctx, object, written[len(written)-1].ID)
+			return o.ETag, err
+		},
+		func() (backend.ETag, error) {
+			list, err := listVersions(ctx, other, object, backend.VersionsRequest{}, len(written))
+			if err != nil || len(list) == 0 {
+				return "", err
+			}
+			return list[0].ETag, nil
+		},
+	}
+	for i, source := range tags {
+		tag, err := source()
+		if err != nil {
+			return err
+		}
+		o, err := write(ctx, s, object, []byte{byte(i)}, backend.IfMatch(tag))
+		if err != nil {
+			return err
+		}
+		written = append(written, o)
+		if err := current(ctx, other, object, o); err != nil {
+			return err
+		}
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkMatchStale(ctx context.Context, e *env) error {
+	handles, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	s, other := handles[0], handles[1]
+	written, err := chain(ctx, s, object, 6)
+	if err != nil {
+		return err
+	}
+	for _, old := range written[:len(written)-1] {
+		// Its own body again, too: the write is no repetition of that one.
+		for _, body := range [][]byte{old.Body, []byte("another")} {
+			if err := refused(ctx, other, object, body, backend.IfMatch(old.ETag)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := current(ctx, s, object, written[len(written)-1]); err != nil {
+		return err
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkMatchForeign(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 2)
+	if err != nil {
+		return err
+	}
+	foreign, err := chain(ctx, s, object+"-2", 1)
+	if err != nil {
+		return err
+	}
+	tag := written[1].ETag
+	tags := []backend.ETag{foreign[0].ETag, unlikeTag(tag), tag[:len(tag)/2], tag + tag, `"0123456789abcdef0123456789abcdef"`, `""`, "*"}
+	for _, tag := range tags {
+		if err := refused(ctx, s, object, []byte("another"), backend.IfMatch(tag)); err != nil {
+			return err
+		}
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkMatchMissing(ctx context.Context, e *env) error {
+	handles, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	s, other := handles[0], handles[1]
+	foreign, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	tag := foreign[0].ETag
+	for _, name := range []string{object + "/below", object + "-2", "elsewhere"} {
+		for _, tag := range []backend.ETag{tag, unlikeTag(tag)} {
+			if err := refused(ctx, s, name, []byte("created by a condition that fails"), backend.IfMatch(tag)); err != nil {
+				return err
+			}
+		}
+		if err := absent(ctx, other, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkNoCondition(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	for _, cond := range []backend.Condition{{}, backend.IfMatch("")} {
+		for _, name := range []string{object, "elsewhere"} {
+			if _, err := s.Put(ctx, name, []byte("unconditional"), cond); err == nil {
+				return unlike("a write without a condition to be refused", "success")
+			}
+		}
+	}
+	if err := history(ctx, s, object, written); err != nil {
+		return err
+	}
+	return absent(ctx, s, "elsewhere")
+}

@@ -1,0 +1,117 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S5: what was acknowledged stays. The suite cannot pull the plug; it abandons
+// handles and restarts the store, and looks whether anything was acknowledged
+// that was not written at all.
+var durabilityChecks = []check{
+	{
+		clause: "S5", name: "nothing-lost", cost: cost{fixed: 150, perRound: 20},
+		title: "every write that was acknowledged is there, through another handle, while the one that wrote it is still open",
+		run:   checkNothingLost,
+	},
+	{
+		clause: "S5", name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
+		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, which can then be written on",
+		run:   checkSurvivesRestart,
+	},
+}
+
+func checkNothingLost(ctx context.Context, e *env) error {
+	const writers = 4
+	stores, err := e.openAll(ctx, 3)
+	if err != nil {
+		return err
+	}
+	written := make([][]backend.Object, writers)
+	err = together(writers, func(i int) error {
+		var err error
+		written[i], err = chain(ctx, stores[i%2], fmt.Sprintf("%s-%d", object, i), 10+2*e.rounds())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, chain := range written {
+		name := fmt.Sprintf("%s-%d", object, i)
+		if err := current(ctx, stores[2], name, chain[len(chain)-1]); err != nil {
+			return err
+		}
+		if err := history(ctx, stores[2], name, chain); err != nil {
+			return err
+		}
+		for _, o := range chain {
+			if err := readable(ctx, stores[2], name, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkSurvivesRestart(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names := []string{object, object + "/below", "empty"}
+	written := make(map[string][]backend.Object)
+	for i, name := range names {
+		if written[name], err = chain(ctx, s, name, 3+i); err != nil {
+			return err
+		}
+	}
+	last := written["empty"][len(written["empty"])-1]
+	empty, err := write(ctx, s, "empty", nil, backend.IfMatch(last.ETag))
+	if err != nil {
+		return err
+	}
+	written["empty"] = append(written["empty"], empty)
+
+	for range 2 {
+		if s, err = e.restart(ctx); err != nil {
+			return err
+		}
+		for _, name := range names {
+			before := written[name]
+			if err := survived(ctx, s, name, before); err != nil {
+				return fmt.Errorf("after a restart: %w", err)
+			}
+			// The ETags of before are good for a condition.
+			if err := refused(ctx, s, name, []byte("again"), backend.IfAbsent()); err != nil {
+				return err
+			}
+			if err := refused(ctx, s, name, []byte("again"), backend.IfMatch(before[0].ETag)); err != nil {
+				return err
+			}
+			o, err := write(ctx, s, name, fmt.Appendf(nil, "after restart, version %d", len(before)), backend.IfMatch(before[len(before)-1].ETag))
+			if err != nil {
+				return err
+			}
+			written[name] = append(before, o)
+		}
+	}
+	return nil
+}
+
+// survived checks that an object is all that was written of it.
+func survived(ctx context.Context, s backend.VersionedStore, name string, written []backend.Object) error {
+	if err := current(ctx, s, name, written[len(written)-1]); err != nil {
+		return err
+	}
+	if err := history(ctx, s, name, written); err != nil {
+		return err
+	}
+	for _, o := range written {
+		if err := readable(ctx, s, name, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}

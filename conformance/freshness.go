@@ -1,0 +1,185 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S7: what a write returned is what is read from then on, through any handle.
+var freshnessChecks = []check{
+	{
+		clause: "S7", name: "read-after-write", cost: cost{fixed: 10, perRound: 14},
+		title: "once a write has returned, every read and listing reflects it, through its own handle and another",
+		run:   checkReadAfterWrite,
+	},
+	{
+		clause: "S7", name: "created-after-absent", cost: cost{fixed: 10, perRound: 18},
+		title: "an object that was read as absent, and listed as such, is there once another has made it",
+		run:   checkCreatedAfterAbsent,
+	},
+	{
+		clause: "S7", name: "never-older-while-written", cost: cost{fixed: 10, perRound: 1 + 4*4},
+		title: "reads that run while the next version is written return no version older than the last that was acknowledged",
+		run:   checkNeverOlder,
+	},
+}
+
+func checkReadAfterWrite(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	var written []backend.Object
+	cond := backend.IfAbsent()
+	for i := range e.rounds() {
+		// The handles take turns in writing, so that what one remembers of its
+		// own writes is soon out of date.
+		o, err := write(ctx, stores[i%2], object, fmt.Appendf(nil, "version %d", i), cond)
+		if err != nil {
+			return err
+		}
+		cond, written = backend.IfMatch(o.ETag), append(written, o)
+		for _, s := range stores {
+			if err := fresh(ctx, s, written); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fresh checks that every kind of read reflects the last version written.
+func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Object) error {
+	newest := written[len(written)-1]
+	if err := current(ctx, s, object, newest); err != nil {
+		return err
+	}
+	if err := readable(ctx, s, object, newest); err != nil {
+		return err
+	}
+	page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 3})
+	if err != nil {
+		return err
+	}
+	if len(page.Versions) == 0 || page.Versions[0] != newest.Version {
+		return unlike(fmt.Sprintf("a listing made after the write to begin with %+v", newest.Version), "%+v", page.Versions)
+	}
+	if len(written) > 1 {
+		// A listing from the newest version on needs to know that one.
+		page, err := s.ListVersions(ctx, object, backend.VersionsRequest{After: newest.ID, Limit: 1})
+		if err != nil {
+			return unlike("a listing that begins after the version just written", "%v", err)
+		}
+		if before := written[len(written)-2].Version; len(page.Versions) == 0 || page.Versions[0] != before {
+			return unlike(fmt.Sprintf("a listing after the version just written to begin with %+v", before), "%+v", page.Versions)
+		}
+	}
+	names, err := s.ListNames(ctx, backend.NamesRequest{})
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names.Names, object) {
+		return unlike("a listing of names made after the write to hold it", "%q", names.Names)
+	}
+	return nil
+}
+
+func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	for i := range e.rounds() {
+		// The name under which the object was absent tells what was read, too:
+		// a store may remember a directory that was not there.
+		prefix := fmt.Sprintf("new-%d/", i)
+		name := prefix + "object"
+		for _, s := range stores {
+			if err := absent(ctx, s, name); err != nil {
+				return err
+			}
+			if names, err := listNames(ctx, s, backend.NamesRequest{Prefix: prefix}, 1); err != nil || len(names) > 0 {
+				return errors.Join(err, unlike("no names", "%q", names))
+			}
+		}
+		o, err := write(ctx, stores[i%2], name, []byte("made"), backend.IfAbsent())
+		if err != nil {
+			return err
+		}
+		for _, s := range stores {
+			if err := current(ctx, s, name, o); err != nil {
+				return err
+			}
+			if err := history(ctx, s, name, []backend.Object{o}); err != nil {
+				return err
+			}
+			names, err := listNames(ctx, s, backend.NamesRequest{Prefix: prefix}, 1)
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(names, []string{name}) {
+				return unlike(fmt.Sprintf("the names under %q to be the one just written", prefix), "%q", names)
+			}
+		}
+	}
+	return nil
+}
+
+func checkNeverOlder(ctx context.Context, e *env) error {
+	const readers = 4
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	last, err := write(ctx, stores[0], object, []byte{0}, backend.IfAbsent())
+	if err != nil {
+		return err
+	}
+	older := make(map[backend.VersionID]bool)
+	for i := 1; i <= e.rounds(); i++ {
+		var next backend.Object
+		err := together(1+readers, func(worker int) error {
+			if worker == 0 {
+				var err error
+				next, err = write(ctx, stores[i%2], object, []byte{byte(i)}, backend.IfMatch(last.ETag))
+				return err
+			}
+			s := stores[worker%2]
+			reads := []func() (backend.Version, error){
+				func() (backend.Version, error) { o, err := s.Get(ctx, object); return o.Version, err },
+				func() (backend.Version, error) { return s.Head(ctx, object) },
+				func() (backend.Version, error) {
+					page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
+					if err != nil || len(page.Versions) == 0 {
+						return backend.Version{}, err
+					}
+					return page.Versions[0], nil
+				},
+				func() (backend.Version, error) {
+					o, err := s.GetVersion(ctx, object, last.ID)
+					return o.Version, err
+				},
+			}
+			for _, read := range reads {
+				v, err := read()
+				if err != nil {
+					return unlike("an object that exists to be read while it is written", "%v", err)
+				}
+				if v.ID == "" || older[v.ID] {
+					return unlike(fmt.Sprintf("version %q, which was acknowledged before the read began, or a newer one", last.ID), "version %q", v.ID)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		older[last.ID] = true
+		last = next
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// faultyLink stands between a handle and its server and does to requests what
+// networks and servers do.
+type faultyLink struct {
+	mu     sync.Mutex
+	next   http.RoundTripper
+	fault  fault
+	writes int // requests that may write, passed on or not
+	all    int
+}
+
+// fault is one thing that can happen to a request.
+type fault struct {
+	name string
+	// meet answers a request in place of the server, to which it may pass it.
+	meet func(link http.RoundTripper, req *http.Request) (*http.Response, error)
+}
+
+func (f fault) String() string { return f.name }
+
+var errCut = errors.New("connection cut by the conformance suite")
+
+var (
+	// cut breaks the connection before the server has seen the request.
+	cut = fault{"a connection cut before the request was sent", func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+		return nil, errCut
+	}}
+	// loseAnswer breaks it after the server has answered.
+	loseAnswer = fault{"a lost answer", func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if err := passOn(link, req); err != nil {
+			return nil, err
+		}
+		return nil, errCut
+	}}
+	// failAfterwards has the server carry the request out and answer that it
+	// failed.
+	failAfterwards = fault{"an internal error reported of a write that applied", func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if err := passOn(link, req); err != nil {
+			return nil, err
+		}
+		return respond(req, http.StatusInternalServerError, "InternalError"), nil
+	}}
+	// stall never answers, nor sends the request.
+	stall = fault{"a stalled connection", func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}}
+)
+
+// answer answers in place of the server. The body is S3's, and as good as any
+// for those who speak something else.
+func answer(status int, code string) fault {
+	return fault{fmt.Sprintf("status %d, %s", status, code), func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+		return respond(req, status, code), nil
+	}}
+}
+
+// retryAfter is the wait that a link asks for, in seconds.
+const retryAfter = 7
+
+func respond(req *http.Request, status int, code string) *http.Response {
+	if req.Body != nil {
+		io.Copy(io.Discard, req.Body) //nolint:errcheck // as a server that reads on and does not care
+		req.Body.Close()              //nolint:errcheck
+	}
+	body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>by the conformance suite</Message></Error>`, code)
+	if req.Method == http.MethodHead {
+		body = ""
+	}
+	header := http.Header{"Content-Type": {"application/xml"}}
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", fmt.Sprint(retryAfter))
+	}
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: req,
+	}
+}
+
+// passOn has the server carry the request out.
+func passOn(link http.RoundTripper, req *http.Request) error {
+	resp, err := link.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	io.Copy(io.Discard, resp.Body) //nolint:errcheck // the answer is lost either way
+	return resp.Body.Close()
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	f, next := l.fault, l.next
+	l.all++
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		l.writes++
+	}
+	l.mu.Unlock()
+	if f.meet == nil {
+		return next.RoundTrip(req)
+	}
+	return f.meet(next, req)
+}
+
+// during makes a call while requests meet the fault.
+func (l *faultyLink) during(f fault, call func() error) error {
+	l.set(f)
+	defer l.set(fault{})
+	return call()
+}
+
+func (l *faultyLink) set(f fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault = f
+}
+
+// count returns how many requests, and how many that may write, have been made
+// since the last count.
+func (l *faultyLink) count() (all, writes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, writes = l.all, l.writes
+	l.all, l.writes = 0, 0
+	return all, writes
+}
+
+// openThrough opens a handle whose requests pass the link.
+func (e *env) openThrough(ctx context.Context, link *faultyLink) (backend.VersionedStore, error) {
+	s, err := e.store.OpenHTTP(ctx, func(next http.RoundTripper) http.RoundTripper {
+		link.next = next
+		return link
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open a handle through a link: %w", err)
+	}
+	if link.next == nil {
+		return nil, errors.New("the harness did not wrap the transport of OpenHTTP")
+	}
+	return e.adopt(s), nil
+}
+
+// applications counts the versions of the object that have the given body, by
+// reading them all.
+func applications(ctx context.Context, s backend.VersionedStore, name string, body []byte) (int, error) {
+	page, err := s.ListVersions(ctx, name, backend.VersionsRequest{})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, v := range page.Versions {
+		o, err := s.GetVersion(ctx, name, v.ID)
+		if err != nil {
+			return 0, err
+		}
+		if bytes.Equal(o.Body, body) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// cancelling stalls, and cancels the caller's context as soon as it does.
+func cancelling(cancel context.CancelFunc) func(http.RoundTripper, *http.Request) (*http.Response, error) {
+	return func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
+		cancel()
+		return stall.meet(link, req)
+	}
+}

@@ -1,0 +1,302 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S11: listings of names.
+var nameListChecks = []check{
+	{
+		clause: "S11", name: "byte-order", cost: cost{fixed: 150},
+		title: "names are listed in the order of their bytes, each exactly once, in pages of any size",
+		run:   checkByteOrder,
+	},
+	{
+		clause: "S11", name: "prefixes", cost: cost{fixed: 220},
+		title: "a listing under a prefix holds exactly the names that begin with it, wherever it ends",
+		run:   checkPrefixes,
+	},
+	{
+		clause: "S11", name: "after-anything", cost: cost{fixed: 700},
+		title: "a listing begins after any string: a name, none, one before or beyond the prefix",
+		run:   checkAfterName,
+	},
+	{
+		clause: "S11", name: "drawn", cost: cost{fixed: 50, perRound: 10},
+		title: "listings with a prefix, a starting point and a page size drawn at random hold what they should",
+		run:   checkDrawnListings,
+	},
+	{
+		clause: "S11", name: "many", cost: cost{fixed: 480, deep: 10_000},
+		title: "many names are listed in order over many pages, each once however many its versions",
+		run:   checkManyNames,
+	},
+	{
+		clause: "S11", name: "while-written", cost: cost{fixed: 350},
+		title: "a listing over many pages during which names are added holds every name that was there, once, in order",
+		run:   checkNamesWhileWritten,
+	},
+	{
+		clause: "S11", name: "empty", cost: cost{fixed: 10},
+		title: "a store without objects lists no names, which is no error",
+		run:   checkNoNames,
+	},
+}
+
+// sortable are names whose order is easily got wrong: by locale, by letter
+// case, by UTF-16 code unit, by directory, or with the separator out of its
+// place.
+var sortable = []string{
+	"!", "A", "B", "Z", "_log.json", "a", "a ", "a!", "a-", "a-b.json", "a.", "a.b", "a.json", "a/", "a/-", "a/b", "a/b/c",
+	"a/b.", "a/b0", "a0", "a00", "aB", "ab", "ab/", "ab/c", "b", "b/a", "keys/a.json", "keys/a-b.json", "keys/a/b.json",
+	"z", "~", "é", "e\u0301", "ÿ", "\uffee", "\U0001f600", "\U0001f600/a", "\ue000",
+}
+
+// fill makes an object of each name that the store can hold, and returns them
+// in order.
+func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string) ([]string, error) {
+	held := slices.DeleteFunc(slices.Clone(names), e.h.Limits.refuses)
+	// Written out of order, for a store that lists in the order of writing.
+	order := e.rand.Perm(len(held))
+	err := together(min(8, len(held)), func(worker int) error {
+		for i := worker; i < len(order); i += min(8, len(held)) {
+			if _, err := write(ctx, s, held[order[i]], []byte(held[order[i]]), backend.IfAbsent()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.Sort(held)
+	return held, err
+}
+
+// expected is the listing as the contract has it.
+func expected(names []string, req backend.NamesRequest) []string {
+	var want []string
+	for _, name := range names {
+		if strings.HasPrefix(name, req.Prefix) && name > req.After {
+			want = append(want, name)
+		}
+	}
+	return want
+}
+
+// listed checks one listing against what it should hold of the names.
+func listed(ctx context.Context, s backend.VersionedStore, names []string, req backend.NamesRequest) error {
+	want := expected(names, req)
+	got, err := listNames(ctx, s, req, len(want))
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, want) {
+		return unlike(fmt.Sprintf("names with prefix %s after %s by %d: %s", show(req.Prefix), show(req.After), req.Limit, showNames(want, got)),
+			"%s", showNames(got, want))
+	}
+	return nil
+}
+
+// showNames shows a list of names from where it begins to differ from another.
+func showNames(names, other []string) string {
+	i := 0
+	for i < len(names) && i < len(other) && names[i] == other[i] {
+		i++
+	}
+	end := min(len(names), i+4)
+	shown := make([]string, 0, end-i)
+	for _, name := range names[i:end] {
+		shown = append(shown, show(name))
+	}
+	return fmt.Sprintf("%d names, from place %d on %s", len(names), i, strings.Join(shown, " "))
+}
+
+func checkByteOrder(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names, err := e.fill(ctx, s, sortable)
+	if err != nil {
+		return err
+	}
+	for _, limit := range []int{0, 1, 2, 3, 7, len(names) - 1, len(names), len(names) + 1, backend.MaxPageSize + 1} {
+		if err := listed(ctx, s, names, backend.NamesRequest{Limit: limit}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPrefixes(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names, err := e.fill(ctx, s, sortable)
+	if err != nil {
+		return err
+	}
+	prefixes := []string{"a", "a/", "a/b", "a/b/", "a/b/c", "a/b/c/d", "a-", "a.", "ab", "A", "/", "//", "keys/", "keys/a", "keys", "_",
+		"é", "e", "e\u0301", "\U0001f600", "zz", "nothing/here", strings.Repeat("a", e.h.Limits.maxName())}
+	for _, prefix := range prefixes {
+		for _, limit := range []int{0, 1, 2} {
+			if err := listed(ctx, s, names, backend.NamesRequest{Prefix: prefix, Limit: limit}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkAfterName(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names, err := e.fill(ctx, s, sortable)
+	if err != nil {
+		return err
+	}
+	starts := slices.Concat(names, []string{"", " ", "/", "a.a", "a/a", "a/b/", "aa", "b/", "keys", "keys/", "keys/z", "\u00a0", "\U0010ffff",
+		strings.Repeat("a", backend.MaxNameBytes)})
+	for _, after := range starts {
+		for _, prefix := range []string{"", "a", "a/", "keys/", "z"} {
+			if err := listed(ctx, s, names, backend.NamesRequest{Prefix: prefix, After: after, Limit: 5}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkDrawnListings(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	drawName := func(length int) string {
+		var b strings.Builder
+		for range length {
+			b.WriteString([]string{"a", "b", "-", ".", "/", "0", "é"}[e.rand.IntN(7)])
+		}
+		return b.String()
+	}
+	var drawn []string
+	for range 40 {
+		drawn = append(drawn, drawName(1+e.rand.IntN(4)))
+	}
+	slices.Sort(drawn)
+	names, err := e.fill(ctx, s, slices.Compact(drawn))
+	if err != nil {
+		return err
+	}
+	for range e.rounds() {
+		req := backend.NamesRequest{Prefix: drawName(e.rand.IntN(3)), After: drawName(e.rand.IntN(4)), Limit: e.rand.IntN(9)}
+		if err := listed(ctx, s, names, req); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkManyNames(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range e.many() {
+		names = append(names, fmt.Sprintf("keys/%d.json", i*i))
+	}
+	if names, err = e.fill(ctx, s, names); err != nil {
+		return err
+	}
+	for _, name := range names[:20] {
+		v, err := s.Head(ctx, name)
+		if err != nil {
+			return err
+		}
+		for i := range 3 {
+			o, err := write(ctx, s, name, []byte{byte(i)}, backend.IfMatch(v.ETag))
+			if err != nil {
+				return err
+			}
+			v = o.Version
+		}
+	}
+	for _, limit := range []int{0, 1, 2, 10, len(names) / 2, len(names)} {
+		for _, prefix := range []string{"", "keys/", "keys/1"} {
+			if limit == 1 && e.h.Deep && prefix != "" {
+				continue // a request for each of thousands of names, once
+			}
+			if err := listed(ctx, s, names, backend.NamesRequest{Prefix: prefix, Limit: limit}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkNamesWhileWritten(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprintf("n%02d", i))
+	}
+	if names, err = e.fill(ctx, stores[0], names); err != nil {
+		return err
+	}
+	for _, limit := range []int{1, 2, 3, 7} {
+		req := backend.NamesRequest{Limit: limit}
+		var got []string
+		for page := range 150 {
+			p, err := stores[1].ListNames(ctx, req)
+			if err != nil {
+				return err
+			}
+			got = append(got, p.Names...)
+			if p.Next == "" {
+				break
+			}
+			req.Token = p.Next
+			// Before, among and after what has been listed so far.
+			added := []string{fmt.Sprintf("m%d-%d", limit, page), fmt.Sprintf("n%02d-%d-added", page, limit), fmt.Sprintf("o%d-%d", limit, page)}[page%3]
+			if page < 30 {
+				if _, err := write(ctx, stores[0], added, nil, backend.IfAbsent()); err != nil {
+					return err
+				}
+			}
+		}
+		if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
+			return unlike(fmt.Sprintf("names listed by %d while others were added to be in order, each once", limit), "%q", got)
+		}
+		for _, name := range names {
+			if !slices.Contains(got, name) {
+				return unlike(fmt.Sprintf("names listed by %d while others were added to hold %q, which was there", limit, name), "%q", got)
+			}
+		}
+	}
+	return nil
+}
+
+func checkNoNames(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, req := range []backend.NamesRequest{{}, {Prefix: "a"}, {Prefix: "a/"}, {After: "a"}, {Prefix: "a", After: "b", Limit: 1}} {
+		page, err := s.ListNames(ctx, req)
+		if err != nil || len(page.Names) > 0 {
+			return errors.Join(err, unlike("no names and no error from an empty store", "%q", page.Names))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S12: what may be a name, and that no two are taken for one.
+var nameChecks = []check{
+	{
+		clause: "S12", name: "any-name", cost: cost{fixed: 1600},
+		title: "any valid UTF-8 of 1 to 1,024 bytes is a name, and an object of its own",
+		run:   checkAnyName,
+	},
+	{
+		clause: "S12", name: "refused-as-declared", cost: cost{fixed: 600},
+		title: "a name that the store declares it cannot hold is refused as an invalid name, and makes nothing",
+		run:   checkDeclaredNames,
+	},
+	{
+		clause: "S12", name: "invalid", cost: cost{fixed: 60},
+		title: "what is no name (nothing, too long, not UTF-8) is refused as an invalid name by every method, and makes nothing",
+		run:   checkInvalidNames,
+	},
+	{
+		clause: "S12", name: "directories", cost: cost{fixed: 220},
+		title: "an object and others \"below\" it, made in any order, do not mind each other",
+		run:   checkDirectories,
+	},
+}
+
+// oddNames are valid, and have made trouble: with paths, with URLs, with case
+// and Unicode normalisation, with what some system reserves.
+var oddNames = []string{
+	".", "..", "...", "../x", "../../x", "x/..", "x/../y", "./x", "x/.", "x/./y", "/", "//", "/x", "//x", "x/", "x//", "x//y", "a/.", "a//b",
+	"/etc/passwd", "a", "A", "a/b", "A/b", "a/B", "aux", "CON", "nul.txt", "a.", "a ", " a", " ", "~", "~root", ".hidden", ".git/config",
+	"-rf", "*", "?", "a?b", "a?versions", "#", "a#b", "%", "%2F", "a%2Fb", "a%2fb", "%00", "%zz", "+", "a+b", "a b", "a%20b", "&", "a&b=c", "=",
+	"\\", "a\\b", "C:\\x", "c:x", ":", "a:b", "|", "<", ">", "\"", "'", "`", "$HOME", ";", ",", "@", "^", "{}", "[a]", "!",
+	"\n", "a\nb", "\r\n", "\t", "\x00", "a\x00b", "\x01", "\x1f", "\x7f", "\u0080", "\u00a0", "\u2028", "\ufeff", "\ufeffa", "\ufffd", "\uffff",
+	"é", "e\u0301", "É", "Å", "A\u030a", "\u212b", "ß", "SS", "ı", "I", "i", "İ", "ﬁ", "fi", "日本語", "日本語/キー.json", "العربية", "\u202ea",
+	"\U0001f600", "👩‍👩‍👧", "\U0010ffff", "_log.json", "keys/a.json", "v", "0", "00", "00000000000000000000", "a.json", "a.json.json", "a.attrs",
+	"null", "undefined", "index.html", "__proto__",
+}
+
+// longNames are as long as names may be, some with parts longer than a file's
+// name may be.
+func longNames(limit int) []string {
+	fit := func(part string) string {
+		name := strings.Repeat(part, limit/len(part))
+		return name + strings.Repeat("x", limit-len(name))
+	}
+	names := []string{fit("a"), fit("b")[:limit-1], fit("/"), fit("ab/"), fit("é"), fit("\U0001f600"), fit("%"), fit("\x00"), fit("A"), fit("../")}
+	for _, n := range []int{127, 128, 200, 254, 255, 256, 257, 511, 512} {
+		names = append(names, strings.Repeat("n", min(n, limit)))
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !utf8.ValidString(name) })
+}
+
+// allNames are the odd and the long names, each once, in order.
+func (e *env) allNames() []string {
+	names := append(slices.Clone(oddNames), longNames(e.h.Limits.maxName())...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func checkAnyName(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	// All of them are made before any is read, so that two which the store
+	// takes for one are seen.
+	names, err := e.fill(ctx, stores[0], e.allNames())
+	if err != nil {
+		return err
+	}
+	err = together(8, func(worker int) error {
+		for i := worker; i < len(names); i += 8 {
+			if err := ownObject(ctx, stores[worker%2], names[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return listed(ctx, stores[1], names, backend.NamesRequest{})
+}
+
+// ownObject checks that the object of that name is the one made under it, and
+// makes a second version of it.
+func ownObject(ctx context.Context, s backend.VersionedStore, name string) error {
+	o, err := s.Get(ctx, name)
+	if err != nil {
+		return unlike(fmt.Sprintf("the object %s to be there", show(name)), "%v", err)
+	}
+	if string(o.Body) != name {
+		return unlike(fmt.Sprintf("the object %s to hold what was written to it", show(name)), "what was written to %s", show(string(o.Body)))
+	}
+	first := backend.Object{Version: o.Version, Body: []byte(name)}
+	second, err := write(ctx, s, name, []byte("second "+name), backend.IfMatch(o.ETag))
+	if err != nil {
+		return err
+	}
+	return survived(ctx, s, name, []backend.Object{first, second})
+}
+
+func checkDeclaredNames(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names := e.allNames()
+	if limit := e.h.Limits.maxName(); limit < backend.MaxNameBytes {
+		names = append(names, strings.Repeat("a", limit+1), strings.Repeat("a", backend.MaxNameBytes))
+	}
+	for _, name := range names {
+		if !e.h.Limits.refuses(name) {
+			continue
+		}
+		if err := invalidName(ctx, s, name); err != nil {
+			return err
+		}
+	}
+	return listed(ctx, s, nil, backend.NamesRequest{})
+}
+
+func checkInvalidNames(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names := []string{"", strings.Repeat("a", backend.MaxNameBytes+1), strings.Repeat("é", backend.MaxNameBytes/2) + "a",
+		strings.Repeat("a", 1<<20), "\xff", "a\xc3", "\xed\xa0\x80", "a\xffb"}
+	for _, name := range names {
+		if err := invalidName(ctx, s, name); err != nil {
+			return err
+		}
+	}
+	return listed(ctx, s, nil, backend.NamesRequest{})
+}
+
+// invalidName checks that every method refuses the name.
+func invalidName(ctx context.Context, s backend.VersionedStore, name string) error {
+	calls := callsOn(name)
+	for _, method := range objectMethods {
+		if err := calls[method](ctx, s); !errors.Is(err, backend.ErrInvalidName) {
+			return unlike(fmt.Sprintf("%s of %s to end with %q", method, show(name), backend.ErrInvalidName), "%s", outcome(err))
+		}
+	}
+	return nil
+}
+
+func checkDirectories(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	orders := [][]string{
+		{"up", "up/b", "up/b/c", "up/b/c/d"},
+		{"down/b/c/d", "down/b/c", "down/b", "down"},
+		{"s/", "s", "s//", "s//a"},
+		{"v/1", "v", "v/1/v", "v/v/1"},
+	}
+	var names []string
+	for _, order := range orders {
+		for _, name := range slices.DeleteFunc(order, e.h.Limits.refuses) {
+			if err := absent(ctx, s, name); err != nil {
+				return err
+			}
+			if _, err := write(ctx, s, name, []byte(name), backend.IfAbsent()); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if err := ownObject(ctx, s, name); err != nil {
+			return err
+		}
+	}
+	slices.Sort(names)
+	return listed(ctx, s, names, backend.NamesRequest{})
+}

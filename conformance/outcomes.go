@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S16: what is known of a write that did not get its answer.
+var outcomeChecks = []check{
+	{
+		clause: "S16", name: "cancelled-under-way", cost: cost{fixed: 30, perRound: 4 * cancelledWrites},
+		title: "of writes cancelled while under way, those reported to have had no effect have none, then or later, and none applies twice",
+		run:   checkCancelledUnderWay,
+	},
+	{
+		clause: "S16", name: "unknown-is-said", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+		title: "a write that may have applied is reported as such",
+		run:   checkUnknownIsSaid,
+	},
+	{
+		clause: "S16", name: "one-attempt", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+		title: "each call of Put sends one request that writes, whatever becomes of it",
+		run:   checkOneAttempt,
+	},
+}
+
+// cancelledWrites is how many writes are cancelled in a round.
+const cancelledWrites = 4
+
+// noEffect reports whether the error of a Put promises that the write has no
+// effect and will have none.
+func noEffect(err error) bool {
+	for _, definite := range []error{backend.ErrPreconditionFailed, backend.ErrAccessDenied, backend.ErrUnavailable, backend.ErrInvalidName,
+		backend.ErrTooLarge, backend.ErrUnsupported, backend.ErrNoCondition} {
+		if errors.Is(err, definite) && !errors.Is(err, backend.ErrOutcomeUnknown) {
+			return true
+		}
+	}
+	return false
+}
+
+func checkCancelledUnderWay(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	// The moment of cancelling is drawn from the time that a write takes here,
+	// so that it falls into the middle on a fast store as on a slow one.
+	began := time.Now()
+	written, err := chain(ctx, stores[0], object, 5)
+	if err != nil {
+		return err
+	}
+	usual := time.Since(began) / 5
+
+	told := make(map[string]error)
+	for round := range cancelledWrites * e.rounds() {
+		v, err := stores[1].Head(ctx, object)
+		if err != nil {
+			return err
+		}
+		body := fmt.Sprintf("write %d", round)
+		cancelled, cancel := context.WithCancel(ctx)
+		timer := time.AfterFunc(time.Duration(e.rand.Int64N(int64(usual)*3/2+1)), cancel)
+		_, err = stores[0].Put(cancelled, object, []byte(body), backend.IfMatch(v.ETag))
+		timer.Stop()
+		cancel()
+		told[body] = err
+		if err != nil && !noEffect(err) && !errors.Is(err, backend.ErrOutcomeUnknown) {
+			return unlike(fmt.Sprintf("the error of a cancelled write to say whether it can have applied, with %q if it can", backend.ErrOutcomeUnknown), "%v", err)
+		}
+		if errors.Is(err, backend.ErrOutcomeUnknown) {
+			// Whatever became of it, sent again it applies at most once.
+			if _, err := stores[1].Put(ctx, object, []byte(body), backend.IfMatch(v.ETag)); err != nil && !errors.Is(err, backend.ErrPreconditionFailed) {
+				return err
+			}
+		}
+	}
+	return settled(ctx, stores[1], len(written), told)
+}
+
+// settled checks what writes were told against the versions of the object.
+func settled(ctx context.Context, s backend.VersionedStore, before int, told map[string]error) error {
+	list, err := listVersions(ctx, s, object, backend.VersionsRequest{}, before+len(told))
+	if err != nil {
+		return err
+	}
+	found := make(map[string]int)
+	for _, v := range list {
+		o, err := s.GetVersion(ctx, object, v.ID)
+		if err != nil {
+			return err
+		}
+		found[string(o.Body)]++
+	}
+	for body, err := range told {
+		switch n := found[body]; {
+		case n > 1:
+			return unlike("a write to apply once", "%q in %d versions", body, n)
+		case n == 0 && err == nil:
+			return unlike("a write that was acknowledged to be there", "%q in no version", body)
+		case n == 0 && !noEffect(err):
+			return unlike("a write sent again after its outcome was unknown to be there", "%q in no version", body)
+		case n == 1 && noEffect(err):
+			return unlike("a write to have no effect, as its error promised", "%q, which ended with %q, in a version", body, err)
+		}
+	}
+	return nil
+}
+
+func checkUnknownIsSaid(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	faults := []fault{loseAnswer, failAfterwards, cut, answer(http.StatusInternalServerError, "InternalError"),
+		answer(http.StatusBadGateway, "BadGateway"), answer(http.StatusGatewayTimeout, "GatewayTimeout")}
+	for i, fault := range faults {
+		v, err := s.Head(ctx, object)
+		if err != nil {
+			return err
+		}
+		for _, c := range []struct {
+			name string
+			cond backend.Condition
+		}{{object, backend.IfMatch(v.ETag)}, {fmt.Sprintf("new-%d", i), backend.IfAbsent()}} {
+			body := fmt.Appendf(nil, "fault %d", i)
+			err := link.during(fault, func() error { return second(through.Put(ctx, c.name, body, c.cond)) })
+			if !errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrNotFound) {
+				return unlike(fmt.Sprintf("a write %v after %s to end with %q", c.cond, fault, backend.ErrOutcomeUnknown), "%s", outcome(err))
+			}
+			if n, err := applications(ctx, s, c.name, body); err != nil || n > 1 {
+				return errors.Join(err, unlike("a write to apply once at most", "%d versions of it", n))
+			}
+		}
+	}
+	return readable(ctx, through, object, written[0])
+}
+
+func checkOneAttempt(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := chain(ctx, s, object, 1); err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	faults := []fault{{name: "no fault"}, loseAnswer, failAfterwards, cut, answer(http.StatusInternalServerError, "InternalError"),
+		answer(http.StatusServiceUnavailable, "SlowDown"), answer(http.StatusConflict, "ConditionalRequestConflict"),
+		answer(http.StatusTooManyRequests, "SlowDown"), answer(http.StatusBadRequest, "RequestTimeout")}
+	for i, fault := range faults {
+		v, err := s.Head(ctx, object)
+		if err != nil {
+			return err
+		}
+		link.count()
+		_ = link.during(fault, func() error { // whatever it is told, the count is what matters
+			return second(through.Put(ctx, object, fmt.Appendf(nil, "fault %d", i), backend.IfMatch(v.ETag)))
+		})
+		if _, writes := link.count(); writes != 1 {
+			return unlike(fmt.Sprintf("one request that writes in a call of Put, after %s", fault), "%d", writes)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// racers is how many writers race under one condition.
+const racers = 32
+
+// S3: of any number of concurrent writes under one condition one applies.
+var raceChecks = []check{
+	{
+		clause: "S3", name: "32-racing-creates", cost: cost{fixed: 10, perRound: racers + 4},
+		title: "of 32 concurrent writes if absent exactly one applies",
+		run: func(ctx context.Context, e *env) error {
+			return e.raceRounds(ctx, 1, false)
+		},
+	},
+	{
+		clause: "S3", name: "32-racing-updates", cost: cost{fixed: 10, perRound: racers + 4},
+		title: "of 32 concurrent writes under one ETag exactly one applies",
+		run: func(ctx context.Context, e *env) error {
+			return e.raceRounds(ctx, 1, true)
+		},
+	},
+	{
+		clause: "S3", name: "32-racing-creates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
+		title: "of 32 concurrent writes if absent exactly one applies, also between processes or endpoints",
+		run: func(ctx context.Context, e *env) error {
+			return e.raceRounds(ctx, 2, false)
+		},
+	},
+	{
+		clause: "S3", name: "32-racing-updates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
+		title: "of 32 concurrent writes under one ETag exactly one applies, also between processes or endpoints",
+		run: func(ctx context.Context, e *env) error {
+			return e.raceRounds(ctx, 2, true)
+		},
+	},
+	{
+		clause: "S3", name: "32-handles-racing", cost: cost{fixed: 10, perRound: racers + 4},
+		title: "of 32 concurrent writes under one condition, each through a handle of its own, exactly one applies",
+		run: func(ctx context.Context, e *env) error {
+			return e.raceRounds(ctx, racers, true)
+		},
+	},
+	{
+		clause: "S3", name: "mixed-conditions-racing", cost: cost{fixed: 10, perRound: racers + 1},
+		title: "when writes if absent race writes under the current ETag, one of the latter applies and none of the former",
+		run:   checkMixedRace,
+	},
+	{
+		clause: "S3", name: "counter", cost: cost{fixed: 10 + 2*8*8*4},
+		title: "eight writers that count up by read, compare and write lose no count",
+		run:   checkCounter,
+	},
+}
+
+// raceRounds runs rounds of a race, each for the next version of one object
+// if update is set, and otherwise for the first version of a new one.
+func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
+	stores, err := e.openAll(ctx, handles)
+	if err != nil {
+		return err
+	}
+	var written []backend.Object
+	name := object
+	if update {
+		if written, err = chain(ctx, stores[0], name, 1); err != nil {
+			return err
+		}
+	}
+	for round := range e.rounds() {
+		cond := backend.IfAbsent()
+		if update {
+			cond = backend.IfMatch(written[len(written)-1].ETag)
+		} else {
+			name, written = fmt.Sprintf("%s-%d", object, round), nil
+		}
+		winner, err := race(ctx, stores, name, round, func(int) backend.Condition { return cond })
+		if err != nil {
+			return err
+		}
+		written = append(written, winner)
+		if err := current(ctx, stores[len(stores)-1], name, winner); err != nil {
+			return err
+		}
+		// All of the history is looked at in the end only, for it grows.
+		if update && round+1 < e.rounds() {
+			continue
+		}
+		if err := history(ctx, stores[0], name, written); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// race has all racers write at once and returns what the one that was accepted
+// wrote.
+func race(ctx context.Context, stores []backend.VersionedStore, name string, round int, cond func(i int) backend.Condition) (backend.Object, error) {
+	type attempt struct {
+		backend.Object
+		err error
+	}
+	attempts := make([]attempt, racers)
+	err := together(racers, func(i int) error {
+		a := &attempts[i]
+		a.Body = fmt.Appendf(nil, "round %d, racer %d", round, i)
+		a.Version, a.err = patient(ctx, stores[i%len(stores)], name, a.Body, cond(i))
+		if a.err != nil && !errors.Is(a.err, backend.ErrPreconditionFailed) {
+			return unlike("a racing write to apply or to fail its precondition", "%v", a.err)
+		}
+		return nil
+	})
+	if err != nil {
+		return backend.Object{}, err
+	}
+	var winners []backend.Object
+	for _, a := range attempts {
+		if a.err == nil {
+			winners = append(winners, a.Object)
+		}
+	}
+	if len(winners) != 1 {
+		return backend.Object{}, unlike(fmt.Sprintf("exactly one of %d concurrent writes of %s to be accepted", racers, show(name)),
+			"%d accepted in round %d", len(winners), round)
+	}
+	return winners[0], nil
+}
+
+// patient writes, and again after the wait that was asked for if the store is
+// too busy, which has no effect (S17). Some servers are, under a race.
+func patient(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	for attempt := 0; ; attempt++ {
+		v, err := s.Put(ctx, name, body, cond)
+		if !errors.Is(err, backend.ErrUnavailable) || attempt == 5 {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(max(backend.RetryAfter(err), 50*time.Millisecond)):
+		}
+	}
+}
+
+func checkMixedRace(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, stores[0], object, 1)
+	if err != nil {
+		return err
+	}
+	for round := range e.rounds() {
+		tag := written[len(written)-1].ETag
+		winner, err := race(ctx, stores, object, round, func(i int) backend.Condition {
+			if i%4 < 2 {
+				return backend.IfAbsent()
+			}
+			return backend.IfMatch(tag)
+		})
+		if err != nil {
+			return err
+		}
+		written = append(written, winner)
+	}
+	return history(ctx, stores[1], object, written)
+}
+
+func checkCounter(ctx context.Context, e *env) error {
+	const writers, counts = 8, 4
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	if _, err := write(ctx, stores[0], object, []byte("0"), backend.IfAbsent()); err != nil {
+		return err
+	}
+	err = together(writers, func(i int) error {
+		s := stores[i%2]
+		for range counts {
+			if err := countUp(ctx, s, writers*counts+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	end, err := stores[0].Get(ctx, object)
+	if err != nil {
+		return err
+	}
+	if want := strconv.Itoa(writers * counts); string(end.Body) != want {
+		return unlike(fmt.Sprintf("%d writers to count up to %s", writers, want), "%s", showBody(end.Body))
+	}
+	list, err := listVersions(ctx, stores[1], object, backend.VersionsRequest{}, writers*counts+1)
+	if err != nil {
+		return err
+	}
+	if len(list) != writers*counts+1 {
+		return unlike(fmt.Sprintf("one version for each count, %d", writers*counts+1), "%d", len(list))
+	}
+	return nil
+}
+
+// countUp adds one to the number in the object. Each time that it loses
+// another has counted, so that it cannot lose more often than there are counts.
+func countUp(ctx context.Context, s backend.VersionedStore, bound int) error {
+	for range bound {
+		o, err := s.Get(ctx, object)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(string(o.Body))
+		if err != nil {
+			return unlike("the object to hold a number", "%s", showBody(o.Body))
+		}
+		_, err = patient(ctx, s, object, strconv.AppendInt(nil, int64(n)+1, 10), backend.IfMatch(o.ETag))
+		if !errors.Is(err, backend.ErrPreconditionFailed) {
+			return err
+		}
+	}
+	return unlike("a write to fail its precondition only when another applied", "%d failures", bound)
+}

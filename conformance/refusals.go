@@ -1,0 +1,112 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S17: denied access and servers that are too busy.
+var refusalChecks = []check{
+	{
+		clause: "S17", name: "denied", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
+		title: "what is not permitted ends as access denied, without effect",
+		run:   checkDenied,
+	},
+	{
+		clause: "S17", name: "denied-by-status", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
+		title: "an answer that access is denied is reported as such",
+		run:   checkDeniedByStatus,
+	},
+	{
+		clause: "S17", name: "told-to-slow-down", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
+		title: "a write that was answered with a request to slow down is reported as such, with the wait that was asked for",
+		run:   checkSlowDown,
+	},
+}
+
+func checkDenied(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	denied, err := e.store.OpenDenied(ctx)
+	if err != nil {
+		if !errors.Is(err, backend.ErrAccessDenied) {
+			return unlike(fmt.Sprintf("opening without permission to end with %q, if it fails", backend.ErrAccessDenied), "%v", err)
+		}
+		return nil
+	}
+	denied = e.adopt(denied)
+	for _, name := range []string{object, "never-written"} {
+		calls := callsOnVersion(name, written[0].Version)
+		for _, method := range append(readMethods, writeMethods...) {
+			if err := calls[method](ctx, denied); !errors.Is(err, backend.ErrAccessDenied) {
+				return unlike(fmt.Sprintf("%s of %q to end with %q", method, name, backend.ErrAccessDenied), "%s", outcome(err))
+			}
+		}
+	}
+	if err := absent(ctx, s, "never-written"); err != nil {
+		return err
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkDeniedByStatus(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	calls := callsOnVersion(object, written[0].Version)
+	for _, method := range append(readMethods, writeMethods...) {
+		err := link.during(answer(http.StatusForbidden, "AccessDenied"), func() error { return calls[method](ctx, through) })
+		if !errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrOutcomeUnknown) {
+			return unlike(fmt.Sprintf("%s to end with %q after status 403", method, backend.ErrAccessDenied), "%s", outcome(err))
+		}
+	}
+	return nil
+}
+
+func checkSlowDown(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	busy := answer(http.StatusServiceUnavailable, "SlowDown")
+	for _, cond := range []backend.Condition{backend.IfAbsent(), backend.IfMatch(written[0].ETag)} {
+		err := link.during(busy, func() error { return second(through.Put(ctx, object, []byte("busy"), cond)) })
+		if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrOutcomeUnknown) {
+			return unlike(fmt.Sprintf("a write to end with %q after status 503, SlowDown", backend.ErrUnavailable), "%s", outcome(err))
+		}
+		if wait := backend.RetryAfter(err); wait != retryAfter*time.Second {
+			return unlike(fmt.Sprintf("the error to carry the wait that the server asked for, %ds", retryAfter), "%v", wait)
+		}
+	}
+	return history(ctx, s, object, written)
+}

@@ -1,0 +1,48 @@
+package conformance
+
+import (
+	"context"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S20: a store that cannot keep its word says so. Whether it can is what the
+// other clauses show; here it is about being asked.
+var trustChecks = []check{
+	{
+		clause: "S20", name: "probe-trusts", cost: cost{fixed: 100},
+		title: "the probe behind immukv doctor finds the store trustworthy",
+		run:   checkProbe,
+	},
+	{
+		clause: "S20", name: "opening-is-cheap", needs: []Facility{OpenHTTP}, cost: cost{fixed: 10},
+		title: "opening makes at most one request, and writes nothing",
+		run:   checkOpeningIsCheap,
+	},
+}
+
+func checkProbe(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := backend.Probe(ctx, s, "plant-7/")
+	if err != nil {
+		return err
+	}
+	if !report.Trusted() {
+		return unlike("the probe to trust the store", "%v", report.Err())
+	}
+	return nil
+}
+
+func checkOpeningIsCheap(ctx context.Context, e *env) error {
+	link := &faultyLink{}
+	if _, err := e.openThrough(ctx, link); err != nil {
+		return err
+	}
+	if all, writes := link.count(); all > 1 || writes > 0 {
+		return unlike("opening to make at most one request, and none that writes", "%d requests, %d of them to write", all, writes)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S15: a failed precondition is one.
+var truthChecks = []check{
+	{
+		clause: "S15", name: "told-the-truth", cost: cost{fixed: 60, perRound: 17},
+		title: "of a drawn sequence of writes, exactly those whose condition held are acknowledged, and those that failed left no trace",
+		run:   checkToldTheTruth,
+	},
+	{
+		clause: "S15", name: "losers-left-no-trace", cost: cost{fixed: 10, perRound: racers/2 + 3},
+		title: "a racing write that was told its precondition failed is no version of the object",
+		run:   checkLosersLeftNoTrace,
+	},
+	{
+		clause: "S15", name: "separate-objects", cost: cost{fixed: 5, perRound: racers},
+		title: "concurrent writes of different objects, whose conditions hold, all apply",
+		run:   checkSeparateObjects,
+	},
+	{
+		clause: "S15", name: "nothing-else", cost: cost{fixed: 30},
+		title: "a write refused for its name, its size or its ended context is not reported as a failed precondition",
+		run:   checkNothingElse,
+	},
+	{
+		clause: "S15", name: "lost-answer-is-no-failure", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+		title: "a write that applied and whose answer was lost is not reported as a failed precondition",
+		run:   checkLostAnswer,
+	},
+}
+
+func checkToldTheTruth(ctx context.Context, e *env) error {
+	const names = 3
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	written := make([][]backend.Object, names)
+	for i := range 15 * e.rounds() {
+		n := e.rand.IntN(names)
+		name := fmt.Sprintf("%s-%d", object, n)
+		had := written[n]
+		cond := backend.IfAbsent()
+		if len(had) > 0 {
+			// Mostly one of the newest, so that half of them hold.
+			old := min(e.rand.IntN(4)*e.rand.IntN(3), len(had)-1)
+			cond = backend.IfMatch(had[len(had)-1-old].ETag)
+		}
+		if e.rand.IntN(6) == 0 {
+			cond = backend.IfAbsent()
+		}
+		if e.rand.IntN(12) == 0 {
+			cond = backend.IfMatch(`"0123456789abcdef0123456789abcdef"`)
+		}
+		holds := cond.Absent() && len(had) == 0 || len(had) > 0 && cond.ETag() == had[len(had)-1].ETag
+		body := fmt.Appendf(nil, "write %d", i)
+		if !holds {
+			if err := refused(ctx, stores[i%2], name, body, cond); err != nil {
+				return err
+			}
+			continue
+		}
+		o, err := write(ctx, stores[i%2], name, body, cond)
+		if err != nil {
+			return err
+		}
+		written[n] = append(had, o)
+	}
+	for n, had := range written {
+		name := fmt.Sprintf("%s-%d", object, n)
+		if err := history(ctx, stores[0], name, had); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLosersLeftNoTrace(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	type attempt struct {
+		body string
+		err  error
+	}
+	told := make(map[string]error)
+	cond := backend.IfAbsent()
+	for round := range e.rounds() {
+		attempts := make([]attempt, racers/2)
+		err := together(len(attempts), func(i int) error {
+			a := &attempts[i]
+			a.body = fmt.Sprintf("round %d, racer %d", round, i)
+			_, a.err = patient(ctx, stores[i%2], object, []byte(a.body), cond)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, a := range attempts {
+			told[a.body] = a.err
+		}
+		v, err := stores[0].Head(ctx, object)
+		if err != nil {
+			return err
+		}
+		cond = backend.IfMatch(v.ETag)
+	}
+	list, err := listVersions(ctx, stores[1], object, backend.VersionsRequest{}, len(told))
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		o, err := stores[1].GetVersion(ctx, object, v.ID)
+		if err != nil {
+			return err
+		}
+		if err := told[string(o.Body)]; errors.Is(err, backend.ErrPreconditionFailed) {
+			return unlike("a write that was told its precondition failed to have had no effect", "version %q, which it wrote", v.ID)
+		}
+	}
+	return nil
+}
+
+func checkSeparateObjects(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	for round := range e.rounds() {
+		err := together(racers/2, func(i int) error {
+			name := fmt.Sprintf("round-%d/%d", round, i)
+			v, err := patient(ctx, stores[i%2], name, []byte(name), backend.IfAbsent())
+			if err == nil {
+				_, err = patient(ctx, stores[i%2], name, []byte("second"), backend.IfMatch(v.ETag))
+			}
+			if err != nil {
+				return unlike("a write whose condition holds to apply, whatever is written elsewhere", "%v", err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkNothingElse(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, 1)
+	if err != nil {
+		return err
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	tooLarge := make([]byte, e.h.Limits.maxBody()+1)
+	refusals := map[string]error{
+		"an invalid name":      callsOn("\xff")["Put if absent"](ctx, s),
+		"an empty name":        callsOn("")["Put if matching"](ctx, s),
+		"a cancelled context":  callsOn(object)["Put if absent"](ended, s),
+		"a body too large":     second(s.Put(ctx, object, tooLarge, backend.IfAbsent())),
+		"a body of that size":  second(s.Put(ctx, object, tooLarge, backend.IfMatch(written[0].ETag))),
+		"the lack of any":      second(s.Put(ctx, object, nil, backend.Condition{})),
+		"the lack of an ETag ": second(s.Put(ctx, object, nil, backend.IfMatch(""))),
+	}
+	for why, err := range refusals {
+		if err == nil || errors.Is(err, backend.ErrPreconditionFailed) {
+			return unlike(fmt.Sprintf("a write refused for %s to end with another error than %q", why, backend.ErrPreconditionFailed), "%s", outcome(err))
+		}
+	}
+	return history(ctx, s, object, written)
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func checkLostAnswer(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	link := &faultyLink{}
+	through, err := e.openThrough(ctx, link)
+	if err != nil {
+		return err
+	}
+	cond := backend.IfAbsent()
+	for i, fault := range slices.Repeat([]fault{loseAnswer, failAfterwards}, 3) {
+		body := fmt.Appendf(nil, "lost %d", i)
+		err := link.during(fault, func() error { return second(through.Put(ctx, object, body, cond)) })
+		if !errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrPreconditionFailed) {
+			return unlike(fmt.Sprintf("a write after %s to end with %q", fault, backend.ErrOutcomeUnknown), "%s", outcome(err))
+		}
+		v, err := s.Head(ctx, object)
+		if err != nil {
+			return err
+		}
+		cond = backend.IfMatch(v.ETag)
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// S10: listings of versions.
+var versionListChecks = []check{
+	{
+		clause: "S10", name: "newest-first", cost: cost{fixed: 80, deep: 2500},
+		title: "versions are listed newest first, each exactly once, in pages of the store's own size",
+		run:   checkNewestFirst,
+	},
+	{
+		clause: "S10", name: "page-sizes", cost: cost{fixed: 300, deep: 10_000},
+		title: "versions come the same in pages of any size, and a page is the last if and only if it says so",
+		run:   checkVersionPages,
+	},
+	{
+		clause: "S10", name: "after-any-version", cost: cost{fixed: 200},
+		title: "a listing can begin after any version, in pages of any size",
+		run:   checkAfterVersion,
+	},
+	{
+		clause: "S10", name: "after-no-version", cost: cost{fixed: 30},
+		title: "a listing that is to begin after what is no version of the object is an error or empty",
+		run:   checkAfterNoVersion,
+	},
+	{
+		clause: "S10", name: "never-written", cost: cost{fixed: 20},
+		title: "an object that was never written has no versions, which is no error",
+		run:   checkNeverWritten,
+	},
+	{
+		clause: "S10", name: "neighbours-apart", cost: cost{fixed: 160},
+		title: "a listing holds the versions of its object alone, not those of objects whose names begin alike",
+		run:   checkNeighbours,
+	},
+	{
+		clause: "S10", name: "equal-bodies", cost: cost{fixed: 120},
+		title: "versions of equal body are listed each, in order",
+		run:   checkEqualBodies,
+	},
+	{
+		clause: "S10", name: "while-written", cost: cost{fixed: 170},
+		title: "a listing over many pages during which versions are added holds every version older than its first, once, in order",
+		run:   checkVersionsWhileWritten,
+	},
+}
+
+func checkNewestFirst(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, s, object, e.many())
+	if err != nil {
+		return err
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkVersionPages(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	n := e.many()
+	written, err := chain(ctx, s, object, n)
+	if err != nil {
+		return err
+	}
+	want := newestFirst(written)
+	for _, limit := range []int{1, 2, 3, 7, 10, n / 2, n - 1, n, n + 1, backend.MaxPageSize, backend.MaxPageSize + 1, 1 << 30, 0} {
+		got, err := listVersions(ctx, s, object, backend.VersionsRequest{Limit: limit}, n)
+		if err != nil {
+			return err
+		}
+		if err := sameVersions(fmt.Sprintf("versions listed by %d", limit), want, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkAfterVersion(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, stores[0], object, 12)
+	if err != nil {
+		return err
+	}
+	want := newestFirst(written)
+	for i, after := range want {
+		for _, limit := range []int{0, 1, 2, 3} {
+			req := backend.VersionsRequest{After: after.ID, Limit: limit}
+			got, err := listVersions(ctx, stores[i%2], object, req, len(want))
+			if err != nil {
+				return err
+			}
+			what := fmt.Sprintf("versions listed by %d after the one at place %d", limit, i)
+			if err := sameVersions(what, want[i+1:], got); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkAfterNoVersion(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := chain(ctx, s, object, 3); err != nil {
+		return err
+	}
+	foreign, err := chain(ctx, s, object+"-2", 1)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{object, "never-written"} {
+		for _, after := range []backend.VersionID{foreign[0].ID, "made-up", "null", "../" + foreign[0].ID} {
+			page, err := s.ListVersions(ctx, name, backend.VersionsRequest{After: after})
+			if err == nil && len(page.Versions) > 0 {
+				return unlike(fmt.Sprintf("an error or an empty page after %q, which is no version of %q", after, name), "%d versions", len(page.Versions))
+			}
+		}
+	}
+	return nil
+}
+
+func checkNeverWritten(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	// Once with an empty store, and once with names around.
+	for range 2 {
+		for _, name := range []string{object, "a", "a/b"} {
+			for _, limit := range []int{0, 1} {
+				page, err := s.ListVersions(ctx, name, backend.VersionsRequest{Limit: limit})
+				if err != nil || len(page.Versions) > 0 {
+					return errors.Join(err, unlike("no versions and no error", "%+v", page))
+				}
+			}
+		}
+		for _, name := range []string{object + "/below", "a/b/c"} {
+			if _, err := s.Put(ctx, name, nil, backend.IfAbsent()); err != nil && !errors.Is(err, backend.ErrPreconditionFailed) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkNeighbours(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	names := []string{"a", "a ", "a!", "a-", "a.", "a.json", "a/", "a/b", "a0", "aa", "A", "b"}
+	names = slices.DeleteFunc(names, e.h.Limits.refuses)
+	written := make(map[string][]backend.Object)
+	for i, name := range names {
+		if written[name], err = chain(ctx, s, name, 2+i%3); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		want := newestFirst(written[name])
+		for _, req := range []backend.VersionsRequest{{}, {Limit: 1}, {Limit: 2}, {After: want[0].ID}, {After: want[len(want)-1].ID, Limit: 1}} {
+			got, err := listVersions(ctx, s, name, req, len(want))
+			if err != nil {
+				return err
+			}
+			rest := want[1+slices.IndexFunc(want, func(v backend.Version) bool { return v.ID == req.After }):]
+			if err := sameVersions(fmt.Sprintf("the versions of %q after %q by %d", name, req.After, req.Limit), rest, got); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkEqualBodies(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	var written []backend.Object
+	cond := backend.IfAbsent()
+	for i := range 15 {
+		o, err := write(ctx, s, object, []byte{byte(i / 5)}, cond)
+		if err != nil {
+			return err
+		}
+		written = append(written, o)
+		cond = backend.IfMatch(o.ETag)
+	}
+	want := newestFirst(written)
+	for _, limit := range []int{1, 2, 0} {
+		got, err := listVersions(ctx, s, object, backend.VersionsRequest{Limit: limit}, len(want))
+		if err != nil {
+			return err
+		}
+		if err := sameVersions("versions, some of equal body,", want, got); err != nil {
+			return err
+		}
+	}
+	for i, after := range want {
+		got, err := listVersions(ctx, s, object, backend.VersionsRequest{After: after.ID, Limit: 4}, len(want))
+		if err != nil {
+			return err
+		}
+		if err := sameVersions(fmt.Sprintf("versions, some of equal body, after the one at place %d", i), want[i+1:], got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkVersionsWhileWritten(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	written, err := chain(ctx, stores[0], object, 20)
+	if err != nil {
+		return err
+	}
+	for _, limit := range []int{1, 2, 3, 5} {
+		want := newestFirst(written)
+		req := backend.VersionsRequest{Limit: limit}
+		var got []backend.Version
+		for range 2*len(want) + 3 {
+			page, err := stores[1].ListVersions(ctx, object, req)
+			if err != nil {
+				return err
+			}
+			got = append(got, page.Versions...)
+			if page.Next == "" {
+				break
+			}
+			req.Token = page.Next
+			if len(written) < 60 {
+				last := written[len(written)-1]
+				o, err := write(ctx, stores[0], object, fmt.Appendf(nil, "added %d", len(written)), backend.IfMatch(last.ETag))
+				if err != nil {
+					return err
+				}
+				written = append(written, o)
+			}
+		}
+		if err := sameVersions(fmt.Sprintf("versions listed by %d while others were added", limit), want, got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
