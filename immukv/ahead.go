@@ -15,9 +15,11 @@ type ahead struct {
 	object string
 	read   func(object string, id backend.VersionID, body []byte) (*version, error)
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	fetchs sync.WaitGroup
+	ctx     context.Context
+	cancel  context.CancelFunc
+	jobs    chan *fetched // for the readers, which are started as they are needed
+	readers int
+	running sync.WaitGroup
 
 	listing  backend.VersionsRequest
 	listed   []backend.Version // of the page at hand, not yet fetched
@@ -56,6 +58,7 @@ func (c *core) readAhead(ctx context.Context, object string, after backend.Versi
 		a.budget = limit
 		a.listing.Limit = min(limit, backend.MaxPageSize)
 	}
+	a.jobs = make(chan *fetched, a.window)
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }
@@ -63,7 +66,8 @@ func (c *core) readAhead(ctx context.Context, object string, after backend.Versi
 // close stops what is under way and waits for it.
 func (a *ahead) close() {
 	a.cancel()
-	a.fetchs.Wait()
+	close(a.jobs)
+	a.running.Wait()
 	for range a.inflight {
 		a.release()
 	}
@@ -72,7 +76,11 @@ func (a *ahead) close() {
 
 // next is the next version in the order of the listing, or nil at the end.
 func (a *ahead) next() (*fetched, error) {
-	a.fill()
+	// Not at every body: readers that find several to fetch fetch them in one go,
+	// where each would otherwise have to be woken by itself.
+	if len(a.inflight) <= a.window/2 {
+		a.fill()
+	}
 	if len(a.inflight) == 0 {
 		return nil, a.failed
 	}
@@ -80,7 +88,6 @@ func (a *ahead) next() (*fetched, error) {
 	a.inflight = a.inflight[1:]
 	<-f.ready
 	a.release()
-	a.fill()
 	return f, nil
 }
 
@@ -107,10 +114,11 @@ func (a *ahead) fill() {
 		a.listed = a.listed[1:]
 		a.budget--
 		a.inflight = append(a.inflight, f)
-		a.fetchs.Go(func() {
-			defer close(f.ready)
-			a.fetch(f)
-		})
+		a.jobs <- f // never waits: it has room for a window
+		if a.readers < min(a.window, len(a.inflight)) {
+			a.readers++
+			a.running.Go(a.reader)
+		}
 	}
 }
 
@@ -157,6 +165,17 @@ func (a *ahead) list() bool {
 	a.listing.Token = page.Next
 	a.ended = page.Next == ""
 	return true
+}
+
+// reader fetches what is to be fetched. There are as many readers as there were
+// ever bodies under way at once, not one for each body: a goroutine that is made
+// anew grows its stack anew, which is a good part of the time that a body from
+// memory takes.
+func (a *ahead) reader() {
+	for f := range a.jobs {
+		a.fetch(f)
+		close(f.ready)
+	}
 }
 
 func (a *ahead) fetch(f *fetched) {

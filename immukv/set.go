@@ -57,10 +57,7 @@ func (c *core) encodeValue(raw []byte) ([]byte, error) {
 	if len(raw) > 2*c.maxValueBytes {
 		return nil, fmt.Errorf("%w: %d bytes of JSON, of which %d are allowed", ErrValueTooLarge, len(raw), c.maxValueBytes)
 	}
-	if err := c.dialect.encodable(raw); err != nil {
-		return nil, err
-	}
-	value, err := c.dialect.Canonical(raw)
+	value, err := c.dialect.encode(raw)
 	if err != nil {
 		return nil, err
 	}
