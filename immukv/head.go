@@ -149,17 +149,23 @@ func (h *head) follows(old *head) bool {
 // was read, never before or beside it: an entry of the same key appended between
 // the two would otherwise go unnoticed by the append's own condition.
 func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
+	var err error
 	h := c.knownHead()
 	if h == nil {
-		var err error
 		if h, err = c.readHead(ctx); err != nil {
+			return nil, keyTag{}, err
+		}
+	}
+	if h.empty() {
+		// Not beside asking for the tag: an entry may turn out to have come.
+		if h, err = c.check(ctx, h); err != nil {
 			return nil, keyTag{}, err
 		}
 	}
 	_, known := c.keyTags[key]
 	ask := !known && (h.empty() || h.key != key)
 	var tag keyTag
-	err := both(
+	err = both(
 		func() (err error) { h, err = c.check(ctx, h); return err },
 		func() (err error) {
 			if ask {
@@ -194,15 +200,10 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 	if h.phase2 != unchecked {
 		return h, nil
 	}
-	checked := *h
 	if h.empty() {
-		if err := c.checkNeverWritten(ctx); err != nil {
-			return h, err
-		}
-		checked.phase2 = applied
-		c.setHead(&checked)
-		return &checked, nil
+		return c.checkEmpty(ctx, h)
 	}
+	checked := *h
 	tag, err := c.readTag(ctx, h.key)
 	if err != nil {
 		return h, err
@@ -220,18 +221,48 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 	return &checked, nil
 }
 
-// checkNeverWritten refuses a log that has versions but no current one: it was
-// deleted, and a new beginning would be a second history.
-func (c *core) checkNeverWritten(ctx context.Context) error {
-	object := c.prefix + logName
-	page, err := c.store.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
+// checkEmpty makes sure that a log without a head never had one. If the first
+// entry came while it looked, it goes on with that one.
+func (c *core) checkEmpty(ctx context.Context, h *head) (*head, error) {
+	written, err := c.logWritten(ctx)
 	if err != nil {
-		return fmt.Errorf("look whether the log was deleted: %w", err)
+		return h, err
 	}
-	if len(page.Versions) > 0 || page.Next != "" {
-		return fmt.Errorf("%w: %s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, object)
+	if !written {
+		checked := *h
+		checked.phase2 = applied
+		c.setHead(&checked)
+		return &checked, nil
 	}
-	return nil
+	fresh, err := c.readHead(ctx)
+	if err != nil {
+		return h, err
+	}
+	if fresh.empty() {
+		return h, c.logDeleted()
+	}
+	return c.check(ctx, fresh)
+}
+
+// logWritten tells whether the log has any version. One without a current
+// version was deleted, and a new beginning would be a second history; but to
+// know that it has none, its head must be read after this.
+func (c *core) logWritten(ctx context.Context) (bool, error) {
+	req := backend.VersionsRequest{Limit: 1}
+	for {
+		page, err := c.store.ListVersions(ctx, c.prefix+logName, req)
+		if err != nil {
+			return false, fmt.Errorf("look whether the log was deleted: %w", err)
+		}
+		if len(page.Versions) > 0 || page.Next == "" {
+			return len(page.Versions) > 0, nil
+		}
+		req.Token = page.Next
+	}
+}
+
+func (c *core) logDeleted() error {
+	return fmt.Errorf("%w: %s%s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, c.prefix, logName)
 }
 
 // readTag asks the store for the tag of a key's object.

@@ -137,7 +137,14 @@ func (c *core) logStart(ctx context.Context, q logQuery) (*version, error) {
 	object := c.prefix + logName
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
-		return nil, c.checkNeverWritten(ctx)
+		written, listErr := c.logWritten(ctx)
+		if listErr != nil || !written {
+			return nil, listErr
+		}
+		// The first entry may have come meanwhile.
+		if obj, err = c.store.Get(ctx, object); errors.Is(err, backend.ErrNotFound) {
+			return nil, c.logDeleted()
+		}
 	}
 	if err != nil {
 		return nil, err
