@@ -38,7 +38,7 @@ func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, 
 	if err == nil {
 		return c.committed(p, v), nil
 	}
-	if refused(err) && !errors.Is(err, backend.ErrAccessDenied) {
+	if neverSent(err) {
 		return nil, err
 	}
 	return c.settleAppend(ctx, p, err, wait)
@@ -46,9 +46,14 @@ func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, 
 
 // refused tells whether an error of Put means that trying again is of no use.
 func refused(err error) bool {
-	return errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||
-		errors.Is(err, backend.ErrTooLarge) || errors.Is(err, backend.ErrNoCondition) ||
-		errors.Is(err, backend.ErrUnsupported)
+	return neverSent(err) || errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrUnsupported)
+}
+
+// neverSent tells whether an error of Put proves that it had no effect. That of a
+// denied or untrustworthy store does not: a copy of the request may have fared
+// better, and a store that cannot name a version may have written it.
+func neverSent(err error) bool {
+	return errors.Is(err, backend.ErrInvalidName) || errors.Is(err, backend.ErrTooLarge) || errors.Is(err, backend.ErrNoCondition)
 }
 
 // settleAppend goes on from an append that was sent and not acknowledged, for the
@@ -72,7 +77,7 @@ func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, wait *
 			return v, nil
 		case err == nil && !open:
 			return nil, errLost
-		case !pending && refused(reason):
+		case err == nil && !pending && refused(reason):
 			return nil, reason
 		case err != nil && (!retryable(err) || try >= maxUnanswered):
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
