@@ -224,11 +224,11 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 // checkEmpty makes sure that a log without a head never had one. If the first
 // entry came while it looked, it goes on with that one.
 func (c *core) checkEmpty(ctx context.Context, h *head) (*head, error) {
-	written, err := c.logWritten(ctx)
+	listed, err := c.listLog(ctx)
 	if err != nil {
 		return h, err
 	}
-	if !written {
+	if len(listed) == 0 {
 		checked := *h
 		checked.phase2 = applied
 		c.setHead(&checked)
@@ -244,18 +244,18 @@ func (c *core) checkEmpty(ctx context.Context, h *head) (*head, error) {
 	return c.check(ctx, fresh)
 }
 
-// logWritten tells whether the log has any version. One without a current
-// version was deleted, and a new beginning would be a second history; but to
-// know that it has none, its head must be read after this.
-func (c *core) logWritten(ctx context.Context) (bool, error) {
-	req := backend.VersionsRequest{Limit: 1}
+// listLog returns the first page of the log's versions that has any. A log that
+// has versions and no current one was deleted, and a new beginning would be a
+// second history; but that it has no current one must be read after this.
+func (c *core) listLog(ctx context.Context) ([]backend.Version, error) {
+	var req backend.VersionsRequest
 	for {
 		page, err := c.store.ListVersions(ctx, c.prefix+logName, req)
 		if err != nil {
-			return false, fmt.Errorf("look whether the log was deleted: %w", err)
+			return nil, fmt.Errorf("look whether the log was deleted: %w", err)
 		}
 		if len(page.Versions) > 0 || page.Next == "" {
-			return len(page.Versions) > 0, nil
+			return page.Versions, nil
 		}
 		req.Token = page.Next
 	}

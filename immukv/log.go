@@ -137,8 +137,8 @@ func (c *core) logStart(ctx context.Context, q logQuery) (*version, error) {
 	object := c.prefix + logName
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
-		written, listErr := c.logWritten(ctx)
-		if listErr != nil || !written {
+		listed, listErr := c.listLog(ctx)
+		if listErr != nil || len(listed) == 0 {
 			return nil, listErr
 		}
 		// The first entry may have come meanwhile.

@@ -36,9 +36,18 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 	}
 	l := &logVerifier{core: c, verifyQuery: q, report: newReport(), object: c.prefix + logName, visit: visit}
 	obj, err := c.store.Get(ctx, l.object)
+	var listed []backend.Version
+	if errors.Is(err, backend.ErrNotFound) {
+		if listed, err = c.listLog(ctx); err != nil {
+			return nil, err
+		}
+		// The first entry may have come meanwhile.
+		obj, err = c.store.Get(ctx, l.object)
+	}
 	switch {
 	case errors.Is(err, backend.ErrNotFound):
-		return l.report, l.noHead(ctx)
+		l.noHead(listed)
+		return l.report, nil
 	case errors.Is(err, backend.ErrDamaged):
 		l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
 		l.reader = c.readChain(ctx, "", 0)
@@ -77,22 +86,17 @@ func (l *logVerifier) finding(kind FindingKind, id backend.VersionID, sequence i
 }
 
 // noHead reports on a log without a current version: empty, or deleted.
-func (l *logVerifier) noHead(ctx context.Context) error {
-	page, err := l.store.ListVersions(ctx, l.object, backend.VersionsRequest{})
-	if err != nil {
-		return err
-	}
-	for _, v := range page.Versions {
+func (l *logVerifier) noHead(listed []backend.Version) {
+	for _, v := range listed {
 		if v.DeleteMarker {
 			l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted; its entries are still there as older versions"))
 		}
 	}
-	if l.report.Valid() && (len(page.Versions) > 0 || page.Next != "") {
+	if l.report.Valid() && len(listed) > 0 {
 		l.report.add(l.finding(MissingVersion, "", -1, "the log has versions but no current one"))
 	}
 	l.report.Complete = l.report.Valid()
 	l.checkExtends(-1)
-	return nil
 }
 
 // deleteMarker reports a marker in the listing of the log.
