@@ -128,7 +128,7 @@ func checkMatchCurrent(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		o, err := write(ctx, s, object, []byte{byte(i)}, backend.IfMatch(tag))
+		o, err := write(ctx, s, object, make([]byte, i%2), backend.IfMatch(tag))
 		if err != nil {
 			return err
 		}

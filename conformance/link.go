@@ -19,7 +19,8 @@ type faultyLink struct {
 	mu     sync.Mutex
 	next   http.RoundTripper
 	fault  fault
-	writes int // requests that may write, passed on or not
+	spent  bool // the fault is for one request
+	writes int  // requests that may write, passed on or not
 	all    int
 }
 
@@ -106,6 +107,9 @@ func passOn(link http.RoundTripper, req *http.Request) error {
 func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	f, next := l.fault, l.next
+	if l.spent {
+		l.fault, l.spent = fault{}, false
+	}
 	l.all++
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		l.writes++
@@ -117,17 +121,26 @@ func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
 	return f.meet(next, req)
 }
 
-// during makes a call while requests meet the fault.
+// during makes a call while all requests meet the fault, so that no retry gets
+// past it.
 func (l *faultyLink) during(f fault, call func() error) error {
-	l.set(f)
-	defer l.set(fault{})
+	l.set(f, false)
+	defer l.set(fault{}, false)
 	return call()
 }
 
-func (l *faultyLink) set(f fault) {
+// once makes a call of which the first request meets the fault. A retry would
+// reach the server.
+func (l *faultyLink) once(f fault, call func() error) error {
+	l.set(f, true)
+	defer l.set(fault{}, false)
+	return call()
+}
+
+func (l *faultyLink) set(f fault, once bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fault = f
+	l.fault, l.spent = f, once
 }
 
 // count returns how many requests, and how many that may write, have been made

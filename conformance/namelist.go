@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -295,7 +294,7 @@ func checkNoNames(ctx context.Context, e *env) error {
 	for _, req := range []backend.NamesRequest{{}, {Prefix: "a"}, {Prefix: "a/"}, {After: "a"}, {Prefix: "a", After: "b", Limit: 1}} {
 		page, err := s.ListNames(ctx, req)
 		if err != nil || len(page.Names) > 0 {
-			return errors.Join(err, unlike("no names and no error from an empty store", "%q", page.Names))
+			return unlike("no names of an empty store, and no error", "%q and %s", page.Names, outcome(err))
 		}
 	}
 	return nil

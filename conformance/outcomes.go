@@ -139,12 +139,16 @@ func checkUnknownIsSaid(ctx context.Context, e *env) error {
 			cond backend.Condition
 		}{{object, backend.IfMatch(v.ETag)}, {fmt.Sprintf("new-%d", i), backend.IfAbsent()}} {
 			body := fmt.Appendf(nil, "fault %d", i)
-			err := link.during(fault, func() error { return second(through.Put(ctx, c.name, body, c.cond)) })
+			err := link.once(fault, func() error { return second(through.Put(ctx, c.name, body, c.cond)) })
 			if !errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrNotFound) {
 				return unlike(fmt.Sprintf("a write %v after %s to end with %q", c.cond, fault, backend.ErrOutcomeUnknown), "%s", outcome(err))
 			}
-			if n, err := applications(ctx, s, c.name, body); err != nil || n > 1 {
-				return errors.Join(err, unlike("a write to apply once at most", "%d versions of it", n))
+			n, err := applications(ctx, s, c.name, body)
+			if err != nil {
+				return err
+			}
+			if n > 1 {
+				return unlike("a write to apply once at most", "%d versions of it", n)
 			}
 		}
 	}
@@ -173,7 +177,7 @@ func checkOneAttempt(ctx context.Context, e *env) error {
 			return err
 		}
 		link.count()
-		_ = link.during(fault, func() error { // whatever it is told, the count is what matters
+		_ = link.once(fault, func() error { // whatever it is told, the count is what matters
 			return second(through.Put(ctx, object, fmt.Appendf(nil, "fault %d", i), backend.IfMatch(v.ETag)))
 		})
 		if _, writes := link.count(); writes != 1 {

@@ -100,7 +100,7 @@ func checkSlowDown(ctx context.Context, e *env) error {
 	}
 	busy := answer(http.StatusServiceUnavailable, "SlowDown")
 	for _, cond := range []backend.Condition{backend.IfAbsent(), backend.IfMatch(written[0].ETag)} {
-		err := link.during(busy, func() error { return second(through.Put(ctx, object, []byte("busy"), cond)) })
+		err := link.once(busy, func() error { return second(through.Put(ctx, object, []byte("busy"), cond)) })
 		if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrOutcomeUnknown) {
 			return unlike(fmt.Sprintf("a write to end with %q after status 503, SlowDown", backend.ErrUnavailable), "%s", outcome(err))
 		}

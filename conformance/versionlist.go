@@ -148,7 +148,7 @@ func checkNeverWritten(ctx context.Context, e *env) error {
 			for _, limit := range []int{0, 1} {
 				page, err := s.ListVersions(ctx, name, backend.VersionsRequest{Limit: limit})
 				if err != nil || len(page.Versions) > 0 {
-					return errors.Join(err, unlike("no versions and no error", "%+v", page))
+					return unlike(fmt.Sprintf("no versions of %q, which was never written, and no error", name), "%+v and %s", page.Versions, outcome(err))
 				}
 			}
 		}

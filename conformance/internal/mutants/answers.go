@@ -1,0 +1,135 @@
+package mutants
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+)
+
+var answerMutants = []Mutant{
+	{
+		Name: "null-version", Clause: "S4",
+		Habit: "answers with the version ID null, as a bucket does whose versioning is suspended",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			v, err := w.Put(ctx, name, body, cond)
+			if err == nil {
+				v.ID = "null"
+			}
+			return v, err
+		}),
+	},
+	{
+		Name: "no-version", Clause: "S4",
+		Habit: "answers without a version ID, as a bucket does that never had versioning",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			v, err := w.Put(ctx, name, body, cond)
+			v.ID = ""
+			return v, err
+		}),
+	},
+	{
+		Name: "no-etag", Clause: "S4",
+		Habit: "answers without an ETag",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			v, err := w.Put(ctx, name, body, cond)
+			v.ETag = ""
+			return v, err
+		}),
+	},
+	{
+		Name: "lost-write", Clause: "S5",
+		Habit: "answers success for one write in fifty that it never made, as a cache does whose disk is full",
+		mutate: shared(func(w *world, h *handle) {
+			var writes atomic.Int64
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				if writes.Add(1)%50 == 0 && w.holds(ctx, name, cond) {
+					aside := memstore.New()
+					return aside.Put(ctx, name, body, backend.IfAbsent())
+				}
+				return w.Put(ctx, name, body, cond)
+			}
+		}),
+	},
+	{
+		Name: "write-back", Clause: "S5",
+		Habit: "acknowledges before it is durable, and forgets the last write of every object in a crash",
+		mutate: shared(func(w *world, _ *handle) {
+			w.onRestart = func(state *memstore.State) {
+				for i, o := range state.Objects {
+					if n := len(o.Versions); n > 1 {
+						state.Objects[i].Versions = o.Versions[:n-1]
+					}
+				}
+			}
+		}),
+	},
+	{
+		Name: "torn-read", Clause: "S6",
+		Habit: "shows readers a part of the body while it is being written",
+		mutate: shared(func(w *world, h *handle) {
+			var under sync.Map
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				under.Store(name, bytes.Clone(body[:len(body)/2]))
+				dawdle()
+				defer under.Delete(name)
+				return w.Put(ctx, name, body, cond)
+			}
+			h.get = func(ctx context.Context, name string) (backend.Object, error) {
+				o, err := w.Get(ctx, name)
+				if part, ok := under.Load(name); ok && err == nil {
+					o.Body = bytes.Clone(part.([]byte))
+				}
+				return o, err
+			}
+		}),
+	},
+	{
+		Name: "glimpse-of-a-create", Clause: "S6",
+		Habit: "makes an empty object first, and then fills it, as one who opens a file and writes to it",
+		mutate: shared(func(w *world, h *handle) {
+			var under sync.Map
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				if !cond.Absent() {
+					return w.Put(ctx, name, body, cond)
+				}
+				under.Store(name, true)
+				dawdle()
+				defer under.Delete(name)
+				return w.Put(ctx, name, body, cond)
+			}
+			h.get = func(ctx context.Context, name string) (backend.Object, error) {
+				o, err := w.Get(ctx, name)
+				if _, ok := under.Load(name); ok && err != nil {
+					return backend.Object{Version: backend.Version{ID: "1", ETag: `"1"`}}, nil
+				}
+				return o, err
+			}
+		}),
+	},
+	{
+		Name: "listed-before-readable", Clause: "S6",
+		Habit: "adds a version to the listing before it can be read",
+		mutate: shared(func(w *world, h *handle) {
+			var under sync.Map
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				v, err := w.Put(ctx, name, body, cond)
+				if err == nil {
+					under.Store(v.ID, true)
+					dawdle()
+					under.Delete(v.ID)
+				}
+				return v, err
+			}
+			h.getVersion = func(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+				if _, ok := under.Load(id); ok {
+					return backend.Object{}, &backend.Error{Op: "get version", Name: name, Version: id, Kind: backend.ErrNotFound}
+				}
+				return w.GetVersion(ctx, name, id)
+			}
+		}),
+	},
+}

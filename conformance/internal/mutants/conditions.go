@@ -1,0 +1,202 @@
+package mutants
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// put wraps the signature of Put for the mutants that change that alone.
+func put(f func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error)) func(*world) func() *handle {
+	return each(func(w *world, h *handle) {
+		honest := h.put
+		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			// What no store performs is refused before anything goes wrong.
+			if backend.CheckPut(name, body, cond) != nil || ctx.Err() != nil {
+				return honest(ctx, name, body, cond)
+			}
+			return f(ctx, w, name, body, cond)
+		}
+	})
+}
+
+var conditionMutants = []Mutant{
+	{
+		Name: "conditions-ignored", Clause: "S1",
+		Habit: "writes whatever the condition says, as S3-compatible servers did before they knew conditional writes",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, _ backend.Condition) (backend.Version, error) {
+			return w.force(ctx, name, body)
+		}),
+	},
+	{
+		Name: "absent-ignored", Clause: "S1",
+		Habit: "knows If-Match and ignores If-None-Match",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if cond.Absent() {
+				return w.force(ctx, name, body)
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "empty-taken-for-absent", Clause: "S1",
+		Habit: "takes an object with an empty body for one that does not exist",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if o, err := w.Get(ctx, name); err == nil && len(o.Body) == 0 && cond.Absent() {
+				return w.force(ctx, name, body)
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "match-ignored", Clause: "S2",
+		Habit: "knows If-None-Match and ignores If-Match, as gocloud's portable API would have it",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if cond.Absent() {
+				return w.Put(ctx, name, body, cond)
+			}
+			return w.force(ctx, name, body)
+		}),
+	},
+	{
+		Name: "match-ignored-on-missing", Clause: "S2",
+		Habit: "answers 200 for If-Match on a key that does not exist, and makes it",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if _, err := w.Head(ctx, name); err != nil {
+				cond = backend.IfAbsent()
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "missing-not-a-precondition", Clause: "S2",
+		Habit: "answers 404 for If-Match on a key that does not exist, which is passed on as not found",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if _, err := w.Head(ctx, name); err != nil && !cond.Absent() {
+				return backend.Version{}, err
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "conditions-ignored-on-versioned", Clause: "S2",
+		Habit: "looks at conditions on buckets without versions only: here, while the object has one version",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if len(w.versions(ctx, name)) > 1 {
+				return w.force(ctx, name, body)
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "match-any-version", Clause: "S2",
+		Habit: "lets If-Match hold if any version has the ETag",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if slices.ContainsFunc(w.versions(ctx, name), func(v backend.Version) bool { return v.ETag == cond.ETag() }) {
+				return w.force(ctx, name, body)
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "match-star", Clause: "S2",
+		Habit: "sends an ETag on as it is, so that * matches anything, as HTTP has it",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if _, err := w.Head(ctx, name); err == nil && cond.ETag() == "*" {
+				return w.force(ctx, name, body)
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+	{
+		Name: "match-never-on-empty", Clause: "S2",
+		Habit: "loses the ETag of an empty body, so that If-Match on it never holds",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if o, err := w.Get(ctx, name); err == nil && len(o.Body) == 0 {
+				return failed()
+			}
+			return w.Put(ctx, name, body, cond)
+		}),
+	},
+}
+
+var raceMutants = []Mutant{
+	{
+		Name: "check-then-act", Clause: "S3",
+		Habit: "checks the condition and then writes, with a window between, as gocloud's fileblob does",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if !w.holds(ctx, name, cond) {
+				return failed()
+			}
+			dawdle()
+			return w.force(ctx, name, body)
+		}),
+	},
+	{
+		Name: "check-then-create", Clause: "S3",
+		Habit: "replaces in one step but creates in two",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if !cond.Absent() {
+				return w.Put(ctx, name, body, cond)
+			}
+			if !w.holds(ctx, name, cond) {
+				return failed()
+			}
+			dawdle()
+			return w.force(ctx, name, body)
+		}),
+	},
+	{
+		Name: "check-then-replace", Clause: "S3",
+		Habit: "creates in one step, with O_EXCL, but replaces in two",
+		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if cond.Absent() {
+				return w.Put(ctx, name, body, cond)
+			}
+			if !w.holds(ctx, name, cond) {
+				return failed()
+			}
+			dawdle()
+			return w.force(ctx, name, body)
+		}),
+	},
+	{
+		Name: "lock-in-process", Clause: "S3",
+		Habit: "checks and writes under a lock of its own process, which others do not see",
+		mutate: each(func(w *world, h *handle) {
+			var mine sync.Mutex
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				mine.Lock()
+				defer mine.Unlock()
+				if !w.holds(ctx, name, cond) {
+					return failed()
+				}
+				dawdle()
+				return w.force(ctx, name, body)
+			}
+		}),
+	},
+	{
+		Name: "nobody-wins", Clause: "S3",
+		Habit: "has all writers lose when they collide",
+		mutate: shared(func(w *world, h *handle) {
+			var mu sync.Mutex
+			under := make(map[string]int)
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				mu.Lock()
+				under[name]++
+				mu.Unlock()
+				dawdle()
+				mu.Lock()
+				defer mu.Unlock()
+				defer func() { under[name]-- }()
+				if under[name] > 1 {
+					return failed()
+				}
+				return w.Put(ctx, name, body, cond)
+			}
+		}),
+	},
+}

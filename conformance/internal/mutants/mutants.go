@@ -1,0 +1,118 @@
+// Package mutants holds stores that each break one clause of the contract in
+// one way that was seen in the wild. The conformance suite must fail every one
+// of them at that clause: a mutant that survives is a hole in the suite.
+package mutants
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/conformance"
+)
+
+// Mutant is a kind of store that breaks a clause.
+type Mutant struct {
+	Name   string
+	Clause string // that it breaks: "S3"
+	Habit  string // what it does wrong, and who has been seen doing it
+
+	// mutate makes the handles of a new store. Its argument is the store as it
+	// ought to be.
+	mutate func(w *world) func() *handle
+	// remote is set instead for the mutants that sit in the way in which a
+	// handle speaks HTTP.
+	remote *habits
+}
+
+// All lists the mutants by clause.
+func All() []Mutant {
+	return slices.Concat(conditionMutants, raceMutants, answerMutants, freshnessMutants, versionMutants,
+		listMutants, nameListMutants, nameMutants, bodyMutants, outcomeMutants, remoteMutants)
+}
+
+// Harness makes stores of the mutant's kind. It has all facilities that the
+// clause in question can be tested with.
+func (m Mutant) Harness() conformance.Harness {
+	if m.remote != nil {
+		return remoteHarness(*m.remote)
+	}
+	return localHarness(m.mutate)
+}
+
+// Healthy lists, by name, the harnesses of the stores that mutants are made
+// from, which must pass: what fails of a mutant is then its own doing.
+func Healthy() map[string]conformance.Harness {
+	return map[string]conformance.Harness{
+		"local":  localHarness(func(w *world) func() *handle { return w.honest }),
+		"remote": remoteHarness(habits{}),
+	}
+}
+
+// world is a store in memory and what befalls it.
+type world struct {
+	*memstore.Store
+	// onRestart changes what is found after a restart.
+	onRestart func(*memstore.State)
+	// onDenied changes how denied access is reported, onAbsent the lack of a
+	// store.
+	onDenied, onAbsent error
+}
+
+func localHarness(mutate func(w *world) func() *handle) conformance.Harness {
+	return conformance.Harness{
+		New: func(context.Context) (conformance.Store, error) {
+			w := &world{
+				Store:    memstore.New(),
+				onDenied: &backend.Error{Kind: backend.ErrAccessDenied},
+				onAbsent: &backend.Error{Kind: backend.ErrUnavailable},
+			}
+			open := mutate(w)
+			return conformance.Store{
+				Open: func(context.Context) (backend.VersionedStore, error) { return open(), nil },
+				Restart: func(context.Context) error {
+					state := w.Dump()
+					if w.onRestart != nil {
+						w.onRestart(&state)
+					}
+					store, err := memstore.Load(state)
+					w.Store = store
+					return err
+				},
+				OpenDenied: func(context.Context) (backend.VersionedStore, error) { return failing(w.onDenied), nil },
+				OpenAbsent: func(context.Context) (backend.VersionedStore, error) { return failing(w.onAbsent), nil },
+			}, nil
+		},
+		Lacks: map[conformance.Facility]string{conformance.OpenHTTP: "a store in memory has no network"},
+	}
+}
+
+func remoteHarness(h habits) conformance.Harness {
+	return conformance.Harness{
+		New: func(context.Context) (conformance.Store, error) {
+			server := newServer()
+			return conformance.Store{
+				Open: func(context.Context) (backend.VersionedStore, error) {
+					return newClient(server.URL, http.DefaultTransport, h), nil
+				},
+				Restart: func(context.Context) error { return nil },
+				OpenDenied: func(context.Context) (backend.VersionedStore, error) {
+					return newClient(server.URL+"/denied", http.DefaultTransport, h), nil
+				},
+				OpenAbsent: func(context.Context) (backend.VersionedStore, error) {
+					return newClient(server.URL+"/absent", http.DefaultTransport, h), nil
+				},
+				OpenHTTP: func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error) {
+					c := newClient(server.URL, wrap(http.DefaultTransport), h)
+					return c, c.greet(ctx)
+				},
+				Close: func(context.Context) error {
+					server.Close()
+					return nil
+				},
+			}, nil
+		},
+	}
+}

@@ -1,0 +1,62 @@
+package mutants_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/immukv/immukv-go/conformance"
+	"github.com/immukv/immukv-go/conformance/internal/mutants"
+)
+
+// TestHealthy is the control: what mutants are made from passes everything.
+func TestHealthy(t *testing.T) {
+	t.Parallel()
+	for name, harness := range mutants.Healthy() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conformance.Run(t, harness)
+		})
+	}
+}
+
+// TestMutantsAreFound has every mutant fail at the clause that it breaks, every
+// time.
+func TestMutantsAreFound(t *testing.T) {
+	t.Parallel()
+	repetitions := 2
+	if os.Getenv("IMMUKV_LONG") == "1" {
+		repetitions = 20
+	}
+	names := make(map[string]bool)
+	for _, m := range mutants.All() {
+		if names[m.Name] {
+			t.Errorf("two mutants are called %s", m.Name)
+		}
+		names[m.Name] = true
+		t.Run(m.Clause+"/"+m.Name, func(t *testing.T) {
+			t.Parallel()
+			found := 0
+			for i := range repetitions {
+				h := m.Harness()
+				h.Only, h.Seed = []string{m.Clause}, uint64(i)
+				failed := ""
+				if _, err := conformance.Examine(t.Context(), h, func(r conformance.Result) {
+					if err := r.Err(); err != nil {
+						failed = err.Error()
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if failed != "" {
+					found++
+				}
+				if i == 0 {
+					t.Log(failed)
+				}
+			}
+			if found < repetitions {
+				t.Errorf("survived %d of %d runs of the suite: it %s", repetitions-found, repetitions, m.Habit)
+			}
+		})
+	}
+}
