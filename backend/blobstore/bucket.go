@@ -1,0 +1,303 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// DefaultMaxKeyBytes is the longest key that S3, Google Cloud Storage and Azure
+// hold.
+const DefaultMaxKeyBytes = 1024
+
+// A BucketOption changes how [New] uses a bucket.
+type BucketOption func(*bucket)
+
+// MaxKeyBytes says how long the keys are that the bucket holds, in bytes,
+// instead of [DefaultMaxKeyBytes]. A prefix that the bucket adds by itself, as
+// [blob.PrefixedBucket] does, must be taken off. An object whose keys would be
+// longer is refused with [backend.ErrInvalidName].
+func MaxKeyBytes(n int) BucketOption { return func(b *bucket) { b.maxKey = n } }
+
+// StartListing gives a function by which a listing begins at a key. Gocloud's
+// portable interface has nothing of the kind, so that without one a listing of
+// names that starts after a name begins, unseen, with the first name of its
+// prefix. as is that of [blob.ListOptions.BeforeList]. For gcsblob:
+//
+//	blobstore.StartListing(func(key string, as func(any) bool) {
+//		var q *storage.Query
+//		if as(&q) {
+//			q.StartOffset = key
+//		}
+//	})
+//
+// Keys before it may be listed all the same; keys from it on must be.
+func StartListing(start func(key string, as func(any) bool)) BucketOption {
+	return func(b *bucket) { b.start = start }
+}
+
+// New returns a versioned store in a gocloud bucket, from create-if-absent
+// alone; it makes no request. The bucket remains the caller's to close, after
+// the store.
+//
+// The driver's create-if-absent must be atomic, its reads and listings
+// consistent with earlier writes, and its listings in the order of keys. So are
+// s3blob, gcsblob, azureblob and memblob. Fileblob's create-if-absent is not: such
+// a bucket, also behind a prefix, is refused with [backend.ErrUnsupported], and
+// [OpenDir] is the way to keep a store in a directory. Of a driver from elsewhere
+// nothing can be seen here: find out with [backend.Probe].
+func New(b *blob.Bucket, opts ...BucketOption) (*Store, error) {
+	var dir os.FileInfo // what fileblob alone has to show
+	if b.As(&dir) {
+		return nil, &backend.UnsupportedError{
+			Clause:  "S3",
+			Problem: "the bucket is a directory (fileblob), and its create-if-absent lets several of the writers that race succeed",
+			Remedy:  "open the directory with blobstore.OpenDir or as file://, which guards it by a lock",
+		}
+	}
+	m := &bucket{bucket: b, maxKey: DefaultMaxKeyBytes}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return newStore(m, func() error { return nil }), nil
+}
+
+// bucket keeps objects in a gocloud bucket.
+type bucket struct {
+	bucket *blob.Bucket
+	maxKey int
+	start  func(key string, as func(any) bool)
+}
+
+func keyOf(object string, n int64) string { return object + "/" + baseOf(n) }
+
+func (b *bucket) check(object string) error {
+	if n := len(keyOf(object, 1)); n > b.maxKey {
+		return fmt.Errorf("%w: its keys would have %d bytes and more, of which the bucket holds %d", backend.ErrInvalidName, n, b.maxKey)
+	}
+	return nil
+}
+
+// latest looks at the first key in the object's listing: baseOf puts the newest
+// version there. That nothing is listed is the only proof of absence that
+// every driver gives: gcsblob calls a key not found that it may not read, and
+// s3blob one in a bucket that does not exist.
+func (b *bucket) latest(ctx context.Context, object string) (int64, error) {
+	opts := &blob.ListOptions{Prefix: object + "/"}
+	size := 1
+	for token := blob.FirstPageToken; len(token) > 0; size = backend.MaxPageSize {
+		var keys []*blob.ListObject
+		var err error
+		keys, token, err = b.bucket.ListPage(ctx, token, size, opts)
+		if err != nil {
+			return 0, readFault(ctx, err)
+		}
+		for _, key := range keys {
+			// What else there may be was copied here from a directory.
+			if n, ok := numberOfBase(strings.TrimPrefix(key.Key, opts.Prefix)); ok {
+				return n, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
+func (b *bucket) read(ctx context.Context, object string, n int64) ([]byte, error) {
+	key := keyOf(object, n)
+	r, err := b.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, b.missing(ctx, key, err)
+	}
+	if err != nil {
+		return nil, readFault(ctx, err)
+	}
+	defer r.Close()
+	if r.Size() > backend.MaxBodyBytes {
+		return nil, &fault{backend.ErrTooLarge, fmt.Errorf("%d bytes in %s", r.Size(), key)}
+	}
+	body, err := io.ReadAll(io.LimitReader(r, backend.MaxBodyBytes+1))
+	switch {
+	case err != nil:
+		return nil, readFault(ctx, err)
+	case len(body) > backend.MaxBodyBytes:
+		return nil, &fault{backend.ErrTooLarge, errors.New(key)}
+	case r.Size() >= 0 && int64(len(body)) != r.Size():
+		return nil, fmt.Errorf("%s: %w: %d bytes of %d", key, io.ErrUnexpectedEOF, len(body), r.Size())
+	}
+	return body, nil
+}
+
+// missing says why the driver did not find a key: what is listed is there.
+func (b *bucket) missing(ctx context.Context, key string, cause error) error {
+	keys, _, err := b.bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: key})
+	switch {
+	case err != nil:
+		return readFault(ctx, err)
+	case len(keys) > 0 && keys[0].Key == key:
+		return &fault{backend.ErrAccessDenied, fmt.Errorf("it is listed, but: %w", cause)}
+	default:
+		return errNoVersion
+	}
+}
+
+func (b *bucket) append(ctx context.Context, object string, after int64, body []byte) error {
+	// Version 1 is only ever created, and by one writer. Any other is created
+	// only when the one before it is there: so numbers have no gaps, and
+	// whoever creates a version knows that the one before it was the newest.
+	if after > 0 {
+		if err := b.mustHold(ctx, object, after); err != nil {
+			return err
+		}
+	}
+	return b.create(ctx, keyOf(object, after+1), body)
+}
+
+// mustHold returns an error unless version n is there.
+func (b *bucket) mustHold(ctx context.Context, object string, n int64) error {
+	key := keyOf(object, n)
+	_, err := b.bucket.Attributes(ctx, key)
+	if err == nil {
+		return nil
+	}
+	err = readFault(ctx, err)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		err = b.missing(ctx, key, err)
+	}
+	if !errors.Is(err, errNoVersion) {
+		return withoutEffect(err)
+	}
+	return &fault{backend.ErrPreconditionFailed, fmt.Errorf("there is no version v%d", n)}
+}
+
+// writeMark is the metadata by which a write is told from any other.
+const writeMark = "immukv-write"
+
+// contentType is what ImmuKV's bodies are. One must be given, or gocloud would
+// hold back the body to make a guess.
+const contentType = "application/json"
+
+// singleRequest is the size up to which drivers send a body in one request by
+// themselves. The smallest part that S3 lets a larger one be cut into is as
+// large.
+const singleRequest = 5 << 20
+
+// create makes the object of that key unless it exists.
+func (b *bucket) create(ctx context.Context, key string, body []byte) error {
+	mark := rand.Text()
+	opts := &blob.WriterOptions{
+		IfNotExist:  true,
+		ContentType: contentType,
+		Metadata:    map[string]string{writeMark: mark},
+	}
+	if len(body) >= singleRequest {
+		opts.BufferSize = len(body) + 1
+	}
+	err := b.write(ctx, key, body, opts)
+	switch gcerrors.Code(err) {
+	case gcerrors.OK:
+		return nil
+	case gcerrors.FailedPrecondition, gcerrors.AlreadyExists:
+		return b.settle(ctx, key, mark, err)
+	case gcerrors.PermissionDenied, gcerrors.NotFound:
+		// A key cannot be missing that is to be created. It is the bucket that
+		// is missing, or (gcsblob) the permission.
+		return &fault{backend.ErrAccessDenied, err}
+	case gcerrors.ResourceExhausted:
+		return &fault{backend.ErrUnavailable, err}
+	default:
+		return &fault{backend.ErrOutcomeUnknown, withContext(ctx, err)}
+	}
+}
+
+func (b *bucket) write(ctx context.Context, key string, body []byte, opts *blob.WriterOptions) error {
+	// A writer that is closed commits what it has: unless it was cancelled.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := b.bucket.NewWriter(ctx, key, opts)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(body); err != nil {
+		cancel()
+		// The driver may tell why only now.
+		if closed := w.Close(); gcerrors.Code(closed) == gcerrors.FailedPrecondition {
+			return closed
+		}
+		return err
+	}
+	return w.Close()
+}
+
+// settle finds out whether the object that made a create fail is the create's
+// own. The SDKs beneath the drivers send a request again whose answer was lost,
+// and then see what the first one did.
+func (b *bucket) settle(ctx context.Context, key, mark string, cause error) error {
+	attrs, err := b.bucket.Attributes(ctx, key)
+	switch {
+	case err != nil:
+		return &fault{backend.ErrOutcomeUnknown, fmt.Errorf("%w, after: %w", withContext(ctx, err), cause)}
+	case attrs.Metadata[writeMark] == mark:
+		return nil
+	default:
+		return &fault{backend.ErrPreconditionFailed, cause}
+	}
+}
+
+func (b *bucket) children(ctx context.Context, parent, prefix, after string, page []byte, limit int) ([]string, []byte, error) {
+	opts := &blob.ListOptions{Prefix: parent + prefix, Delimiter: "/"}
+	if page == nil {
+		page = blob.FirstPageToken
+		if b.start != nil && after != "" {
+			opts.BeforeList = func(as func(any) bool) error {
+				b.start(parent+after, as)
+				return nil
+			}
+		}
+	}
+	keys, next, err := b.bucket.ListPage(ctx, page, limit, opts)
+	if err != nil {
+		return nil, nil, readFault(ctx, err)
+	}
+	var parts []string
+	for _, key := range keys {
+		if key.IsDir {
+			parts = append(parts, strings.TrimSuffix(strings.TrimPrefix(key.Key, parent), "/"))
+		}
+	}
+	return parts, next, nil
+}
+
+// holds is always true: in a bucket there are no directories but those in which
+// there is something.
+func (b *bucket) holds(context.Context, string) (bool, error) { return true, nil }
+
+// readFault is an error of a request that changes nothing. Not found is none of
+// them here: see latest.
+func readFault(ctx context.Context, err error) error {
+	err = withContext(ctx, err)
+	switch gcerrors.Code(err) {
+	case gcerrors.PermissionDenied:
+		return &fault{backend.ErrAccessDenied, err}
+	case gcerrors.ResourceExhausted:
+		return &fault{backend.ErrUnavailable, err}
+	}
+	return err
+}
+
+// withContext makes the error of a context that ended visible, where a driver
+// does not.
+func withContext(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
+}

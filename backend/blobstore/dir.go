@@ -1,0 +1,255 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// A DirOption changes how [OpenDir] opens a directory.
+type DirOption func(*dirOptions)
+
+type dirOptions struct {
+	create bool
+	mode   fs.FileMode
+}
+
+// CreateDir creates the directory, and those above it, if there is none.
+func CreateDir() DirOption { return func(o *dirOptions) { o.create = true } }
+
+// DirMode is the mode, before the umask, of directories that are created,
+// instead of 0777. Files have the mode 0666 before the umask.
+func DirMode(mode fs.FileMode) DirOption { return func(o *dirOptions) { o.mode = mode } }
+
+// OpenDir opens the versioned store in a directory, which must exist unless
+// [CreateDir] is given. Any number of processes may have it open at once, on file
+// systems that let them lock a file against each other. See the package
+// documentation for what is promised, and on what grounds.
+//
+// A process that may only read the directory can read the store; it gets
+// [backend.ErrAccessDenied] when it writes.
+func OpenDir(path string, opts ...DirOption) (*Store, error) {
+	o := dirOptions{mode: 0o777}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store directory: %w", err)
+	}
+	d := &dir{root: path, mode: o.mode, sync: (*os.File).Sync}
+	if o.create {
+		if err := d.createRoot(path); err != nil {
+			return nil, fmt.Errorf("create store directory: %w", osFault(err))
+		}
+	}
+	// Only writing goes through the bucket: see write.
+	d.bucket, err = fileblob.OpenBucket(path, &fileblob.Options{
+		DirFileMode: o.mode,
+		NoTempDir:   true, // or files would be renamed between file systems
+		Metadata:    fileblob.MetadataDontWrite,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store directory: %w", osFault(err))
+	}
+	d.lock = newLock(filepath.Join(path, lockName))
+	return newStore(d, d.bucket.Close), nil
+}
+
+// lockName is the base of the lock file's path. It is no part of an object's.
+const lockName = "_lock"
+
+// dir keeps objects in a directory.
+type dir struct {
+	root   string
+	mode   fs.FileMode
+	bucket *blob.Bucket
+	lock   *lock
+	sync   func(*os.File) error // (*os.File).Sync, except in tests
+}
+
+func (d *dir) check(string) error { return nil }
+
+// latest finds the newest version, from the hint on. A version that the hint
+// does not know yet may still be under way to the disk. It must be there before
+// anyone sees it, who might write elsewhere, durably, what rests on it.
+func (d *dir) latest(ctx context.Context, object string) (int64, error) {
+	hint, err := d.readHint(object)
+	if err != nil {
+		return 0, osFault(err)
+	}
+	n := hint.newest
+	if n == 0 {
+		if n, err = d.scan(ctx, object); n == 0 || err != nil {
+			return 0, err
+		}
+	}
+	for {
+		there, err := d.exists(object, n+1)
+		if err != nil {
+			return 0, osFault(err)
+		}
+		if !there {
+			break
+		}
+		n++
+	}
+	if n != hint.newest {
+		if err := d.syncDir(d.file(object, "")); err != nil {
+			return 0, osFault(err)
+		}
+		return n, nil
+	}
+	there, err := d.exists(object, n)
+	if err == nil && !there {
+		err = &goneError{number: n, where: fmt.Sprintf("%s is missing, and %s names it", d.file(object, baseOf(n)), hintName)}
+	}
+	return n, osFault(err)
+}
+
+// scan finds the newest version by reading the object's directory.
+func (d *dir) scan(ctx context.Context, object string) (int64, error) {
+	var newest int64
+	err := d.eachFile(object, func(base string) {
+		if n, ok := numberOfBase(base); ok {
+			newest = max(newest, n)
+		}
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		// If it is the store that is gone, the object is not absent.
+		_, err = os.Stat(d.root)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return newest, osFault(err)
+}
+
+// eachFile visits the files in an object's directory.
+func (d *dir) eachFile(object string, visit func(base string)) error {
+	return eachEntry(d.file(object, ""), visit)
+}
+
+func eachEntry(path string, visit func(base string)) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		bases, err := f.Readdirnames(1024)
+		for _, base := range bases {
+			visit(base)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (d *dir) exists(object string, n int64) (bool, error) {
+	_, err := os.Lstat(d.file(object, baseOf(n)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (d *dir) read(_ context.Context, object string, n int64) ([]byte, error) {
+	f, err := os.Open(d.file(object, baseOf(n)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoVersion
+	}
+	if err != nil {
+		return nil, osFault(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, osFault(err)
+	}
+	if info.Size() > backend.MaxBodyBytes {
+		return nil, &fault{backend.ErrTooLarge, fmt.Errorf("%d bytes in %s", info.Size(), f.Name())}
+	}
+	body := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, body); err != nil {
+		return nil, osFault(fmt.Errorf("%s: %w", f.Name(), err))
+	}
+	return body, nil
+}
+
+// children reads the whole directory, which has its names in no order, and keeps
+// the first that were asked for.
+func (d *dir) children(ctx context.Context, parent, prefix, after string, page []byte, limit int) ([]string, []byte, error) {
+	after = max(after, string(page))
+	var parts []string
+	more := false
+	shorten := func() {
+		slices.Sort(parts)
+		if len(parts) > limit {
+			parts, more = parts[:limit], true
+		}
+	}
+	err := eachEntry(filepath.Join(d.root, filepath.FromSlash(parent)), func(base string) {
+		if base <= after || !strings.HasPrefix(base, prefix) || !isPart(base) {
+			return
+		}
+		if parts = append(parts, base); len(parts) >= 2*limit+1024 {
+			shorten()
+		}
+	})
+	if parent != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)) {
+		err = nil // nothing is there
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, nil, osFault(err)
+	}
+	if shorten(); more {
+		page = []byte(parts[limit-1])
+		return parts, page, nil
+	}
+	return parts, nil, nil
+}
+
+// holds is false for the directory of an object whose first write did not come
+// to its end.
+func (d *dir) holds(ctx context.Context, object string) (bool, error) {
+	there, err := d.exists(object, 1)
+	if there || err != nil {
+		return there, osFault(err)
+	}
+	n, err := d.latest(ctx, object)
+	if errors.Is(err, backend.ErrDamaged) {
+		return true, nil
+	}
+	return n > 0, err
+}
+
+// osFault is an error of the operating system.
+func osFault(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return &fault{backend.ErrAccessDenied, err}
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return &fault{backend.ErrInvalidName, err}
+	}
+	return err
+}

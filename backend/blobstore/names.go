@@ -1,0 +1,188 @@
+package blobstore
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// ListNames implements [backend.VersionedStore].
+func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
+	const op = "list names"
+	if err := ctx.Err(); err != nil {
+		return backend.NamesPage{}, failure(op, req.Prefix, "", err)
+	}
+	w, err := newWalk(s.medium, req)
+	if err != nil {
+		return backend.NamesPage{}, failure(op, req.Prefix, "", err)
+	}
+	if w == nil {
+		return backend.NamesPage{}, nil
+	}
+	more, err := w.descend(ctx, 0)
+	if err != nil {
+		return backend.NamesPage{}, failure(op, req.Prefix, "", err)
+	}
+	page := backend.NamesPage{Names: w.names}
+	if more {
+		page.Next = w.token()
+	}
+	return page, nil
+}
+
+// walk goes through the paths of objects in order. Most are of one part; the
+// parts of long ones make a tree.
+type walk struct {
+	medium medium
+	base   []string // the parts with which all paths begin
+	prefix string   // with which the part after these begins
+	at     []level  // how far the walk has come, below base
+	limit  int
+	names  []string
+}
+
+// level is how far a walk has come among the parts that follow the same parts.
+type level struct {
+	// Page is the page of the medium's listing that the walk is at.
+	Page []byte `json:"p,omitempty"`
+	// Last is the part last visited. If there is a deeper level, the walk is
+	// still below it; otherwise it is done with.
+	Last string `json:"l"`
+}
+
+// newWalk returns a walk from where a request says, or nil if no names can be
+// there.
+func newWalk(m medium, req backend.NamesRequest) (*walk, error) {
+	if len(req.Prefix) > backend.MaxNameBytes {
+		return nil, nil
+	}
+	w := &walk{medium: m, limit: pageSize(req.Limit)}
+	w.base, w.prefix = cut(encode(req.Prefix))
+	if req.Token != "" {
+		return w, w.resume(req.Token)
+	}
+	if req.After == "" {
+		return w, nil
+	}
+	// No name is longer than this, and so none is between After and what is
+	// left of it.
+	path := pathOf(req.After[:min(len(req.After), backend.MaxNameBytes)])
+	for i, part := range w.base {
+		switch strings.Compare(path[i], part) {
+		case -1: // everything below base is after
+			return w, nil
+		case 1:
+			return nil, nil
+		}
+	}
+	for _, part := range path[len(w.base):] {
+		w.at = append(w.at, level{Last: part})
+	}
+	return w, nil
+}
+
+// token is for a page that continues the walk.
+func (w *walk) token() backend.PageToken {
+	text, err := json.Marshal(w.at)
+	if err != nil {
+		panic(err) // of strings and bytes there is a JSON text
+	}
+	return backend.PageToken(text)
+}
+
+func (w *walk) resume(token backend.PageToken) error {
+	if err := json.Unmarshal([]byte(token), &w.at); err != nil {
+		return errBadToken
+	}
+	// Parts become paths of files: none may lead out of the store.
+	for _, l := range w.at {
+		if !isPart(l.Last) {
+			return errBadToken
+		}
+	}
+	return nil
+}
+
+// descend walks on below the parts visited last at the levels above depth. It
+// returns true if the page is full and there may be more.
+func (w *walk) descend(ctx context.Context, depth int) (more bool, err error) {
+	if depth == len(w.at) {
+		w.at = append(w.at, level{})
+	}
+	if depth+1 < len(w.at) {
+		if more, err := w.descend(ctx, depth+1); more || err != nil {
+			return more, err
+		}
+		w.at = w.at[:depth+1]
+	}
+	var parent, prefix string
+	if path := w.path(depth); len(path) > 0 {
+		parent = joinPath(path) + "/"
+	}
+	if depth == 0 {
+		prefix = w.prefix
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		l := w.at[depth]
+		parts, next, err := w.medium.children(ctx, parent, prefix, l.Last, l.Page, max(1, w.limit-len(w.names)))
+		if err != nil {
+			return false, err
+		}
+		for _, part := range parts {
+			if part <= l.Last || !isPart(part) {
+				continue
+			}
+			if len(w.names) == w.limit {
+				return true, nil
+			}
+			w.at[depth].Last = part
+			if more, err := w.visit(ctx, depth, part); more || err != nil {
+				return more, err
+			}
+		}
+		if next == nil {
+			return false, nil
+		}
+		w.at[depth].Page = next
+		if len(w.names) == w.limit {
+			return true, nil
+		}
+	}
+}
+
+// visit takes in the object that a path ends with, or all those below it.
+func (w *walk) visit(ctx context.Context, depth int, part string) (more bool, err error) {
+	if !isFinal(part) {
+		if more, err := w.descend(ctx, depth+1); more || err != nil {
+			return more, err
+		}
+		w.at = w.at[:depth+1]
+		return false, nil
+	}
+	path := w.path(depth + 1)
+	name, ok := nameOf(path)
+	if !ok {
+		return false, nil
+	}
+	if ok, err = w.medium.holds(ctx, joinPath(path)); ok {
+		w.names = append(w.names, name)
+	}
+	return false, err
+}
+
+// path is that of the parts visited last at the levels above depth.
+func (w *walk) path(depth int) []string {
+	path := slices.Clone(w.base)
+	for _, l := range w.at[:depth] {
+		path = append(path, l.Last)
+	}
+	return path
+}
+
+func joinPath(parts []string) string { return strings.Join(parts, "/") }
