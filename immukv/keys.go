@@ -103,7 +103,13 @@ func (l *keyLister) put(key string, yield func(string) bool) bool {
 func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]string, error) {
 	var keys []string
 	for _, name := range page.Names {
-		if key, ok := keyOf(l.core.prefix, name); ok && l.wanted(key) && !l.asked[key] {
+		key, ok := keyOf(l.core.prefix, name)
+		if !ok || !l.wanted(key) {
+			continue
+		}
+		// One that was asked for was yielded in its place, or did not exist
+		// then: it came since, and its place is behind us.
+		if _, asked := l.asked[key]; !asked {
 			keys = append(keys, key)
 		}
 	}
