@@ -122,7 +122,7 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 			k.found(KeyMismatch, "", -1, "its versions are not in the order of the log: "+err.Error())
 			return k.findings, nil
 		}
-		if err == nil && f.err != nil && !isEntryError(f.err) && !errors.Is(f.err, backend.ErrNotFound) && !errors.Is(f.err, backend.ErrDamaged) {
+		if err == nil && f.err != nil && !isEntryError(f.err) && !gone(f.err) {
 			err = f.err
 		}
 		if err == nil {
@@ -169,7 +169,7 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	k.link(keyTag{etag: f.ETag, exists: true})
 	k.newer = nil
 	switch {
-	case errors.Is(f.err, backend.ErrNotFound) || errors.Is(f.err, backend.ErrDamaged):
+	case gone(f.err):
 		k.found(MissingVersion, f.ID, -1, "the version is listed but cannot be read back")
 		return nil
 	case v == nil:
@@ -227,7 +227,7 @@ func (k *keyObjectAudit) end() {
 // began: a writer has gone on meanwhile, or somebody has made it up.
 func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 	obj, err := k.store.GetVersion(ctx, k.prefix+logName, backend.VersionID(v.log))
-	if errors.Is(err, backend.ErrNotFound) {
+	if gone(err) {
 		k.found(KeyMismatch, v.id, v.sequence, "the log version that it names is not there")
 		return nil
 	}

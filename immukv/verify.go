@@ -122,17 +122,22 @@ func (l *logVerifier) step() error {
 	if err != nil {
 		return err
 	}
-	if errors.Is(f.err, backend.ErrNotFound) {
+	if gone(f.err) {
 		l.missing(f.ID)
 		return nil
 	}
 	return l.take(f)
 }
 
+// gone tells whether reading a version failed because it is not there any more.
+func gone(err error) bool {
+	return errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrDamaged)
+}
+
 // take checks what was read, unless the reading failed for reasons of the call.
 func (l *logVerifier) take(f *fetched) error {
 	switch {
-	case errors.Is(f.err, backend.ErrNotFound) || errors.Is(f.err, backend.ErrDamaged):
+	case gone(f.err):
 		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
 	case f.err != nil && !isEntryError(f.err):
 		return f.err
@@ -331,7 +336,7 @@ func (l *logVerifier) finish() error {
 // unexpected reports a version of the log that the chain does not lead to.
 func (l *logVerifier) unexpected(f *fetched) error {
 	switch {
-	case f.err != nil && f.v == nil && !isEntryError(f.err) && !errors.Is(f.err, backend.ErrNotFound):
+	case f.err != nil && f.v == nil && !isEntryError(f.err) && !gone(f.err):
 		return f.err
 	case f.v == nil:
 		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.err.Error()))
