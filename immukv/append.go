@@ -41,7 +41,7 @@ func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, 
 	if neverSent(err) {
 		return nil, err
 	}
-	return c.settleAppend(ctx, p, err, wait)
+	return c.settleAppend(ctx, p, err, false, wait)
 }
 
 // refused tells whether an error of Put means that trying again is of no use.
@@ -62,12 +62,17 @@ func neverSent(err error) bool {
 // No failure is taken at its word, not even a failed precondition: a copy of the
 // same request, repeated on its way by a proxy, may have applied and made this one
 // fail. The log alone says whether the entry is in it.
-func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, wait *backoff) (*version, error) {
-	// pending: some copy may still be under way, and apply as long as the log's
-	// head is the one it is to follow.
-	pending := false
+//
+// Once pending, some copy may still be under way, and apply as long as the log's
+// head is the one it is to follow.
+func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, pending bool, wait *backoff) (*version, error) {
 	for try := 1; ; try++ {
 		pending = pending || unanswered(reason)
+		if errors.Is(reason, backend.ErrUnsupported) {
+			// The entry may well be there, but nothing that is read from such
+			// a store proves it.
+			return nil, p.unknown(reason)
+		}
 		if err := wait.wait(ctx, backend.RetryAfter(reason)); err != nil {
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
 		}
@@ -85,8 +90,10 @@ func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, wait *
 			continue
 		case try >= maxUnanswered && pending:
 			return nil, p.unknown(reason)
-		case try >= maxUnanswered:
+		case try >= maxUnanswered && errors.Is(reason, backend.ErrPreconditionFailed):
 			return nil, fmt.Errorf("%w: %w", ErrConflict, reason)
+		case try >= maxUnanswered:
+			return nil, reason
 		}
 		c.logger.DebugContext(ctx, "sending an append again", "key", p.doc.key, "sequence", p.doc.sequence, "reason", reason)
 		put, err := c.store.Put(ctx, c.prefix+logName, p.body, p.cond)
@@ -115,11 +122,14 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 	if err != nil {
 		return nil, false, err
 	}
+	if fresh.empty() && !p.at.empty() {
+		return nil, false, fmt.Errorf("%w: %s had version %s and has none now", ErrLogDeleted, c.prefix+logName, p.at.id)
+	}
 	if fresh.empty() {
-		if !p.at.empty() {
-			return nil, false, fmt.Errorf("%w: %s had version %s and has none now", ErrLogDeleted, c.prefix+logName, p.at.id)
+		// Sending the first entry again is to begin a log, as it was at first.
+		if fresh, err = c.checkEmpty(ctx, fresh); err != nil || fresh.empty() {
+			return nil, err == nil, err
 		}
-		return nil, true, nil
 	}
 	if fresh.sequence < p.doc.sequence {
 		if p.at.empty() || fresh.log != p.at.log {
@@ -147,8 +157,11 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 		if err != nil {
 			return nil, err
 		}
-		if v.sequence <= sequence {
+		if v.sequence == sequence {
 			return v, nil
+		}
+		if v.sequence < sequence {
+			break
 		}
 	}
 	return nil, fmt.Errorf("the log has no entry of sequence %d: %w", sequence, backend.ErrDamaged)
@@ -159,7 +172,7 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 func (c *core) committed(p *phase1, v backend.Version) *version {
 	object := c.prefix + logName
 	h := &head{
-		version: &version{document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: c.dialect},
+		version: &version{document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: p.doc.dialect()},
 		etag:    v.ETag,
 		phase2:  orphan,
 	}
@@ -180,6 +193,9 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	if unknown == nil || unknown.append == nil {
 		return nil, fmt.Errorf("%w: the error is not one that Set returned in this process", ErrInvalidOption)
 	}
+	if c.readOnly {
+		return nil, ErrReadOnly
+	}
 	if err := c.enterQueue(ctx); err != nil {
 		return nil, err
 	}
@@ -190,13 +206,15 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	case err != nil:
 		return nil, p.unknown(err)
 	case open:
-		v, err = c.settleAppend(ctx, p, unknown.Err, c.newBackoff())
+		// What became of the copies sent so far is no better known than before,
+		// whatever the reason was that nobody could tell.
+		v, err = c.settleAppend(ctx, p, unknown.Err, true, c.newBackoff())
 	case v == nil:
 		err = errLost
 	}
 	switch {
 	case errors.Is(err, errLost):
-		return nil, fmt.Errorf("%w: %w", ErrConflict, errLost)
+		return nil, fmt.Errorf("write %s of %q: %w: %w", p.doc.writeID, p.doc.key, ErrConflict, errLost)
 	case err != nil:
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (c *Client[V]) Set(ctx context.Context, key string, value V) (Entry[V], err
 func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (Entry[V], error) {
 	v, err := c.core.settle(ctx, unknown)
 	if err != nil {
-		return Entry[V]{}, fmt.Errorf("settle write %s of %q: %w", unknown.WriteID, unknown.Key, err)
+		return Entry[V]{}, fmt.Errorf("settle: %w", err)
 	}
 	return c.entry(v, nil)
 }
@@ -238,7 +238,7 @@ func (c *Client[V]) entry(v *version, err error) (Entry[V], error) {
 	}
 	e := newEntry[V](v)
 	var decodeErr error
-	if e.Value, decodeErr = c.codec.Decode(v.value); decodeErr != nil && err == nil {
+	if e.Value, decodeErr = c.codec.Decode(e.JSON); decodeErr != nil && err == nil {
 		err = v.wrong(fmt.Errorf("decode value: %w", decodeErr))
 	}
 	return e, err

@@ -65,8 +65,8 @@ type OutcomeUnknownError struct {
 }
 
 func (e *OutcomeUnknownError) Error() string {
-	return fmt.Sprintf("set %q: %v: write %s may be in the log as sequence %d, now or later: %v",
-		e.Key, ErrOutcomeUnknown, e.WriteID, e.Sequence, e.Err)
+	return fmt.Sprintf("%v: write %s of %q may be in the log as sequence %d, now or later: %v",
+		ErrOutcomeUnknown, e.WriteID, e.Key, e.Sequence, e.Err)
 }
 
 // Is makes the error [ErrOutcomeUnknown].
