@@ -126,7 +126,7 @@ func (c *core) readHead(ctx context.Context) (*head, error) {
 func (c *core) learn(fresh *head) *head {
 	known := c.knownHead()
 	switch {
-	case known != nil && known.empty() == fresh.empty() && known.etag == fresh.etag:
+	case known != nil && !known.empty() && !fresh.empty() && known.log == fresh.log:
 		return known
 	case known != nil && known.phase2 == applied && !fresh.empty() && fresh.follows(known):
 		// One entry was appended: it can have changed one key object.
@@ -151,19 +151,16 @@ func (h *head) follows(old *head) bool {
 func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 	var err error
 	h := c.knownHead()
-	if h == nil {
+	if h == nil || h.empty() {
+		// That the log was empty is not believed twice: it may have begun, and
+		// been deleted, since.
 		if h, err = c.readHead(ctx); err != nil {
 			return nil, keyTag{}, err
 		}
 	}
-	if h.empty() {
-		// Not beside asking for the tag: an entry may turn out to have come.
-		if h, err = c.check(ctx, h); err != nil {
-			return nil, keyTag{}, err
-		}
-	}
+	empty := h.empty()
 	_, known := c.keyTags[key]
-	ask := !known && (h.empty() || h.key != key)
+	ask := !known && (empty || h.key != key)
 	var tag keyTag
 	err = both(
 		func() (err error) { h, err = c.check(ctx, h); return err },
@@ -176,7 +173,7 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 	if err != nil {
 		return nil, keyTag{}, err
 	}
-	if ask {
+	if ask && empty == h.empty() {
 		c.rememberTag(key, tag)
 	}
 	if h.phase2 == orphan {
@@ -185,7 +182,7 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 		}
 	}
 	tag, known = c.keyTags[key]
-	if !known { // forgotten for want of room
+	if !known { // forgotten for want of room, or asked for beside the first entry's coming
 		if tag, err = c.readTag(ctx, key); err != nil {
 			return nil, keyTag{}, err
 		}
