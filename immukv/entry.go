@@ -135,7 +135,7 @@ func newEntry[V any](v *version) Entry[V] {
 		PreviousHash:      v.previousHash,
 		Dialect:           v.matched,
 		WriteID:           v.writeID,
-		JSON:              json.RawMessage(v.value),
+		JSON:              bytes.Clone(v.value), // the client may still have to repair from v
 	}
 	if v.logVersionID != "" {
 		e.KeyVersionID = KeyVersionID(v.id)
