@@ -47,7 +47,7 @@ type fetched struct {
 }
 
 // readAhead begins to read versions of an object: all of them, or those older than
-// after, and not more than limit unless it is zero.
+// after, and not more than limit if that is positive.
 func (c *core) readAhead(ctx context.Context, object string, after backend.VersionID, limit int) *ahead {
 	a := &ahead{core: c, object: object, read: readKeyVersion, window: c.concurrency, budget: -1}
 	if object == c.prefix+logName {

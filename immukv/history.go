@@ -22,30 +22,57 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 			yield(nil, fmt.Errorf("%w: both Before and BeforeKeyVersion are given", ErrInvalidOption))
 			return
 		}
-		pending := c.pendingFor(key)
-		if q.beforeKey != "" {
-			pending = nil
+		h := keyHistory{key: key, limit: q.limit}
+		object := objectName(c.prefix, key)
+		if q.before == "" && q.beforeKey == "" {
+			h.pending = c.pendingFor(key)
+			h.yieldAll(c.keyVersions(ctx, object, q.limit), yield)
+			return
 		}
-		h := keyHistory{key: key, pending: pending, limit: q.limit}
-		seq := c.keyVersions(ctx, objectName(c.prefix, key), backend.VersionID(q.beforeKey), q.limit)
-		if q.before != "" {
-			before, err := c.logVersion(ctx, q.before)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if before.key != key {
-				yield(nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, before.key))
-				return
-			}
-			if !before.hasPreviousKeyETag {
-				return // the key's first entry
-			}
-			h.pending = nil
-			seq = c.keyVersionsFrom(ctx, before, q.limit)
+		at, err := c.historyStart(ctx, key, q)
+		if err != nil {
+			yield(nil, err)
+			return
 		}
-		h.yieldAll(seq, yield)
+		if at != nil {
+			h.yieldAll(c.keyVersionsBefore(ctx, object, at, q.limit), yield)
+		}
 	}
+}
+
+// startingPoint is where in the versions of a key object a history begins: with
+// entries older than sequence, which are listed about where the version is that
+// at recognises.
+type startingPoint struct {
+	sequence int64
+	at       func(backend.Version) bool
+}
+
+// historyStart is the starting point asked for, or nil if nothing is older.
+func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*startingPoint, error) {
+	if q.beforeKey != "" {
+		object, id := objectName(c.prefix, key), backend.VersionID(q.beforeKey)
+		obj, err := c.store.GetVersion(ctx, object, id)
+		if err != nil {
+			return nil, err
+		}
+		before, err := readKeyVersion(object, obj.ID, obj.Body)
+		if err != nil {
+			return nil, err
+		}
+		return &startingPoint{before.sequence, func(v backend.Version) bool { return v.ID == id }}, nil
+	}
+	before, err := c.logVersion(ctx, q.before)
+	if err != nil {
+		return nil, err
+	}
+	if before.key != key {
+		return nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, before.key)
+	}
+	if !before.hasPreviousKeyETag {
+		return nil, nil // the key's first entry
+	}
+	return &startingPoint{before.sequence, func(v backend.Version) bool { return v.ETag == before.previousKeyETag }}, nil
 }
 
 // keyHistory filters what a key object holds to what its history is.
@@ -94,38 +121,39 @@ type listedVersion = fetched
 
 // keyVersions yields the versions of a key object, newest first by their sequence,
 // delete markers left out; a version that could not be read or trusted has its err
-// set and stands where it was listed. The listing's order is a hint: versions are held back until those listed
-// up to reorderWindow places later are known, and one still further out of place is
-// an error. The error that is yielded beside a nil version ends the sequence.
-func (c *core) keyVersions(ctx context.Context, object string, after backend.VersionID, limit int) iter.Seq2[*listedVersion, error] {
+// set and stands where it was listed. The listing's order is a hint: versions are
+// held back until those listed up to reorderWindow places later are known, and one
+// still further out of place is an error. The error that is yielded beside a nil
+// version ends the sequence.
+func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.Seq2[*listedVersion, error] {
 	return func(yield func(*listedVersion, error) bool) {
 		if limit > 0 {
 			limit += reorderWindow
 		}
-		a := c.readAhead(ctx, object, after, limit)
+		a := c.readAhead(ctx, object, "", limit)
 		defer a.close()
 		sortVersions(a.next, object)(yield)
 	}
 }
 
-// keyVersionsFrom yields those that are older than a log version's entry, beginning
-// with the one whose tag that entry recorded.
-func (c *core) keyVersionsFrom(ctx context.Context, before *version, limit int) iter.Seq2[*listedVersion, error] {
+// keyVersionsBefore yields those that are older than a starting point. The version
+// there may itself stand out of its place, and so may those around it, the other
+// way: hence twice the window on both sides.
+func (c *core) keyVersionsBefore(ctx context.Context, object string, start *startingPoint, limit int) iter.Seq2[*listedVersion, error] {
 	return func(yield func(*listedVersion, error) bool) {
-		object := objectName(c.prefix, before.key)
 		if limit > 0 {
-			limit += 2 * reorderWindow
+			limit += 4 * reorderWindow
 		}
 		a := c.readAhead(ctx, object, "", limit)
 		defer a.close()
-		if err := a.seek(before.previousKeyETag, reorderWindow); err != nil {
+		if err := a.seek(start.at, 2*reorderWindow); err != nil {
 			yield(nil, err)
 			return
 		}
 		older := func() (*fetched, error) {
 			for {
 				f, err := a.next()
-				if f == nil || err != nil || f.v == nil || f.v.sequence < before.sequence {
+				if f == nil || err != nil || f.v == nil || f.v.sequence < start.sequence {
 					return f, err
 				}
 			}
@@ -134,9 +162,9 @@ func (c *core) keyVersionsFrom(ctx context.Context, before *version, limit int) 
 	}
 }
 
-// seek passes over what is listed before the version with the tag, but for a few
-// places before it.
-func (a *ahead) seek(etag backend.ETag, keep int) error {
+// seek passes over what is listed before the version that at recognises, but for a
+// few places before it.
+func (a *ahead) seek(at func(backend.Version) bool, keep int) error {
 	a.listing.Limit = 0
 	var seen []backend.Version
 	for {
@@ -145,10 +173,10 @@ func (a *ahead) seek(etag backend.ETag, keep int) error {
 				if a.failed != nil {
 					return a.failed
 				}
-				return &DivergedError{Object: a.object, Sequence: -1, Problem: fmt.Sprintf("it has no version with the tag %s, which the log recorded", etag)}
+				return fmt.Errorf("%w: %s has no longer the version to begin with; run an audit", ErrDiverged, a.object)
 			}
 		}
-		if i := slices.IndexFunc(a.listed, func(v backend.Version) bool { return v.ETag == etag }); i >= 0 {
+		if i := slices.IndexFunc(a.listed, at); i >= 0 {
 			from := max(0, len(seen)+i-keep)
 			a.listed = append(seen, a.listed...)[from:]
 			return nil

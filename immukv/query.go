@@ -81,7 +81,9 @@ func (o beforeOption) setLog(q *logQuery)         { q.before = LogVersionID(o) }
 type beforeKeyOption KeyVersionID
 
 // BeforeKeyVersion begins with the entry before the one that this version of the
-// key object holds, as Entry.KeyVersionID gives it. It costs nothing.
+// key object holds, as Entry.KeyVersionID gives it. It costs what [Before] does:
+// a listing that began at the version would miss an older one that the store
+// happens to list before it.
 func BeforeKeyVersion(id KeyVersionID) HistoryOption { return beforeKeyOption(id) }
 
 func (o beforeKeyOption) setHistory(q *historyQuery) { q.beforeKey = KeyVersionID(o) }
