@@ -25,7 +25,7 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 			yield("", err)
 			return
 		}
-		l := keyLister{core: c, keysQuery: q, asked: make(map[string]bool)}
+		l := keyLister{core: c, keysQuery: q, asked: make(map[string]struct{})}
 		if h := c.knownHead(); h != nil && h.phase2 == orphan && l.wanted(h.key) {
 			l.pending = h.key
 		}
@@ -39,13 +39,14 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 type keyLister struct {
 	*core
 	keysQuery
-	// asked says of keys whose names stand behind the pages so far whether they
-	// exist. Those that do were yielded ahead of their names.
-	asked map[string]bool
+	// asked are keys whose names stand behind the pages so far and of which it is
+	// known whether they exist. Those that do were yielded ahead of their names.
+	asked map[string]struct{}
 	// pending is a key whose only entry may be the log's newest, not yet shown
 	// by its key object.
 	pending string
 	yielded int
+	last    string // the key yielded last
 }
 
 func (l *keyLister) wanted(key string) bool {
@@ -85,8 +86,13 @@ func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 	return nil
 }
 
-// put yields a key, and before it the pending one if that is its place.
+// put yields a key, and before it the pending one if that is its place. A key that
+// does not sort behind the last one was yielded ahead of its name, or was set for
+// the first time after its place had passed, which is as if it came after the call.
 func (l *keyLister) put(key string, yield func(string) bool) bool {
+	if key <= l.last {
+		return true
+	}
 	if l.pending != "" && l.pending <= key {
 		pending := l.pending
 		l.pending = ""
@@ -94,6 +100,7 @@ func (l *keyLister) put(key string, yield func(string) bool) bool {
 			return false
 		}
 	}
+	l.last = key
 	l.yielded++
 	return yield(key) && l.yielded != l.limit
 }
@@ -103,13 +110,7 @@ func (l *keyLister) put(key string, yield func(string) bool) bool {
 func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]string, error) {
 	var keys []string
 	for _, name := range page.Names {
-		key, ok := keyOf(l.core.prefix, name)
-		if !ok || !l.wanted(key) {
-			continue
-		}
-		// One that was asked for was yielded in its place, or did not exist
-		// then: it came since, and its place is behind us.
-		if _, asked := l.asked[key]; !asked {
+		if key, ok := keyOf(l.core.prefix, name); ok && l.wanted(key) {
 			keys = append(keys, key)
 		}
 	}
@@ -145,7 +146,7 @@ func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string,
 		if err != nil && !errors.Is(err, backend.ErrNotFound) && !errors.Is(err, backend.ErrInvalidName) {
 			return nil, err
 		}
-		l.asked[key] = err == nil
+		l.asked[key] = struct{}{}
 		if err == nil {
 			early = append(early, key)
 		}
