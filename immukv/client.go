@@ -140,8 +140,8 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 }
 
 // Log returns the entries of the whole log, newest first, as [Client.History] does
-// those of a key; but one that cannot be read at all ends the sequence, for the
-// way to the older ones leads through it.
+// those of a key; but one that cannot be read at all, or that does not lead to an
+// older one, ends the sequence, for the way to the older ones leads through it.
 func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
 	var q logQuery
 	for _, opt := range opts {

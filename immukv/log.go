@@ -85,7 +85,8 @@ func (r *chainReader) nextListed() (*fetched, error) {
 
 // chain yields log versions from one on, newest first, along the chain: at most
 // limit of them, unless it is zero. A version whose hash does not hold is yielded
-// with its error and the chain goes on; any other error ends it.
+// with its error and the chain goes on; any other error ends it, and so does a link
+// that does not lead to an older entry, lest it lead round for ever.
 func (c *core) chain(ctx context.Context, from *version, err error, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		if !yield(from, err) || from == nil || limit == 1 || from.previousVersionID == "" {
@@ -102,6 +103,9 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 			}
 			if errors.Is(f.err, backend.ErrNotFound) {
 				f.err = fmt.Errorf("version %s, which sequence %d follows: %w", f.ID, newer.sequence, f.err)
+			}
+			if f.v != nil && f.v.sequence >= newer.sequence {
+				f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.sequence))
 			}
 			if !yield(f.v, f.err) || f.v == nil {
 				return

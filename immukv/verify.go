@@ -23,7 +23,12 @@ type logVerifier struct {
 	// visit is called with every entry that could be read, newest first.
 	visit func(v *version, sound bool)
 
-	newer *version // the entry last read, or nil before the first
+	// newer is the entry last read, of which the chain leads on; nil before the
+	// first, and where the chain is broken.
+	newer *version
+	// passed counts the places in the log, below the entry last counted, of which
+	// it is known what became of them.
+	passed int64
 	// gone are findings whose sequence is known once an older entry is found.
 	gone []Finding
 	done bool // the beginning was reached, or what was asked for
@@ -138,6 +143,7 @@ func gone(err error) bool {
 func (l *logVerifier) take(f *fetched) error {
 	switch {
 	case gone(f.err):
+		l.passed++
 		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
 	case f.err != nil && !isEntryError(f.err):
 		return f.err
@@ -157,30 +163,23 @@ func (l *logVerifier) missing(id backend.VersionID) {
 		return
 	}
 	l.report.add(l.finding(MissingVersion, id, sequence, fmt.Sprintf("sequence %d follows it, and it is gone", l.newer.sequence)))
+	l.passed++
 	l.newer = nil
 }
 
 // entry checks one entry and its place after the older ones yet to come.
 func (l *logVerifier) entry(f *fetched) {
 	if f.v == nil {
-		sequence := int64(-1)
-		if l.newer != nil {
-			sequence = l.newer.sequence - 1
-		}
-		bad := l.finding(MalformedVersion, f.ID, sequence, f.err.Error())
-		if sequence < 0 {
-			l.gone = append(l.gone, bad)
-		} else {
-			l.report.add(bad)
-		}
-		l.newer = nil
+		l.malformed(f)
 		return
 	}
 	v := f.v
-	sound := l.checkEntry(v)
-	if l.newer != nil {
-		l.checkLink(v)
+	if !l.hasPlace(v) {
+		l.misplaced(v)
+		return
 	}
+	sound := l.checkEntry(v)
+	l.checkLink(v)
 	l.placeGone(v.sequence)
 	l.count(v)
 	if l.visit != nil {
@@ -189,6 +188,52 @@ func (l *logVerifier) entry(f *fetched) {
 	l.checkTrusted(v)
 	l.newer = v
 	l.checkBeginning(v)
+}
+
+// malformed reports a version that is no entry. What is older is looked for in the
+// listing.
+func (l *logVerifier) malformed(f *fetched) {
+	bad := l.finding(MalformedVersion, f.ID, -1, f.err.Error())
+	if l.newer == nil {
+		l.gone = append(l.gone, bad)
+	} else {
+		bad.Sequence = l.newer.sequence - 1
+		l.report.add(bad)
+	}
+	l.passed++
+	l.newer = nil
+}
+
+// hasPlace tells whether an entry can stand where the verification is. Sequence
+// numbers only go down, so that no chain, wherever its links were made to lead,
+// goes on for ever; and one whose entry is not as it was written is believed only
+// if it is the one to be expected.
+func (l *logVerifier) hasPlace(v *version) bool {
+	last := l.report.FirstSequence
+	switch {
+	case l.report.Entries == 0:
+		return true
+	case v.matched == 0:
+		return v.sequence == last-1-l.passed
+	default:
+		return v.sequence < last
+	}
+}
+
+// misplaced reports an entry that does not stand where it was found. What is older
+// is looked for in the listing.
+func (l *logVerifier) misplaced(v *version) {
+	switch {
+	case v.matched == 0:
+		l.checkEntry(v)
+		l.passed++
+	case l.newer == nil:
+		l.report.add(l.finding(UnexpectedVersion, v.id, v.sequence, "it is listed below an entry that is not newer"))
+	}
+	if l.newer != nil {
+		l.report.add(l.finding(BrokenLink, l.newer.id, l.newer.sequence, fmt.Sprintf("its previous_version_id is %s, which does not hold the entry before it", v.id)))
+		l.newer = nil
+	}
 }
 
 // checkEntry checks an entry by itself.
@@ -204,13 +249,13 @@ func (l *logVerifier) checkEntry(v *version) (sound bool) {
 	return false
 }
 
-// checkLink checks that the entry read before follows this one.
+// checkLink checks that this entry stands directly before the one counted last, but
+// for what was passed in between.
 func (l *logVerifier) checkLink(v *version) {
-	newer := l.newer
-	if v.sequence != newer.sequence-1 {
-		l.report.add(l.finding(SequenceGap, v.id, v.sequence, fmt.Sprintf("sequence %d stands directly before sequence %d", v.sequence, newer.sequence)))
+	if last := l.report.FirstSequence; l.report.Entries > 0 && v.sequence != last-1-l.passed {
+		l.report.add(l.finding(SequenceGap, v.id, v.sequence, fmt.Sprintf("sequence %d is the next that is left before sequence %d", v.sequence, last)))
 	}
-	if newer.previousHash != v.hash {
+	if newer := l.newer; newer != nil && newer.previousHash != v.hash {
 		l.report.add(l.finding(BrokenLink, newer.id, newer.sequence, fmt.Sprintf("its previous_hash is not the hash of version %s before it", v.id)))
 	}
 }
@@ -222,6 +267,7 @@ func (l *logVerifier) placeGone(sequence int64) {
 		l.report.add(f)
 	}
 	l.gone = nil
+	l.passed = 0
 }
 
 func (l *logVerifier) count(v *version) {
@@ -305,7 +351,9 @@ func (l *logVerifier) checkGenesis(v *version) {
 // endOfListing is reached where the chain is broken and nothing older is listed.
 func (l *logVerifier) endOfListing() {
 	l.done = true
-	l.placeGone(-1 - int64(len(l.gone)))
+	for _, f := range l.gone {
+		l.report.add(f)
+	}
 	if l.reader.budget == 0 {
 		return // as much was read as was asked for
 	}
@@ -313,16 +361,13 @@ func (l *logVerifier) endOfListing() {
 		"sequence %d is the oldest entry left; if older versions have expired, give a trusted start", l.report.FirstSequence)))
 }
 
-// finish looks at what is listed beside the chain, if the chain was followed to the
-// beginning.
+// finish looks at what is listed beside the chain: all of it, if the chain was
+// followed to the beginning, or else what was met with on the way.
 func (l *logVerifier) finish() error {
 	if l.trustedHead != nil {
 		l.report.add(l.finding(NotExtended, "", l.trustedHead.Sequence, "the log has no entry of the trusted head's sequence"))
 	}
-	if l.report.FirstSequence != 0 {
-		return nil
-	}
-	for {
+	for l.report.FirstSequence == 0 || len(l.reader.skipped) > 0 {
 		f, err := l.reader.any()
 		if f == nil || err != nil {
 			return err
@@ -331,6 +376,7 @@ func (l *logVerifier) finish() error {
 			return err
 		}
 	}
+	return nil
 }
 
 // unexpected reports a version of the log that the chain does not lead to.
@@ -340,8 +386,36 @@ func (l *logVerifier) unexpected(f *fetched) error {
 		return f.err
 	case f.v == nil:
 		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.err.Error()))
-	default:
-		l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.sequence, "it is a version of the log, but no entry leads to it"))
+		return nil
+	case f.v.sequence < l.report.FirstSequence:
+		return nil // older than what was asked for
+	case f.v.sequence > l.report.LastSequence:
+		came, err := l.cameSince(f.v)
+		if came || err != nil {
+			return err
+		}
 	}
+	l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.sequence, "it is a version of the log, but no entry leads to it"))
 	return nil
+}
+
+// cameSince tells whether an entry that is newer than the log was at first, and yet
+// listed among the older ones, was appended meanwhile.
+func (l *logVerifier) cameSince(v *version) (bool, error) {
+	obj, err := l.store.Get(l.reader.ctx, l.object)
+	if err != nil {
+		return false, err
+	}
+	head, err := readLogVersion(l.object, obj.ID, obj.Body)
+	if err != nil || head.sequence < v.sequence {
+		return false, nil
+	}
+	there, err := l.versionAt(l.reader.ctx, head, v.sequence)
+	switch {
+	case isEntryError(err) || gone(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return there.id == v.id, nil
 }
