@@ -3,7 +3,7 @@ package immukv
 import "hash/maphash"
 
 // ledger is what an audit keeps of each entry of the log while it goes through the
-// key objects: fingerprints, 25 bytes an entry, so that a million entries fit in
+// key objects: fingerprints, 33 bytes an entry, so that a million entries fit in
 // little memory. They are seeded afresh for each audit, so nobody can prepare two
 // entries with one fingerprint.
 type ledger struct {
@@ -11,6 +11,7 @@ type ledger struct {
 	head   int64 // the newest sequence; places count down from it
 	chunks []*ledgerChunk
 	places int64
+	gaps   int64 // of the places
 }
 
 const ledgerChunkSize = 4096
@@ -28,9 +29,10 @@ const (
 	claimed // a key object version holds it
 )
 
-// maxLedgerGap bounds a gap in the sequence numbers that is taken for one. A number
-// that is off by more is not a place in this log.
-const maxLedgerGap = 1 << 20
+// maxLedgerGaps bounds how many places may lie in gaps between the sequence numbers,
+// and with it the memory that made-up numbers can claim. A number beyond is not a
+// place in this log.
+const maxLedgerGaps = 1 << 20
 
 func newLedger() *ledger { return &ledger{seed: maphash.MakeSeed()} }
 
@@ -40,9 +42,11 @@ func (l *ledger) record(v *version) {
 		l.head = v.sequence
 	}
 	place := l.head - v.sequence
-	if place < l.places || place > l.places+maxLedgerGap {
+	gap := place - l.places
+	if gap < 0 || gap > maxLedgerGaps-l.gaps {
 		return
 	}
+	l.gaps += gap
 	for int64(len(l.chunks))*ledgerChunkSize <= place {
 		l.chunks = append(l.chunks, new(ledgerChunk))
 	}
