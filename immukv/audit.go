@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/immukv/immukv-go/backend"
@@ -117,7 +119,16 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 	versions.slots = a.slots
 	versions.onMarker = k.deleteMarker
 	defer versions.close()
-	for f, err := range sortVersions(versions.next, k.object) {
+	var listedFirst *fetched
+	next := func() (*fetched, error) {
+		f, err := versions.next()
+		if listedFirst == nil {
+			listedFirst = f
+		}
+		return f, err
+	}
+	newest := true
+	for f, err := range sortVersions(next, k.object) {
 		if errors.Is(err, backend.ErrUnsupported) {
 			k.found(KeyMismatch, "", -1, "its versions are not in the order of the log: "+err.Error())
 			return k.findings, nil
@@ -125,6 +136,10 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 		if err == nil && f.err != nil && !isEntryError(f.err) && !gone(f.err) {
 			err = f.err
 		}
+		if err == nil && newest && f.err == nil && f != listedFirst {
+			err = k.current(ctx, f.v)
+		}
+		newest = false
 		if err == nil {
 			err = k.version(ctx, f)
 		}
@@ -192,6 +207,24 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 		return nil
 	}
 	k.newer = v
+	return nil
+}
+
+// current checks that what readers get is no older than the newest version, where
+// that is not the one listed first. The order of the listing is a hint, and that of
+// older versions says nothing; but an object never goes back.
+func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
+	obj, err := k.store.Get(ctx, k.object)
+	if gone(err) {
+		return nil // which its versions tell
+	}
+	if err != nil {
+		return err
+	}
+	v, err := readKeyVersion(k.object, obj.ID, obj.Body)
+	if err == nil && v.sequence < newest.sequence {
+		k.found(KeyMismatch, v.id, v.sequence, fmt.Sprintf("it is current again, though sequence %d came after it", newest.sequence))
+	}
 	return nil
 }
 
@@ -279,6 +312,9 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 			}
 		}
 		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.sequence, Detail: "the log has this entry of the key, and the key object has no version that holds it"})
+	}
+	for _, sequence := range slices.Sorted(maps.Keys(missing)) { // not met with again: the log has grown, or changed
+		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + keysDir, Sequence: sequence, Detail: "no key object has a version that holds this entry of the log"})
 	}
 	return nil
 }
