@@ -102,6 +102,9 @@ func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID st
 		return nil, fmt.Errorf("%w: the clock says %d ms since 1970, and an entry's time must be after that", ErrInvalidOption, now)
 	}
 	cond, sequence, previous, follows := h.next()
+	if sequence < 0 {
+		return nil, fmt.Errorf("%w: no sequence number comes after that of version %s", ErrMalformedEntry, follows)
+	}
 	doc := newLogDocument(draft{
 		key: key, value: value, sequence: sequence, timestampMS: now,
 		previousHash: previous, previousVersionID: follows,
