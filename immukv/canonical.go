@@ -39,12 +39,6 @@ func (d Dialect) encode(text []byte) ([]byte, error) {
 	return d.canonicalize(text, asWritten)
 }
 
-// encodable returns the error of encode.
-func (d Dialect) encodable(text []byte) error {
-	_, err := d.encode(text)
-	return err
-}
-
 // strictness is what a text is made canonical for; each refuses more than the
 // one before.
 type strictness uint8

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"strconv"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -108,15 +107,16 @@ func hashTokens(d Dialect, t hashedTokens) Hash {
 }
 
 // matchTokens returns the dialect in which the tokens, as they are, have the
-// hash; 0 if there is none. It tries first before the others.
-func matchTokens(t *hashedTokens, want Hash, first Dialect) Dialect {
+// hash; 0 if there is none. It tries the likely one first.
+func matchTokens(t *hashedTokens, want Hash, likely Dialect) Dialect {
 	h := hashers.Get().(*hasher)
 	defer hashers.Put(h)
-	if first != 0 && string(h.hash(first, t)) == string(want) {
-		return first
+	order := dialects
+	if likely == TypeScript {
+		order[0], order[1] = order[1], order[0]
 	}
-	for _, d := range dialects {
-		if d != first && string(h.hash(d, t)) == string(want) {
+	for _, d := range order {
+		if string(h.hash(d, t)) == string(want) {
 			return d
 		}
 	}
@@ -140,7 +140,7 @@ func matchCanonical(t *hashedTokens, want Hash) Dialect {
 // hash; 0 if there is none. The value is tried as it is given, then made
 // canonical.
 func verifyFields(key string, previousHash Hash, sequence, timestampMS int64, value []byte, want Hash) Dialect {
-	if !strings.HasPrefix(string(want), hashPrefix) || !utf8.ValidString(key) || !utf8.ValidString(string(previousHash)) {
+	if !utf8.ValidString(key) || !utf8.ValidString(string(previousHash)) {
 		return 0
 	}
 	for _, d := range dialects {

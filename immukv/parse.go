@@ -75,7 +75,7 @@ type parser struct {
 
 // members finds the tokens of the fields.
 func (p *parser) members() int {
-	i := p.skip(0)
+	i := p.blank(0)
 	if p.at(i) != '{' {
 		if end := p.value(i); end < 0 {
 			return end
@@ -83,7 +83,7 @@ func (p *parser) members() int {
 		return p.fail(i, "no object but another value")
 	}
 	p.depth = 1
-	i = p.skip(i + 1)
+	i = p.blank(i + 1)
 	if p.at(i) == '}' {
 		return p.end(i)
 	}
@@ -102,20 +102,20 @@ func (p *parser) members() int {
 		}
 		p.plain = p.plain && int(f) > last && f != fieldCount
 		last = int(f)
-		if i = p.skip(i); p.at(i) != ':' {
+		if i = p.blank(i); p.at(i) != ':' {
 			return p.unexpected(i, "colon")
 		}
-		start = p.skip(i + 1)
+		start = p.blank(i + 1)
 		if i = p.value(start); i < 0 {
 			return -1
 		}
 		if f != fieldCount {
 			p.doc.tokens[f] = p.text[start:i:i]
 		}
-		i = p.skip(i)
+		i = p.blank(i)
 		switch p.at(i) {
 		case ',':
-			i = p.skip(i + 1)
+			i = p.blank(i + 1)
 		case '}':
 			return p.end(i)
 		default:
@@ -125,18 +125,15 @@ func (p *parser) members() int {
 }
 
 func (p *parser) end(i int) int {
-	if i = p.skip(i + 1); i < len(p.text) {
+	if i = p.blank(i + 1); i < len(p.text) {
 		return p.fail(i, "data after the end")
 	}
 	return i
 }
 
-// skip passes over white space, which no client writes.
-func (p *parser) skip(i int) int {
-	if p.at(i) > ' ' {
-		return i
-	}
-	end := p.space(i)
+// blank passes over white space, which no client writes.
+func (p *parser) blank(i int) int {
+	end := p.skip(i)
 	p.plain = p.plain && end == i
 	return end
 }
@@ -170,11 +167,31 @@ func (p *parser) field(start, end int) (f field, ok bool) {
 	return f, true
 }
 
+// fieldNamed finds a field by its name, in canonical form; fieldCount if it is no
+// field of ours. A switch compares the length first, then hardly more than one
+// name.
 func fieldNamed(name []byte) field {
-	for f := range fieldCount {
-		if string(name) == fieldNames[f] {
-			return f
-		}
+	switch string(name) {
+	case "hash":
+		return fieldHash
+	case "key":
+		return fieldKey
+	case "log_version_id":
+		return fieldLogVersionID
+	case "previous_hash":
+		return fieldPreviousHash
+	case "previous_key_object_etag":
+		return fieldPreviousKeyETag
+	case "previous_version_id":
+		return fieldPreviousVersionID
+	case "sequence":
+		return fieldSequence
+	case "timestamp_ms":
+		return fieldTimestampMS
+	case "value":
+		return fieldValue
+	case "write_id":
+		return fieldWriteID
 	}
 	return fieldCount
 }

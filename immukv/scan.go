@@ -72,6 +72,14 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
+// skip passes over white space, of which canonical text has none.
+func (s *scanner) skip(i int) int {
+	if i < len(s.text) && s.text[i] > ' ' {
+		return i
+	}
+	return s.space(i)
+}
+
 func (s *scanner) space(i int) int {
 	for i < len(s.text) {
 		switch s.text[i] {
@@ -117,7 +125,7 @@ func (s *scanner) object(i int) int {
 	if !s.enter() {
 		return s.fail(i, "nesting too deep")
 	}
-	i = s.space(i + 1)
+	i = s.skip(i + 1)
 	if s.at(i) == '}' {
 		s.depth--
 		return i + 1
@@ -129,18 +137,16 @@ func (s *scanner) object(i int) int {
 		if i = s.str(i); i < 0 {
 			return -1
 		}
-		if s.at(i) != ':' {
-			if i = s.space(i); s.at(i) != ':' {
-				return s.unexpected(i, "colon")
-			}
+		if i = s.skip(i); s.at(i) != ':' {
+			return s.unexpected(i, "colon")
 		}
-		if i = s.value(s.space(i + 1)); i < 0 {
+		if i = s.value(s.skip(i + 1)); i < 0 {
 			return -1
 		}
-		i = s.space(i)
+		i = s.skip(i)
 		switch s.at(i) {
 		case ',':
-			i = s.space(i + 1)
+			i = s.skip(i + 1)
 		case '}':
 			s.depth--
 			return i + 1
@@ -154,7 +160,7 @@ func (s *scanner) array(i int) int {
 	if !s.enter() {
 		return s.fail(i, "nesting too deep")
 	}
-	i = s.space(i + 1)
+	i = s.skip(i + 1)
 	if s.at(i) == ']' {
 		s.depth--
 		return i + 1
@@ -163,10 +169,10 @@ func (s *scanner) array(i int) int {
 		if i = s.value(i); i < 0 {
 			return -1
 		}
-		i = s.space(i)
+		i = s.skip(i)
 		switch s.at(i) {
 		case ',':
-			i = s.space(i + 1)
+			i = s.skip(i + 1)
 		case ']':
 			s.depth--
 			return i + 1
@@ -290,18 +296,22 @@ const (
 	highBits  = 0x80 * everyByte
 )
 
-// skipPlain returns the offset of the first byte from i on that ends a run of
-// plain string content: a quote, a backslash, a control character or a byte that
-// is not ASCII; or the length of the text.
+// plainStop has the high bit set of the first byte of w, counted from the lowest,
+// that ends a run of plain string content: a quote, a backslash, a control
+// character or a byte that is not ASCII. It is 0 if there is none.
 //
-// It looks at eight bytes at a time. Subtracting n from every byte sets the high
-// bit of those below n (of 0, for n = 1). A borrow can set it wrongly only above
-// a byte that has it rightly, and the lowest is the one that counts.
+// Subtracting n from every byte sets the high bit of those below n; a borrow can
+// set it wrongly only above a byte that has it rightly. Flipping bit 1 leaves
+// the control characters below U+0020 and brings the quote to U+0020.
+func plainStop(w uint64) uint64 {
+	return (w | (w ^ 0x02*everyByte - 0x21*everyByte) | (w ^ '\\'*everyByte - everyByte)) & highBits
+}
+
+// skipPlain returns the offset of the first byte from i on that ends a run of
+// plain string content, or the length of the text.
 func skipPlain(text []byte, i int) int {
 	for ; i+8 <= len(text); i += 8 {
-		w := binary.LittleEndian.Uint64(text[i:])
-		stop := w | (w - ' '*everyByte) | (w ^ '"'*everyByte - everyByte) | (w ^ '\\'*everyByte - everyByte)
-		if stop &= highBits; stop != 0 {
+		if stop := plainStop(binary.LittleEndian.Uint64(text[i:])); stop != 0 {
 			return i + bits.TrailingZeros64(stop)/8
 		}
 	}
