@@ -1,0 +1,76 @@
+package s3store_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/s3store"
+	"github.com/immukv/immukv-go/backend/s3store/s3test"
+	"github.com/immukv/immukv-go/conformance"
+)
+
+var servers s3test.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+
+// TestConformance runs the clauses on every server, each check on a bucket of
+// its own, its handles taking turns at the server's endpoints.
+func TestConformance(t *testing.T) {
+	servers.Each(t, func(t *testing.T, server *s3test.Server) {
+		conformance.Run(t, harness(t, server))
+	})
+}
+
+func harness(t *testing.T, server *s3test.Server) conformance.Harness {
+	sample, err := s3store.New(t.Context(), server.Client(t), server.NewBucket(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := conformance.Harness{
+		New:    func(context.Context) (conformance.Store, error) { return bucketOf(t, server), nil },
+		Limits: conformance.Limits{RefusesName: sample.Refuses, Clash: below},
+		Lacks: map[conformance.Facility]string{
+			conformance.Restart: "the server is shared by checks that run side by side; TestRestart kills one of its own",
+		},
+		Rounds: 4,
+	}
+	if os.Getenv("IMMUKV_LONG") != "" {
+		h.Rounds, h.Deep = 100, true
+	}
+	return h
+}
+
+// bucketOf is a fresh bucket as the suite sees it.
+func bucketOf(t *testing.T, server *s3test.Server) conformance.Store {
+	bucket := server.NewBucket(t)
+	opened := 0
+	return conformance.Store{
+		Open: func(ctx context.Context) (backend.VersionedStore, error) {
+			endpoints := server.Endpoints()
+			opened++
+			return s3store.New(ctx, server.Client(t, s3test.At(endpoints[opened%len(endpoints)])), bucket)
+		},
+		OpenDenied: func(ctx context.Context) (backend.VersionedStore, error) {
+			return s3store.New(ctx, server.Client(t, s3test.As(server.Restricted(t, bucket))), bucket)
+		},
+		OpenAbsent: func(ctx context.Context) (backend.VersionedStore, error) {
+			return s3store.New(ctx, server.Client(t), "no-such-bucket")
+		},
+		OpenHTTP: func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error) {
+			return s3store.New(ctx, server.Client(t, func(o *s3.Options) {
+				client := *o.HTTPClient.(*http.Client)
+				client.Transport = wrap(client.Transport)
+				o.HTTPClient = &client
+			}), bucket)
+		},
+	}
+}
+
+// below tells whether one name is the directory of the other.
+func below(dir, name string) bool { return strings.HasPrefix(name, dir+"/") }

@@ -1,0 +1,168 @@
+package s3store
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// failure is an error of the SDK with what it proves.
+type failure struct {
+	err error
+	// response is that of the server; nil if none came, or none that parses.
+	response *smithyhttp.Response
+	status   int
+	// code is the error code in the body of the response. Without one, it is
+	// not known that a server of S3 sent it: gateways on the way answer too.
+	code string
+}
+
+func examine(err error) failure {
+	f := failure{err: err}
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && response.Response != nil {
+		f.response = response.Response
+		f.status = response.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorMessage() != http.StatusText(f.status) {
+		// For an answer without a code the SDK makes one up, of the status: a
+		// gateway's 503 would pass for S3's ServiceUnavailable, but for the
+		// message, which is made up likewise.
+		f.code = api.ErrorCode()
+	}
+	return f
+}
+
+// kind is what the failure proves of a read, or nil.
+func (f *failure) kind() error {
+	switch {
+	case f.code == "NoSuchKey", f.code == "NoSuchVersion":
+		return backend.ErrNotFound
+	case invalidName[f.code]:
+		return backend.ErrInvalidName
+	case f.denied():
+		return backend.ErrAccessDenied
+	case f.status == http.StatusServiceUnavailable, f.status == http.StatusTooManyRequests:
+		return backend.ErrUnavailable
+	}
+	return nil
+}
+
+// invalidName has the codes that say that the server cannot hold an object of
+// that name.
+var invalidName = map[string]bool{
+	"KeyTooLongError":             true,
+	"InvalidURI":                  true,
+	"XMinioInvalidObjectName":     true, // MinIO
+	"XMinioInvalidResourceName":   true,
+	"XMinioParentIsObject":        true,
+	"ObjectParentIsFile":          true, // VersityGW
+	"ExistingObjectIsDirectory":   true,
+	"DirectoryObjectContainsData": true,
+}
+
+func (f *failure) denied() bool {
+	switch f.code {
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired": // status 400
+		return true
+	case "RequestTimeTooSkewed": // status 403, and cured by the SDK for the next request
+		return false
+	}
+	return f.status == http.StatusUnauthorized || f.status == http.StatusForbidden
+}
+
+// retryAfter is the wait that the server asked for.
+func (f *failure) retryAfter() time.Duration {
+	if f.response == nil || f.response.Response == nil {
+		return 0
+	}
+	seconds, err := strconv.Atoi(f.response.Header.Get("Retry-After"))
+	if err != nil || seconds < 0 || seconds > 3600 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// explain adds to the SDK's error what its reader may not know.
+func (f *failure) explain(s *Store) error {
+	switch {
+	case f.code == "NoSuchBucket":
+		return fmt.Errorf("there is no bucket %q: %w", s.bucket, f.err)
+	case f.code == "PermanentRedirect", f.code == "AuthorizationHeaderMalformed", f.code == "IllegalLocationConstraintException":
+		return fmt.Errorf("bucket %q may be in another region: %w", s.bucket, f.err)
+	case f.status == http.StatusForbidden && (f.code == "AccessDenied" || f.code == ""):
+		return fmt.Errorf("the credentials lack a permission (s3:ListBucket among them: without it S3 denies access to an object that does not exist): %w", f.err)
+	}
+	return f.err
+}
+
+// readError is the error of a read.
+func (s *Store) readError(op, name string, version backend.VersionID, err error) error {
+	f := examine(err)
+	kind := f.kind()
+	if version != "" && (f.code == "MethodNotAllowed" || f.code == "InvalidArgument" && f.aboutVersion() || kind == backend.ErrInvalidName) {
+		// It is a delete marker, or an ID of a form that no version has here.
+		kind = backend.ErrNotFound
+	}
+	return &backend.Error{Op: op, Name: name, Version: version, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s)}
+}
+
+// aboutVersion tells whether an invalid argument was the version ID: the
+// servers word it alike, and have no code for it.
+func (f *failure) aboutVersion() bool {
+	var api smithy.APIError
+	return errors.As(f.err, &api) && api.ErrorMessage() == "Invalid version id specified"
+}
+
+// putError is the error of a write. Sent tells whether any of it may have been.
+func (s *Store) putError(op, name string, cond backend.Condition, sent bool, err error) error {
+	f := examine(err)
+	e := &backend.Error{Op: op, Name: name, Kind: f.putKind(cond, sent), RetryAfter: f.retryAfter(), Err: f.explain(s)}
+	if f.code == "NotImplemented" {
+		clause := "S2"
+		if cond.Absent() {
+			clause = "S1"
+		}
+		e.Kind = nil
+		e.Err = &backend.UnsupportedError{Clause: clause,
+			Problem: fmt.Sprintf("the server does not implement a part of the write (%v)", err),
+			Remedy:  "use a server that implements conditional writes, and encryption if the store is told to use it"}
+	}
+	return e
+}
+
+// putKind is what the failure proves of a write. What proves nothing leaves the
+// outcome unknown.
+func (f *failure) putKind(cond backend.Condition, sent bool) error {
+	switch {
+	case !sent:
+		return backend.ErrUnavailable
+	case f.status == http.StatusPreconditionFailed, f.code == "ConditionalRequestConflict",
+		f.code == "NoSuchKey" && !cond.Absent():
+		return backend.ErrPreconditionFailed
+	case f.denied():
+		return backend.ErrAccessDenied
+	case f.code == "":
+		// A gateway's own answer. It does not say whether the write went on
+		// to the server.
+		return backend.ErrOutcomeUnknown
+	case invalidName[f.code]:
+		return backend.ErrInvalidName
+	case f.code == "EntityTooLarge":
+		return backend.ErrTooLarge
+	case f.code == "SlowDown", f.code == "ServiceUnavailable", f.code == "RequestTimeTooSkewed", f.code == "OperationAborted",
+		f.code == "TemporaryRedirect", f.code == "RequestTimeout" && f.status == http.StatusBadRequest:
+		return backend.ErrUnavailable
+	case f.status >= 300 && f.status < 500:
+		return backend.ErrAccessDenied
+	}
+	return backend.ErrOutcomeUnknown
+}

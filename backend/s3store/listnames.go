@@ -1,0 +1,132 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// ListNames implements [backend.VersionedStore].
+func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
+	const op = "list names"
+	fail := func(err error) (backend.NamesPage, error) {
+		return backend.NamesPage{}, &backend.Error{Op: op, Name: req.Prefix, Err: err}
+	}
+	from := namesToken{after: req.After}
+	if req.Token != "" {
+		var err error
+		if from, err = parseNamesToken(req.Token); err != nil {
+			return fail(err)
+		}
+	}
+	if from.after > req.Prefix && !strings.HasPrefix(from.after, req.Prefix) {
+		return backend.NamesPage{}, nil // every name with the prefix is less
+	}
+	prefix, start, limit := req.Prefix, from.after, req.Limit
+	if s.paths {
+		var possible bool
+		if prefix, possible = soundPrefix(prefix); !possible {
+			return backend.NamesPage{}, nil
+		}
+		start = soundStart(prefix, start)
+		if limit == 1 && from.server == "" {
+			limit = 2 // MinIO ends the listing after one name if that is the prefix
+		}
+	}
+	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(limit)}
+	if prefix != "" {
+		in.Prefix = &prefix
+	}
+	switch {
+	case from.server != "":
+		in.ContinuationToken = &from.server
+	case start != "":
+		in.StartAfter = &start
+	}
+	out, err := s.client.ListObjectsV2(ctx, in, s.read)
+	if err != nil {
+		return backend.NamesPage{}, s.listError(op, req.Prefix, err)
+	}
+	var page backend.NamesPage
+	past := false // the listing has left the prefix
+	for _, object := range out.Contents {
+		name, err := decodeName(out.EncodingType, object.Key)
+		if err != nil {
+			return fail(err)
+		}
+		switch {
+		case strings.HasPrefix(name, req.Prefix) && name > from.after:
+			page.Names = append(page.Names, name)
+		case name > req.Prefix && !strings.HasPrefix(name, req.Prefix):
+			past = true
+		}
+	}
+	switch {
+	case req.Limit > 0 && len(page.Names) > req.Limit:
+		page.Names = page.Names[:req.Limit]
+		page.Next = namesToken{after: page.Names[req.Limit-1]}.encode()
+	case aws.ToBool(out.IsTruncated) && !past:
+		next := namesToken{server: aws.ToString(out.NextContinuationToken), after: from.after}
+		if next.server == "" || next == from {
+			return fail(&backend.UnsupportedError{Clause: "S11",
+				Problem: "the answer is not the last page and does not say how to go on", Remedy: "use a server that lists over pages"})
+		}
+		page.Next = next.encode()
+	}
+	return page, nil
+}
+
+// namesToken is where a listing of names goes on: where the server said, if it
+// did, and in any case after a name.
+type namesToken struct{ server, after string }
+
+func (t namesToken) encode() backend.PageToken {
+	return backend.PageToken(url.Values{"server": {t.server}, "after": {t.after}}.Encode())
+}
+
+func parseNamesToken(token backend.PageToken) (namesToken, error) {
+	v, err := url.ParseQuery(string(token))
+	t := namesToken{server: v.Get("server"), after: v.Get("after")}
+	if err != nil || t == (namesToken{}) {
+		return namesToken{}, errForeignToken
+	}
+	return t, nil
+}
+
+var errForeignToken = errors.New("the page token is none of this store's")
+
+// pageSize is the most items to ask for; nil leaves it to the server.
+func pageSize(limit int) *int32 {
+	if limit <= 0 || limit > backend.MaxPageSize {
+		return nil
+	}
+	return aws.Int32(int32(limit))
+}
+
+// listError is the error of a listing. Nothing that is listed can be absent but
+// the bucket.
+func (s *Store) listError(op, name string, err error) error {
+	f := examine(err)
+	return &backend.Error{Op: op, Name: name, Kind: f.kind(), RetryAfter: f.retryAfter(), Err: f.explain(s)}
+}
+
+// decodeName undoes the encoding in which a listing was asked for. XML cannot
+// carry every name; not every server encodes.
+func decodeName(encoding types.EncodingType, name *string) (string, error) {
+	if !strings.EqualFold(string(encoding), string(types.EncodingTypeUrl)) {
+		return aws.ToString(name), nil
+	}
+	decoded, err := url.QueryUnescape(aws.ToString(name))
+	if err != nil {
+		return "", fmt.Errorf("decode a name in the listing: %w", err)
+	}
+	return decoded, nil
+}

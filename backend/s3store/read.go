@@ -1,0 +1,168 @@
+package s3store
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Get implements [backend.VersionedStore].
+func (s *Store) Get(ctx context.Context, name string) (backend.Object, error) {
+	const op = "get"
+	if err := s.checkName(name); err != nil {
+		return backend.Object{}, &backend.Error{Op: op, Name: name, Err: err}
+	}
+	return s.get(ctx, op, name, &s3.GetObjectInput{Bucket: &s.bucket, Key: &name})
+}
+
+// GetVersion implements [backend.VersionedStore].
+func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+	const op = "get version"
+	if err := s.checkName(name); err != nil {
+		return backend.Object{}, &backend.Error{Op: op, Name: name, Version: id, Err: err}
+	}
+	if id == "" { // which the SDK would leave out, and so ask for the current version
+		return backend.Object{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrNotFound, Err: errors.New("no version was named")}
+	}
+	return s.get(ctx, op, name, &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, VersionId: aws.String(string(id))})
+}
+
+// readAttempts is how often an object is read whose body does not fit the rest
+// of the answer.
+const readAttempts = 4
+
+func (s *Store) get(ctx context.Context, op, name string, in *s3.GetObjectInput) (backend.Object, error) {
+	asked := backend.VersionID(aws.ToString(in.VersionId))
+	var before backend.Object
+	for attempt := 1; ; attempt++ {
+		object, err := s.getOnce(ctx, in)
+		switch {
+		case err == nil && (!s.paths || s.opaqueTags.Load() || matches(object)):
+			return object, nil
+		case err == nil && attempt > 1 && object.ETag == before.ETag && bytes.Equal(object.Body, before.Body):
+			// It was the same both times: the ETag is no digest here.
+			s.opaqueTags.Store(true)
+			return object, nil
+		case err == nil && attempt == readAttempts:
+			return backend.Object{}, &backend.Error{Op: op, Name: name, Version: asked,
+				Err: fmt.Errorf("the object changed each of the %d times that it was read", readAttempts)}
+		case err == nil:
+			before = object
+		case attempt == readAttempts || !errors.Is(err, io.ErrUnexpectedEOF):
+			return backend.Object{}, s.readError(op, name, asked, err)
+		}
+	}
+}
+
+// matches tells whether the ETag of an object is the MD5 of its body, or not of
+// that form.
+//
+// VersityGW looks the name up anew for the ETag, the ID and the body, and can so
+// give the body of a version that was written in between with the ETag of the
+// one before. An ETag is opaque, and this is no check of it; but where they are
+// digests, as they are there, one that does not fit shows that the read has to be
+// repeated.
+func matches(object backend.Object) bool {
+	tag := strings.Trim(string(object.ETag), `"`)
+	if _, err := hex.DecodeString(tag); err != nil || len(tag) != 2*md5.Size {
+		return true
+	}
+	return tag == fmt.Sprintf("%x", md5.Sum(object.Body))
+}
+
+func (s *Store) getOnce(ctx context.Context, in *s3.GetObjectInput) (backend.Object, error) {
+	out, err := s.client.GetObject(ctx, in, s.read)
+	if err != nil {
+		return backend.Object{}, err
+	}
+	defer out.Body.Close()
+	v, err := s.versionRead(backend.VersionID(aws.ToString(in.VersionId)), out)
+	if err != nil {
+		return backend.Object{}, err
+	}
+	body, err := readBody(out)
+	if err != nil {
+		return backend.Object{}, err
+	}
+	return backend.Object{Version: v, Body: body}, nil
+}
+
+// Head implements [backend.VersionedStore].
+//
+// It asks for the first byte of the object and not for its head. The answer to
+// HEAD has no body, and thus no error code: it cannot tell an object that is not
+// there from a bucket that is not, nor from a gateway on the way that knows of
+// neither, and so could not keep S14.
+func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) {
+	const op = "head"
+	if err := s.checkName(name); err != nil {
+		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}
+	}
+	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, Range: aws.String("bytes=0-0")}
+	out, err := s.client.GetObject(ctx, in, s.read)
+	if err != nil && examine(err).code == "InvalidRange" { // it has no first byte
+		in.Range = nil
+		out, err = s.client.GetObject(ctx, in, s.read)
+	}
+	if err != nil {
+		err = s.readError(op, name, "", err)
+		if errors.Is(err, backend.ErrNotFound) {
+			if refused := s.checkNew(name); refused != nil {
+				err = &backend.Error{Op: op, Name: name, Err: refused}
+			}
+		}
+		return backend.Version{}, err
+	}
+	// Reading to the end keeps the connection. A server that ignored the range
+	// sends more than is worth reading.
+	io.CopyN(io.Discard, out.Body, 4<<10)
+	out.Body.Close()
+	v, err := s.versionRead("", out)
+	if err != nil {
+		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}
+	}
+	return v, nil
+}
+
+// versionRead is the version that an answer to a read carries. It must be the
+// one asked for, if one was.
+func (s *Store) versionRead(asked backend.VersionID, out *s3.GetObjectOutput) (backend.Version, error) {
+	v, err := properVersion("S8", "keep ImmuKV's objects in a bucket whose versioning was enabled before they were written, and stays so",
+		out.VersionId, out.ETag)
+	if err != nil {
+		return backend.Version{}, err
+	}
+	if asked != "" && v.ID != asked {
+		return backend.Version{}, &backend.UnsupportedError{Clause: "S8",
+			Problem: fmt.Sprintf("the answer has version %q, though another was asked for", v.ID),
+			Remedy:  "use a server that reads old versions back"}
+	}
+	return v, nil
+}
+
+// readBody reads a body of a size that a store may return.
+func readBody(out *s3.GetObjectOutput) ([]byte, error) {
+	size := aws.ToInt64(out.ContentLength)
+	if size > backend.MaxBodyBytes {
+		return nil, fmt.Errorf("%w: %d bytes, of which a store returns %d at most", backend.ErrTooLarge, size, backend.MaxBodyBytes)
+	}
+	var buf bytes.Buffer
+	buf.Grow(int(size) + bytes.MinRead)
+	if _, err := buf.ReadFrom(io.LimitReader(out.Body, backend.MaxBodyBytes+1)); err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	if buf.Len() > backend.MaxBodyBytes {
+		return nil, fmt.Errorf("%w: more than the %d bytes that a store returns at most", backend.ErrTooLarge, backend.MaxBodyBytes)
+	}
+	return buf.Bytes(), nil
+}

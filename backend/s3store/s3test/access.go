@@ -1,0 +1,106 @@
+package s3test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Reading and Writing are the IAM actions that package s3store needs to read
+// and to write, and AskVersioning the one without which it works too.
+var (
+	Reading       = []string{"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"}
+	Writing       = append([]string{"s3:PutObject"}, Reading...)
+	AskVersioning = "s3:GetBucketVersioning"
+)
+
+// Restricted makes credentials that may perform the given actions on the bucket
+// and its objects, and nothing else.
+func (s *Server) Restricted(tb testing.TB, bucket string, actions ...string) aws.CredentialsProvider {
+	tb.Helper()
+	creds, err := s.restrict(s, bucket, actions)
+	if err != nil {
+		tb.Fatalf("%s: make restricted credentials: %v", s.Name, err)
+	}
+	return creds
+}
+
+// statement is one of an IAM policy.
+type statement struct {
+	Effect    string
+	Principal map[string][]string `json:",omitempty"`
+	Action    []string
+	Resource  []string
+}
+
+func policy(statements ...statement) string {
+	text, err := json.Marshal(struct {
+		Version   string
+		Statement []statement
+	}{"2012-10-17", statements})
+	if err != nil {
+		panic(err) // strings marshal
+	}
+	return string(text)
+}
+
+func allow(bucket string, actions []string) statement {
+	if len(actions) == 0 {
+		actions = []string{"s3:GetBucketLocation"} // a policy must allow something
+	}
+	return statement{Effect: "Allow", Action: actions, Resource: []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"}}
+}
+
+// restrictMinIO has MinIO's own STS make temporary credentials: root's, cut down
+// by a policy.
+func (s *Server) restrictMinIO(bucket string, actions []string) (aws.CredentialsProvider, error) {
+	client := sts.New(sts.Options{Region: Region, BaseEndpoint: aws.String(s.Endpoint()), Credentials: s.Root()})
+	out, err := client.AssumeRole(context.Background(), &sts.AssumeRoleInput{
+		RoleArn:         aws.String("arn:aws:iam::000000000000:role/any"), // which MinIO disregards
+		RoleSessionName: aws.String("test"),
+		Policy:          aws.String(policy(allow(bucket, actions))),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := out.Credentials
+	return credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken), nil
+}
+
+// restrictVersityGW makes a user, who as such may do nothing, and names him in
+// the policy of the bucket.
+func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.CredentialsProvider, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users++
+	user, secret := fmt.Sprintf("user-%d", s.users), "user-secret"
+	create := exec.Command(s.binary, "admin", "--access", rootUser, "--secret", rootPassword, "--region", Region,
+		"--endpoint-url", s.Endpoint(), "create-user", "--access", user, "--secret", secret, "--role", "user")
+	create.Env = s.environ()
+	if out, err := create.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("create user: %w\n%s", err, out)
+	}
+	if len(actions) > 0 {
+		granted := allow(bucket, actions)
+		granted.Principal = map[string][]string{"AWS": {user}}
+		if s.policies == nil {
+			s.policies = make(map[string][]statement)
+		}
+		s.policies[bucket] = append(s.policies[bucket], granted)
+		_, err := s.client(nil).PutBucketPolicy(context.Background(), &s3.PutBucketPolicyInput{
+			Bucket: &bucket,
+			Policy: aws.String(policy(s.policies[bucket]...)),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return credentials.NewStaticCredentialsProvider(user, secret, ""), nil
+}

@@ -1,0 +1,26 @@
+// Package s3test is the set-up of tests that run against real S3 servers. It
+// starts and stops the pinned servers on free loopback ports, makes buckets and
+// restricted credentials on them, and stands between client and server: a
+// [Proxy] that loses, delays and forges answers, and a [Recorder] that counts
+// requests.
+//
+// A test binary shares its servers:
+//
+//	var servers s3test.Servers
+//
+//	func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+//
+//	func TestStore(t *testing.T) {
+//		servers.Each(t, func(t *testing.T, server *s3test.Server) {
+//			bucket := server.NewBucket(t)
+//			…
+//		})
+//	}
+//
+// The programs are installed, once, by
+//
+//	go run ./backend/s3store/s3test/install
+//
+// A test that needs one that is missing is skipped; with IMMUKV_NO_SKIP=1 it
+// fails. Nothing but tests imports this package.
+package s3test

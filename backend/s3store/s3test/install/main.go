@@ -1,0 +1,46 @@
+// Command install puts the S3 servers that the tests run on into the folder
+// where they look for them: .servers at the root of the module, or the one that
+// IMMUKV_SERVERS names. A server that is there at its pinned version is left
+// alone. It takes minutes the first time.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/immukv/immukv-go/backend/s3store/s3test"
+)
+
+func main() {
+	if err := install(); err != nil {
+		fmt.Fprintln(os.Stderr, "install:", err)
+		os.Exit(1)
+	}
+}
+
+func install() error {
+	dir, err := s3test.Dir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, sw := range s3test.All {
+		if sw.Installed(dir) == nil {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "installing %s %s in %s\n", sw.Name, sw.Version, dir)
+		cmd := exec.Command("go", "install", sw.Package+"@"+sw.Version)
+		cmd.Env = append(os.Environ(), "GOBIN="+dir)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", cmd, err)
+		}
+		if err := sw.Installed(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
