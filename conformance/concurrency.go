@@ -62,7 +62,7 @@ func checkEverythingAtOnce(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	names := []string{object, object + "/below", "other"}
+	names := e.h.Limits.held([]string{object, object + "/below", "other"})
 	w := &witness{tags: make(map[string]map[backend.VersionID]backend.ETag), wrote: make(map[string]map[backend.VersionID]string)}
 	seeds := make([]uint64, atOnce)
 	for i := range seeds {

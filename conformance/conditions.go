@@ -51,7 +51,7 @@ func checkCreate(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{object, object + "/below", "log.json"} {
+	for _, name := range e.h.Limits.held([]string{object, object + "/below", "log.json"}) {
 		if err := absent(ctx, s, name); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func checkMatchMissing(ctx context.Context, e *env) error {
 		return err
 	}
 	tag := foreign[0].ETag
-	for _, name := range []string{object + "/below", object + "-2", "elsewhere"} {
+	for _, name := range e.h.Limits.held([]string{object + "-2", "elsewhere", "elsewhere/below"}) {
 		for _, tag := range []backend.ETag{tag, unlikeTag(tag)} {
 			if err := refused(ctx, s, name, []byte("created by a condition that fails"), backend.IfMatch(tag)); err != nil {
 				return err

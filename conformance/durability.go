@@ -60,7 +60,7 @@ func checkSurvivesRestart(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	names := []string{object, object + "/below", "empty"}
+	names := e.h.Limits.held([]string{object, "empty", object + "/below"})
 	written := make(map[string][]backend.Object)
 	for i, name := range names {
 		if written[name], err = chain(ctx, s, name, 3+i); err != nil {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -100,6 +101,10 @@ type Limits struct {
 	// RefusesName reports the names of at most MaxName bytes that the store
 	// cannot hold. Nil means none.
 	RefusesName func(name string) bool
+	// Clash reports pairs of names of which the store cannot hold both,
+	// though it can hold each: of "a" and "a/b", one that keeps names as
+	// paths. The suite then makes one of them. Nil means none.
+	Clash func(a, b string) bool
 }
 
 func (l Limits) maxBody() int {
@@ -120,6 +125,19 @@ func (l Limits) maxName() int {
 // that name.
 func (l Limits) refuses(name string) bool {
 	return backend.CheckName(name) != nil || len(name) > l.maxName() || l.RefusesName != nil && l.RefusesName(name)
+}
+
+// held is the names that the store declares it can hold, of a pair that clashes
+// the one that comes first.
+func (l Limits) held(names []string) []string {
+	var held []string
+	for _, name := range names {
+		clashes := func(other string) bool { return l.Clash != nil && (l.Clash(name, other) || l.Clash(other, name)) }
+		if !l.refuses(name) && !slices.ContainsFunc(held, clashes) {
+			held = append(held, name)
+		}
+	}
+	return held
 }
 
 func (s *Store) has(f Facility) bool {

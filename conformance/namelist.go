@@ -60,7 +60,7 @@ var sortable = []string{
 // fill makes an object of each name that the store can hold, and returns them
 // in order.
 func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string) ([]string, error) {
-	held := slices.DeleteFunc(slices.Clone(names), e.h.Limits.refuses)
+	held := e.h.Limits.held(names)
 	// Written out of order, for a store that lists in the order of writing.
 	order := e.rand.Perm(len(held))
 	err := together(min(8, len(held)), func(worker int) error {

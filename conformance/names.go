@@ -171,7 +171,7 @@ func checkDirectories(ctx context.Context, e *env) error {
 	}
 	var names []string
 	for _, order := range orders {
-		for _, name := range slices.DeleteFunc(order, e.h.Limits.refuses) {
+		for _, name := range e.h.Limits.held(order) {
 			if err := absent(ctx, s, name); err != nil {
 				return err
 			}

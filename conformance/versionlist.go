@@ -167,7 +167,7 @@ func checkNeighbours(ctx context.Context, e *env) error {
 		return err
 	}
 	names := []string{"a", "a ", "a!", "a-", "a.", "a.json", "a/", "a/b", "a0", "aa", "A", "b"}
-	names = slices.DeleteFunc(names, e.h.Limits.refuses)
+	names = e.h.Limits.held(names)
 	written := make(map[string][]backend.Object)
 	for i, name := range names {
 		if written[name], err = chain(ctx, s, name, 2+i%3); err != nil {
