@@ -57,6 +57,7 @@ func all() []check {
 		conditionChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
 		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks,
 		absenceChecks, truthChecks, outcomeChecks, refusalChecks, cancelChecks, concurrencyChecks, trustChecks,
+		contentionChecks, crashChecks,
 	)
 }
 

@@ -1,6 +1,9 @@
 package conformance
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Run tests stores of one kind. Each check is a subtest, named for the clause it
 // tests, on a store of its own; the checks of one clause run side by side. Run
@@ -17,10 +20,14 @@ func Run(t *testing.T, h Harness) {
 	}
 	for len(checks) > 0 {
 		clause := checks[0].clause
+		n := slices.IndexFunc(checks, func(c check) bool { return c.clause != clause })
+		if n < 0 {
+			n = len(checks)
+		}
+		group := checks[:n]
+		checks = checks[n:]
 		t.Run(clause, func(t *testing.T) {
-			for len(checks) > 0 && checks[0].clause == clause {
-				c := checks[0]
-				checks = checks[1:]
+			for _, c := range group {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					runCheck(t, &h, c)

@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// The protocol's part of the suite works with values that are strings, each
+// set only once, so that an entry is known by its value.
+type (
+	client = immukv.Client[string]
+	entry  = immukv.Entry[string]
+)
+
+// patience keeps clients from looking for orphans on their own, so that what a
+// check finds is what it did itself; eager ones look at every read.
+var (
+	patience = immukv.WithRepairCheckInterval(-1)
+	eager    = immukv.WithRepairCheckInterval(0)
+)
+
+// connect makes a client that is to be closed.
+func connect(ctx context.Context, s backend.VersionedStore, prefix string, opts ...immukv.Option) (*client, error) {
+	c, err := immukv.Open[string](ctx, s, append(opts, immukv.WithPrefix(prefix))...)
+	if err != nil {
+		return nil, fmt.Errorf("open a client: %w", err)
+	}
+	return c, nil
+}
+
+// attempt is one Set, and what it was told.
+type attempt struct {
+	key, value   string
+	entry        entry
+	err          error
+	began, ended int // ticks of the ledger's clock
+}
+
+// ledger records what clients were told.
+type ledger struct {
+	mu       sync.Mutex
+	ticks    int
+	attempts []*attempt
+}
+
+// set sets a key through a client and records what came of it.
+func (l *ledger) set(ctx context.Context, c *client, key, value string) error {
+	a := &attempt{key: key, value: value}
+	l.mu.Lock()
+	l.ticks++
+	a.began = l.ticks
+	l.attempts = append(l.attempts, a)
+	l.mu.Unlock()
+	e, err := c.Set(ctx, key, value)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ticks++
+	a.ended, a.entry, a.err = l.ticks, e, err
+	return err
+}
+
+// agrees checks what clients were told against the log, given oldest first.
+func (l *ledger) agrees(log []entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	found := make(map[string][]entry)
+	for _, e := range log {
+		found[e.Value] = append(found[e.Value], e)
+	}
+	for _, a := range l.attempts {
+		n := len(found[a.value])
+		switch {
+		case n > 1:
+			return unlike("no write to stand in the log twice", "%q at %d places", a.value, n)
+		case a.err == nil && n == 0:
+			return unlike("an acknowledged write to be in the log", "%q nowhere", a.value)
+		case a.err == nil && (found[a.value][0].VersionID != a.entry.VersionID || found[a.value][0].Hash != a.entry.Hash):
+			return unlike(fmt.Sprintf("%q in the log as it was acknowledged, at %d", a.value, a.entry.Sequence), "%d", found[a.value][0].Sequence)
+		case a.err != nil && !errors.Is(a.err, immukv.ErrOutcomeUnknown) && n == 1:
+			return unlike("a write that failed not to be in the log", "%q at %d, which ended with %q", a.value, found[a.value][0].Sequence, a.err)
+		}
+		delete(found, a.value)
+	}
+	for value, entries := range found {
+		return unlike("nothing in the log but what was set", "%q at %d", value, entries[0].Sequence)
+	}
+	return nil
+}
+
+// ordered checks that of two writes, of which one was acknowledged before the
+// other began, the first stands first.
+func (l *ledger) ordered() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var newest *attempt // of those that ended so far, the one furthest in the log
+	byEnd := slices.Clone(l.attempts)
+	slices.SortFunc(byEnd, func(a, b *attempt) int { return a.ended - b.ended })
+	byBegin := slices.Clone(l.attempts)
+	slices.SortFunc(byBegin, func(a, b *attempt) int { return a.began - b.began })
+	for _, b := range byBegin {
+		for len(byEnd) > 0 && byEnd[0].ended < b.began {
+			if a := byEnd[0]; a.err == nil && (newest == nil || a.entry.Sequence > newest.entry.Sequence) {
+				newest = a
+			}
+			byEnd = byEnd[1:]
+		}
+		if b.err == nil && newest != nil && b.entry.Sequence < newest.entry.Sequence {
+			return unlike(fmt.Sprintf("%q, which was acknowledged before %q was begun, to stand before it", newest.value, b.value),
+				"it at %d and the later at %d", newest.entry.Sequence, b.entry.Sequence)
+		}
+	}
+	return nil
+}
+
+// readLog reads the whole log, oldest first.
+func readLog(ctx context.Context, c *client) ([]entry, error) {
+	var log []entry
+	for e, err := range c.Log(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		log = append(log, e)
+	}
+	slices.Reverse(log)
+	for i, e := range log {
+		if e.Sequence != int64(i) {
+			return nil, unlike("sequence numbers without a gap", "%d at place %d", e.Sequence, i)
+		}
+	}
+	return log, nil
+}
+
+// audited audits the objects under a prefix with a new client that never
+// repairs, and returns the report, which must have no finding.
+func audited(ctx context.Context, s backend.VersionedStore, prefix string) (*immukv.Report, error) {
+	c, err := connect(ctx, s, prefix, immukv.WithReadOnly(), patience)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close() //nolint:errcheck // it wrote nothing
+	report, err := c.Audit(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	if !report.Valid() || !report.Complete {
+		return nil, unlike("an audit without findings", "%v", report.Err())
+	}
+	return report, nil
+}
+
+// sound is what must hold at the end of every check: the next activity leaves
+// no orphan, chain and key objects are as they must be, and everybody was told
+// the truth.
+func sound(ctx context.Context, s backend.VersionedStore, prefix string, l *ledger) error {
+	if _, err := audited(ctx, s, prefix); err != nil {
+		return err
+	}
+	c, err := connect(ctx, s, prefix)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // what it wrote is looked at
+	if err := l.set(ctx, c, "the next", "the next write "+prefix); err != nil {
+		return unlike("the next write to commit", "%v", err)
+	}
+	report, err := audited(ctx, s, prefix)
+	if err != nil {
+		return err
+	}
+	if report.Orphan != nil {
+		return unlike("no orphan after the next write", "entry %d, of %q", report.Orphan.Sequence, report.Orphan.Key)
+	}
+	log, err := readLog(ctx, c)
+	if err != nil {
+		return err
+	}
+	return l.agrees(log)
+}
