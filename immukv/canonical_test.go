@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // canonicalVector is a JSON text and what Python and JavaScript make of it.
@@ -186,6 +187,7 @@ func TestCanonicalRefuses(t *testing.T) {
 		{"escape that ends early", `"\u1`, `text ends early at byte 4`},
 		{"escape that is not hexadecimal", `"\u12g4"`, `invalid escape in a string at byte 1`},
 		{"invalid UTF-8", "\"abcdefgh\xff\"", `invalid UTF-8 at byte 9`},
+		{"stray byte of UTF-8", "\"abcdefg\x80hijklmn\"", `invalid UTF-8 at byte 8`},
 		{"overlong UTF-8", "\"\xc0\x80\"", `invalid UTF-8 at byte 1`},
 		{"surrogate in UTF-8", "\"\xed\xa0\x80\"", `invalid UTF-8 at byte 1`},
 		{"nesting", deep(maxDepth + 1), `nesting too deep at byte 10000`},
@@ -209,6 +211,20 @@ func TestCanonicalRefuses(t *testing.T) {
 	}
 	if _, err := Python.Canonical([]byte(deep(maxDepth))); err != nil {
 		t.Errorf("nesting of %d: %v", maxDepth, err)
+	}
+}
+
+// Every byte, wherever the scanner meets it in its stride of eight.
+func TestStringBytes(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for at := range 20 {
+			text := []byte(`"` + strings.Repeat("x", 20) + `"`)
+			text[1+at] = byte(c)
+			if problem := scan(text); (problem == nil) != (json.Valid(text) && utf8.Valid(text)) {
+				t.Errorf("%q: %v", text, problem)
+			}
+		}
 	}
 }
 
@@ -295,19 +311,4 @@ func TestUnknownDialect(t *testing.T) {
 			t.Errorf("%v parses as %v, error %v", d, parsed, err)
 		}
 	}
-}
-
-func ExampleDialect_Canonical() {
-	value := json.RawMessage(`{"beta": 2.80, "alpha": 1.0, "name": "é"}`)
-	for _, d := range []Dialect{Python, TypeScript} {
-		text, err := d.Canonical(value)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		fmt.Printf("%s: %s\n", d, text)
-	}
-	// Output:
-	// python: {"alpha":1.0,"beta":2.8,"name":"\u00e9"}
-	// typescript: {"alpha":1,"beta":2.8,"name":"\u00e9"}
 }

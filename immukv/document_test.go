@@ -326,6 +326,9 @@ func TestNotCanonical(t *testing.T) {
 		{"escaped letter in a field name", `"write_id"`, `"write_\u0069d"`, Python},
 		{"escaped letter in a hash", `"hash":"sha256`, `"hash":"\u0073ha256`, Python},
 		{"escaped letter in an ID", `"v11"`, `"\u007611"`, Python},
+		{"escaped letter in the previous hash", `"sha256:genesis"`, `"\u0073ha256:genesis"`, Python},
+		{"long escape of a quote in an ETag", `"\"e\""`, `"\u0022e\""`, Python},
+		{"raw U+007F in an ID, where it is escaped in the key", `"v11"`, "\"v\x7f11\"", Python},
 		{"escaped slash in an ID", `"v11"`, `"v\/11"`, Python},
 		{"raw letter in an ID", `"v11"`, `"é11"`, Python},
 		{"upper-case escape in a value", `\u00e9`, `\u00E9`, Python},
@@ -337,6 +340,7 @@ func TestNotCanonical(t *testing.T) {
 		{"upper-case escape in a key", `\u00e9",`, `\u00E9",`, Python},
 		{"unknown field out of order", `{"hash"`, `{"z":1,"hash"`, Python},
 		{"unknown field not canonical", `{"hash"`, `{"a":1.50,"hash"`, Python},
+		{"unknown field not canonical, at the end", `"w"}`, `"w","z":1.50}`, Python},
 		{"another value", `1.5`, `1.6`, 0},
 	} {
 		if !strings.Contains(body, c.old) {

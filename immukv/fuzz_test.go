@@ -204,7 +204,7 @@ func readSlowly(body []byte, kind documentKind) (read fields, err error) {
 		if err := json.Unmarshal(token, into[f]); err != nil && f != fieldValue {
 			return read, err
 		}
-		if string(token) == `""` && f != fieldKey {
+		if string(token) == `""` && f != fieldKey && f != fieldValue {
 			return read, fmt.Errorf("%s is empty", name)
 		}
 		if string(token) == "-0" && f != fieldValue {

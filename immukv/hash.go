@@ -52,11 +52,11 @@ func (d Dialect) tokens(key string, previous Hash, sequence, timestampMS int64, 
 	}
 }
 
-// canonical are the same five fields in canonical form. It fails if the value
-// has none.
+// canonicalTokens are the same five fields in canonical form. It fails if the
+// value has none. The numbers are in that form: the strict reader takes no other.
 func (d Dialect) canonicalTokens(t hashedTokens) (hashedTokens, error) {
 	var err error
-	for _, token := range []*[]byte{&t.key, &t.previousHash, &t.sequence, &t.timestampMS, &t.value} {
+	for _, token := range []*[]byte{&t.key, &t.previousHash, &t.value} {
 		if *token, err = d.canonicalize(*token, asStored); err != nil {
 			return hashedTokens{}, err
 		}

@@ -300,11 +300,13 @@ const (
 // that ends a run of plain string content: a quote, a backslash, a control
 // character or a byte that is not ASCII. It is 0 if there is none.
 //
-// Subtracting n from every byte sets the high bit of those below n; a borrow can
-// set it wrongly only above a byte that has it rightly. Flipping bit 1 leaves
-// the control characters below U+0020 and brings the quote to U+0020.
+// Subtracting n from every byte sets the high bit of those below n, and leaves
+// that of those from 0x80+n on; a borrow can set it wrongly only above a byte
+// that has it rightly. Flipping bit 1 leaves the control characters below U+0020
+// and brings the quote to U+0020. Between them the two terms have every byte that
+// is not ASCII.
 func plainStop(w uint64) uint64 {
-	return (w | (w ^ 0x02*everyByte - 0x21*everyByte) | (w ^ '\\'*everyByte - everyByte)) & highBits
+	return ((w ^ 0x02*everyByte - 0x21*everyByte) | (w ^ '\\'*everyByte - everyByte)) & highBits
 }
 
 // skipPlain returns the offset of the first byte from i on that ends a run of
