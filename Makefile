@@ -1,0 +1,52 @@
+# The README's two commands are make demo and make test; each needs Go and make,
+# and does all of its own set-up.
+
+GO       ?= go
+DURATION ?= 10m
+LINTER   := .bin/golangci-lint
+# Pinned: a newer linter finds new things, and that should be a commit's doing.
+LINTER_VERSION := v2.15.0
+
+# Nothing may leave itself out: a test that would skip for want of a server fails.
+STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
+
+.PHONY: demo test lint race sweep soak bench matrix servers fuzz cover
+
+## demo: a guided tour on local files
+demo:
+	$(GO) run ./immukv/cmd/immukv demo
+
+## test: everything, real servers included
+test: lint servers
+	$(STRICT) $(GO) test -timeout 14m ./...
+	$(GO) test -race -timeout 5m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
+	@$(MAKE) --no-print-directory sweep
+
+## lint: formatting, vet, staticcheck, and the arrows between packages
+lint: $(LINTER)
+	$(LINTER) run ./...
+
+$(LINTER): Makefile
+	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+	@touch $@
+
+## servers: the S3 servers that tests run on, at pinned versions, in .servers
+servers:
+	$(GO) run ./backend/s3store/s3test/install
+
+## race: the tests that need no server under the race detector
+race:
+	$(GO) test -race -timeout 10m ./...
+
+## sweep: the simulator's exhaustive part
+sweep:
+
+## soak: random histories until the time is up: make soak DURATION=10m
+soak:
+
+## bench: every benchmark, with the ratios that docs/performance.md states
+bench:
+
+## matrix: the conformance suite against every store at hand, as a table
+matrix: servers
+
