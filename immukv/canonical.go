@@ -100,14 +100,10 @@ func (c *canonicalizer) fail(pos int, problem string) {
 
 // next passes over white space and returns the byte after it.
 func (c *canonicalizer) next() byte {
-	for {
-		switch b := c.text[c.pos]; b {
-		case ' ', '\n', '\r', '\t':
-			c.pos++
-		default:
-			return b
-		}
+	for isSpace(c.text[c.pos]) {
+		c.pos++
 	}
+	return c.text[c.pos]
 }
 
 func (c *canonicalizer) value() {

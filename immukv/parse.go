@@ -75,21 +75,20 @@ type parser struct {
 
 // members finds the tokens of the fields.
 func (p *parser) members() int {
-	i := p.blank(0)
-	if p.at(i) != '{' {
+	i, c := p.blank(0)
+	if c != '{' {
 		if end := p.value(i); end < 0 {
-			return end
+			return -1
 		}
 		return p.fail(i, "no object but another value")
 	}
 	p.depth = 1
-	i = p.blank(i + 1)
-	if p.at(i) == '}' {
+	if i, c = p.blank(i + 1); c == '}' {
 		return p.end(i)
 	}
 	last := -1
 	for {
-		if p.at(i) != '"' {
+		if c != '"' {
 			return p.unexpected(i, "member name")
 		}
 		start := i
@@ -102,20 +101,19 @@ func (p *parser) members() int {
 		}
 		p.plain = p.plain && int(f) > last && f != fieldCount
 		last = int(f)
-		if i = p.blank(i); p.at(i) != ':' {
+		if i, c = p.blank(i); c != ':' {
 			return p.unexpected(i, "colon")
 		}
-		start = p.blank(i + 1)
+		start, _ = p.blank(i + 1)
 		if i = p.value(start); i < 0 {
 			return -1
 		}
 		if f != fieldCount {
 			p.doc.tokens[f] = p.text[start:i:i]
 		}
-		i = p.blank(i)
-		switch p.at(i) {
+		switch i, c = p.blank(i); c {
 		case ',':
-			i = p.blank(i + 1)
+			i, c = p.blank(i + 1)
 		case '}':
 			return p.end(i)
 		default:
@@ -125,17 +123,18 @@ func (p *parser) members() int {
 }
 
 func (p *parser) end(i int) int {
-	if i = p.blank(i + 1); i < len(p.text) {
+	if i, _ = p.blank(i + 1); i < len(p.text) {
 		return p.fail(i, "data after the end")
 	}
 	return i
 }
 
-// blank passes over white space, which no client writes.
-func (p *parser) blank(i int) int {
-	end := p.skip(i)
+// blank passes over white space, which no client writes, and returns the byte
+// after it too.
+func (p *parser) blank(i int) (int, byte) {
+	end, c := p.skip(i)
 	p.plain = p.plain && end == i
-	return end
+	return end, c
 }
 
 // field finds which field has the name at text[start:end], quotes included.

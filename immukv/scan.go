@@ -37,7 +37,7 @@ type scanner struct {
 // scan checks that text is one JSON value, with white space around it at most.
 func scan(text []byte) *textError {
 	s := scanner{text: text}
-	i := s.value(s.space(0))
+	i := s.value(0)
 	if i >= 0 {
 		if i = s.space(i); i < len(text) {
 			i = s.fail(i, "data after the end")
@@ -72,28 +72,29 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
-// skip passes over white space, of which canonical text has none.
-func (s *scanner) skip(i int) int {
+// skip passes over white space, of which canonical text has none. It returns the
+// byte after it too.
+func (s *scanner) skip(i int) (int, byte) {
 	if i < len(s.text) && s.text[i] > ' ' {
-		return i
+		return i, s.text[i]
 	}
-	return s.space(i)
+	i = s.space(i)
+	return i, s.at(i)
 }
 
 func (s *scanner) space(i int) int {
-	for i < len(s.text) {
-		switch s.text[i] {
-		case ' ', '\n', '\r', '\t':
-			i++
-		default:
-			return i
-		}
+	for i < len(s.text) && isSpace(s.text[i]) {
+		i++
 	}
 	return i
 }
 
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+// value passes over a value and white space in front of it.
 func (s *scanner) value(i int) int {
-	switch c := s.at(i); c {
+	i, c := s.skip(i)
+	switch c {
 	case '"':
 		return s.str(i)
 	case '{':
@@ -125,28 +126,27 @@ func (s *scanner) object(i int) int {
 	if !s.enter() {
 		return s.fail(i, "nesting too deep")
 	}
-	i = s.skip(i + 1)
-	if s.at(i) == '}' {
+	i, c := s.skip(i + 1)
+	if c == '}' {
 		s.depth--
 		return i + 1
 	}
 	for {
-		if s.at(i) != '"' {
+		if c != '"' {
 			return s.unexpected(i, "member name")
 		}
 		if i = s.str(i); i < 0 {
 			return -1
 		}
-		if i = s.skip(i); s.at(i) != ':' {
+		if i, c = s.skip(i); c != ':' {
 			return s.unexpected(i, "colon")
 		}
-		if i = s.value(s.skip(i + 1)); i < 0 {
+		if i = s.value(i + 1); i < 0 {
 			return -1
 		}
-		i = s.skip(i)
-		switch s.at(i) {
+		switch i, c = s.skip(i); c {
 		case ',':
-			i = s.skip(i + 1)
+			i, c = s.skip(i + 1)
 		case '}':
 			s.depth--
 			return i + 1
@@ -160,8 +160,8 @@ func (s *scanner) array(i int) int {
 	if !s.enter() {
 		return s.fail(i, "nesting too deep")
 	}
-	i = s.skip(i + 1)
-	if s.at(i) == ']' {
+	i, c := s.skip(i + 1)
+	if c == ']' {
 		s.depth--
 		return i + 1
 	}
@@ -169,10 +169,9 @@ func (s *scanner) array(i int) int {
 		if i = s.value(i); i < 0 {
 			return -1
 		}
-		i = s.skip(i)
-		switch s.at(i) {
+		switch i, c = s.skip(i); c {
 		case ',':
-			i = s.skip(i + 1)
+			i++
 		case ']':
 			s.depth--
 			return i + 1
@@ -188,41 +187,37 @@ func (s *scanner) enter() bool {
 }
 
 func (s *scanner) number(i int) int {
-	if s.at(i) == '-' {
+	if s.text[i] == '-' {
 		i++
 	}
-	switch {
-	case s.at(i) == '0':
-		if i++; isDigit(s.at(i)) {
-			return s.fail(i, "number with a leading zero")
-		}
-	case isDigit(s.at(i)):
-		i = s.digits(i)
-	default:
-		return s.unexpected(i, "digit")
+	first := i
+	if i = s.digits(i); i < 0 {
+		return -1
+	}
+	if s.text[first] == '0' && i > first+1 {
+		return s.fail(first+1, "number with a leading zero")
 	}
 	if s.at(i) == '.' {
-		if i++; !isDigit(s.at(i)) {
-			return s.unexpected(i, "digit")
+		if i = s.digits(i + 1); i < 0 {
+			return -1
 		}
-		i = s.digits(i)
 	}
 	if c := s.at(i); c == 'e' || c == 'E' {
 		i++
 		if c := s.at(i); c == '+' || c == '-' {
 			i++
 		}
-		if !isDigit(s.at(i)) {
-			return s.unexpected(i, "digit")
-		}
-		i = s.digits(i)
+		return s.digits(i)
 	}
 	return i
 }
 
+// digits passes over one digit or more.
 func (s *scanner) digits(i int) int {
-	for i < len(s.text) && isDigit(s.text[i]) {
-		i++
+	if !isDigit(s.at(i)) {
+		return s.unexpected(i, "digit")
+	}
+	for i++; i < len(s.text) && isDigit(s.text[i]); i++ {
 	}
 	return i
 }
