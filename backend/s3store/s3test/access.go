@@ -94,7 +94,7 @@ func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.Credent
 			s.policies = make(map[string][]statement)
 		}
 		s.policies[bucket] = append(s.policies[bucket], granted)
-		_, err := s.client(nil).PutBucketPolicy(context.Background(), &s3.PutBucketPolicyInput{
+		_, err := s.client(nil, At(s.Endpoint())).PutBucketPolicy(context.Background(), &s3.PutBucketPolicyInput{
 			Bucket: &bucket,
 			Policy: aws.String(policy(s.policies[bucket]...)),
 		})

@@ -14,6 +14,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // startDeadline bounds the wait for a server to answer. It starts in a second;
@@ -32,9 +35,8 @@ type process struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// launch starts a process that listens at addr and waits until it answers GET
-// health with 200.
-func launch(cmd *exec.Cmd, addr, health string) (*process, error) {
+// launch starts a process that listens at addr and waits until ready is nil.
+func launch(cmd *exec.Cmd, addr string, ready func(context.Context) error) (*process, error) {
 	p := &process{addr: addr, cmd: cmd, out: &output{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	dieWithParent(cmd)
@@ -54,37 +56,37 @@ func launch(cmd *exec.Cmd, addr, health string) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	if err := p.awaitReady("http://" + addr + health); err != nil {
+	if err := p.await(ready); err != nil {
 		p.kill()
 		return nil, fmt.Errorf("%w\n%s", err, p.out)
 	}
 	return p, nil
 }
 
-func (p *process) awaitReady(url string) error {
+func (p *process) await(ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
+		err := ready(ctx)
 		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+			return nil
 		}
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended: %v", filepath.Base(p.cmd.Path), p.cmd.ProcessState)
 		case <-ctx.Done():
-			return fmt.Errorf("no answer from %s within %v: %v", url, startDeadline, err)
+			return fmt.Errorf("not ready within %v: %w", startDeadline, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// answers is nil if a server at addr answers requests of S3. The health checks
+// of servers are not enough: MinIO's are passed before it is.
+func (s *Server) answers(ctx context.Context, addr string) error {
+	client := s.client(&http.Transport{DisableKeepAlives: true}, At("http://"+addr), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	_, err := client.ListBuckets(ctx, &s3.ListBucketsInput{})
+	return err
 }
 
 func (p *process) kill() {
@@ -94,7 +96,7 @@ func (p *process) kill() {
 
 // startMinIO starts the one process that a MinIO on one drive has.
 func (s *Server) startMinIO(binary string) error {
-	return s.launchOn(0, "/minio/health/ready", func(addr string) *exec.Cmd {
+	return s.launchOn(0, func(addr string) *exec.Cmd {
 		cmd := exec.Command(binary, "server", "--quiet", "--address", addr,
 			"--certs-dir", filepath.Join(s.dir, "certs"), filepath.Join(s.dir, "data"))
 		cmd.Env = append(s.environ(),
@@ -114,9 +116,9 @@ func (s *Server) startVersityGW(binary string) error {
 		}
 	}
 	for i := range 2 {
-		err := s.launchOn(i, "/health", func(addr string) *exec.Cmd {
+		err := s.launchOn(i, func(addr string) *exec.Cmd {
 			cmd := exec.Command(binary, "--access", rootUser, "--secret", rootPassword,
-				"--region", Region, "--port", addr, "--health", "/health", "--quiet", "--keep-alive",
+				"--region", Region, "--port", addr, "--quiet", "--keep-alive",
 				"--iam-dir", dirs["users"], "--iam-cache-disable",
 				"posix", "--versioning-dir", dirs["versions"], dirs["data"])
 			cmd.Env = s.environ()
@@ -136,10 +138,10 @@ func (s *Server) environ() []string {
 
 // launchOn launches the i-th process of the server, on the port that it had
 // before or on a free one.
-func (s *Server) launchOn(i int, health string, command func(addr string) *exec.Cmd) error {
+func (s *Server) launchOn(i int, command func(addr string) *exec.Cmd) error {
 	if i < len(s.ports) {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.ports[i]))
-		p, err := launch(command(addr), addr, health)
+		p, err := s.launch(command(addr), addr)
 		if err == nil {
 			s.running = append(s.running, p)
 		}
@@ -151,7 +153,7 @@ func (s *Server) launchOn(i int, health string, command func(addr string) *exec.
 			return err
 		}
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		p, err := launch(command(addr), addr, health)
+		p, err := s.launch(command(addr), addr)
 		if err == nil {
 			s.ports = append(s.ports, port)
 			s.running = append(s.running, p)
@@ -161,6 +163,10 @@ func (s *Server) launchOn(i int, health string, command func(addr string) *exec.
 			return err
 		}
 	}
+}
+
+func (s *Server) launch(cmd *exec.Cmd, addr string) (*process, error) {
+	return launch(cmd, addr, func(ctx context.Context) error { return s.answers(ctx, addr) })
 }
 
 func freePort() (int, error) {

@@ -130,13 +130,12 @@ func (s *Server) Client(tb testing.TB, opts ...func(*s3.Options)) *s3.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	tb.Cleanup(transport.CloseIdleConnections)
-	return s.client(transport, opts...)
+	return s.client(transport, append([]func(*s3.Options){At(s.Endpoint())}, opts...)...)
 }
 
 func (s *Server) client(transport http.RoundTripper, opts ...func(*s3.Options)) *s3.Client {
 	return s3.New(s3.Options{
 		Region:       Region,
-		BaseEndpoint: aws.String(s.Endpoint()),
 		UsePathStyle: true,
 		Credentials:  s.Root(),
 		HTTPClient:   &http.Client{Transport: transport},

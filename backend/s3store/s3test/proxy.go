@@ -1,0 +1,234 @@
+package s3test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// Proxy stands between clients and one endpoint of a server, and does to
+// requests what networks and servers do. Clients reach it at its URL.
+type Proxy struct {
+	URL string
+
+	target *url.URL
+	link   http.Transport
+	late   sync.WaitGroup // deliveries that no client waits for
+
+	mu       sync.Mutex
+	plan     Plan
+	requests []*http.Request
+}
+
+// Plan decides what happens to a request; nil passes it on. It is called for one
+// request at a time, in the order in which they arrive, and must leave the body
+// alone.
+type Plan func(*http.Request) Fault
+
+// Fault is one thing that happens to a request, in place of passing it on.
+type Fault func(p *Proxy, w http.ResponseWriter, r *http.Request)
+
+// NewProxy starts a proxy that passes everything on. It ends with the test, when
+// what it still has to deliver is delivered.
+func NewProxy(tb testing.TB, endpoint string) *Proxy {
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &Proxy{target: target}
+	p.link.DisableCompression = true // answers go back as they came
+	p.link.MaxIdleConnsPerHost = 64
+	server := httptest.NewServer(p)
+	p.URL = server.URL
+	tb.Cleanup(func() {
+		server.CloseClientConnections() // those that stall
+		server.Close()
+		p.late.Wait()
+		p.link.CloseIdleConnections()
+	})
+	return p
+}
+
+// Follow sets the plan for the requests from now on; nil passes all on.
+func (p *Proxy) Follow(plan Plan) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plan = plan
+}
+
+// Requests returns what has arrived since it was last called, without bodies.
+func (p *Proxy) Requests() []*http.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.requests
+	p.requests = nil
+	return seen
+}
+
+// ServeHTTP is the side that clients see.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault := p.arrived(r)
+	if fault == nil {
+		fault = pass
+	}
+	fault(p, w, r)
+}
+
+func (p *Proxy) arrived(r *http.Request) Fault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := r.Clone(r.Context())
+	seen.Body = nil
+	p.requests = append(p.requests, seen)
+	if p.plan == nil {
+		return nil
+	}
+	return p.plan(r)
+}
+
+// IsWrite tells whether a request writes an object.
+func IsWrite(r *http.Request) bool { return r.Method == http.MethodPut }
+
+// forward sends the request to the server and returns its whole answer.
+func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, []byte, error) {
+	out := r.Clone(context.WithoutCancel(r.Context())) // what has been sent arrives, whatever the client does
+	out.URL.Scheme, out.URL.Host = p.target.Scheme, p.target.Host
+	out.RequestURI = ""
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	out.ContentLength = int64(len(body))
+	resp, err := p.link.RoundTrip(out) // with the Host that the client signed
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	return resp, answer, err
+}
+
+// cutConnection breaks the client's connection without an answer.
+func cutConnection() { panic(http.ErrAbortHandler) }
+
+func mustRead(r *http.Request) []byte {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		cutConnection() // the client has gone
+	}
+	return body
+}
+
+func pass(p *Proxy, w http.ResponseWriter, r *http.Request) {
+	resp, answer, err := p.forward(r, mustRead(r))
+	if err != nil {
+		cutConnection()
+	}
+	reply(w, resp, answer)
+}
+
+func reply(w http.ResponseWriter, resp *http.Response, answer []byte) {
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+	w.WriteHeader(resp.StatusCode)
+	w.Write(answer) // a client that has gone does not mind
+}
+
+// Cut breaks the connection before the server has seen the request.
+func Cut(*Proxy, http.ResponseWriter, *http.Request) { cutConnection() }
+
+// LoseAnswer has the server carry the request out, and breaks the connection
+// instead of answering.
+func LoseAnswer(p *Proxy, _ http.ResponseWriter, r *http.Request) {
+	p.forward(r, mustRead(r)) // whether it was answered is what nobody learns
+	cutConnection()
+}
+
+// Stall does nothing until the client gives up.
+func Stall(_ *Proxy, _ http.ResponseWriter, r *http.Request) {
+	mustRead(r) // without it, the server would not see that the client went
+	<-r.Context().Done()
+	cutConnection()
+}
+
+// Late breaks the connection, and delivers the request to the server when
+// release is closed, which must be before the test ends.
+func Late(release <-chan struct{}) Fault {
+	return func(p *Proxy, _ http.ResponseWriter, r *http.Request) {
+		body := mustRead(r)
+		p.late.Go(func() {
+			<-release
+			p.forward(r, body) // nobody waits for the answer
+		})
+		cutConnection()
+	}
+}
+
+// Twice delivers the request to the server twice in succession, and passes on
+// the second answer.
+func Twice(p *Proxy, w http.ResponseWriter, r *http.Request) {
+	body := mustRead(r)
+	if _, _, err := p.forward(r, body); err != nil {
+		cutConnection()
+	}
+	resp, answer, err := p.forward(r, body)
+	if err != nil {
+		cutConnection()
+	}
+	reply(w, resp, answer)
+}
+
+// Answer answers with an error of S3 in place of the server. Retry-After is the
+// wait to ask for, in seconds; zero asks for none.
+func Answer(status int, code string, retryAfter int) Fault {
+	return func(_ *Proxy, w http.ResponseWriter, r *http.Request) {
+		mustRead(r)
+		refuse(w, status, code, retryAfter)
+	}
+}
+
+// AnswerAfterwards has the server carry the request out, and answers with an
+// error all the same.
+func AnswerAfterwards(status int, code string) Fault {
+	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
+		p.forward(r, mustRead(r))
+		refuse(w, status, code, 0)
+	}
+}
+
+// AnswerPlainly answers as a gateway does that is no S3 server: with that status,
+// body and nothing else.
+func AnswerPlainly(status int, contentType, body string) Fault {
+	return func(_ *Proxy, w http.ResponseWriter, r *http.Request) {
+		mustRead(r)
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// Edit passes the request on, and the answer back as edit leaves it.
+func Edit(edit func(header http.Header, body []byte) []byte) Fault {
+	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
+		resp, answer, err := p.forward(r, mustRead(r))
+		if err != nil {
+			cutConnection()
+		}
+		reply(w, resp, edit(resp.Header, answer))
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code string, retryAfter int) {
+	if retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>made up by a test</Message></Error>", code)
+}
