@@ -26,6 +26,9 @@ type logVerifier struct {
 	// newer is the entry last read, of which the chain leads on; nil before the
 	// first, and where the chain is broken.
 	newer *version
+	// dangling is an entry that names a version before it which is not there,
+	// until it is known what is.
+	dangling *version
 	// passed counts the places in the log, below the entry last counted, of which
 	// it is known what became of them.
 	passed int64
@@ -128,7 +131,7 @@ func (l *logVerifier) step() error {
 		return err
 	}
 	if gone(f.err) {
-		l.missing(f.ID)
+		l.missing()
 		return nil
 	}
 	return l.take(f)
@@ -143,6 +146,7 @@ func gone(err error) bool {
 func (l *logVerifier) take(f *fetched) error {
 	switch {
 	case gone(f.err):
+		l.settleDangling(nil)
 		l.passed++
 		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
 	case f.err != nil && !isEntryError(f.err):
@@ -153,22 +157,37 @@ func (l *logVerifier) take(f *fetched) error {
 	return nil
 }
 
-// missing reports a version that the chain names and that is gone. What is older is
+// missing notes that the chain names a version that is not there. What is older is
 // looked for in the listing.
-func (l *logVerifier) missing(id backend.VersionID) {
-	sequence := l.newer.sequence - 1
-	if l.trustedStart != nil && sequence == l.trustedStart.Sequence {
+func (l *logVerifier) missing() {
+	if l.trustedStart != nil && l.newer.sequence-1 == l.trustedStart.Sequence {
 		// The trusted entry itself: newer was checked against it already.
 		l.done = true
 		return
 	}
-	l.report.add(l.finding(MissingVersion, id, sequence, fmt.Sprintf("sequence %d follows it, and it is gone", l.newer.sequence)))
+	l.dangling, l.newer = l.newer, nil
 	l.passed++
-	l.newer = nil
+}
+
+// settleDangling reports what missing noted, now that the next older entry was
+// found, or was not. If that is the one before, it is the name that is wrong.
+func (l *logVerifier) settleDangling(next *version) {
+	d := l.dangling
+	if d == nil {
+		return
+	}
+	l.dangling = nil
+	if next != nil && next.matched != 0 && next.hash == d.previousHash {
+		l.passed--
+		l.report.add(l.finding(BrokenLink, d.id, d.sequence, fmt.Sprintf("its previous_version_id is %s, which does not exist, and not %s, which holds the entry before it", d.previousVersionID, next.id)))
+		return
+	}
+	l.report.add(l.finding(MissingVersion, backend.VersionID(d.previousVersionID), d.sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.sequence)))
 }
 
 // entry checks one entry and its place after the older ones yet to come.
 func (l *logVerifier) entry(f *fetched) {
+	l.settleDangling(f.v)
 	if f.v == nil {
 		l.malformed(f)
 		return
@@ -351,6 +370,7 @@ func (l *logVerifier) checkGenesis(v *version) {
 // endOfListing is reached where the chain is broken and nothing older is listed.
 func (l *logVerifier) endOfListing() {
 	l.done = true
+	l.settleDangling(nil)
 	for _, f := range l.gone {
 		l.report.add(f)
 	}
