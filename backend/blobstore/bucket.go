@@ -111,6 +111,9 @@ func (b *bucket) latest(ctx context.Context, object string) (int64, error) {
 	return 0, nil
 }
 
+// present is always so: what is listed is there.
+func (b *bucket) present(context.Context, string, int64) error { return nil }
+
 func (b *bucket) read(ctx context.Context, object string, n int64) ([]byte, error) {
 	key := keyOf(object, n)
 	r, err := b.bucket.NewReader(ctx, key, nil)
@@ -145,7 +148,7 @@ func (b *bucket) missing(ctx context.Context, key string, cause error) error {
 	case len(keys) > 0 && keys[0].Key == key:
 		return &fault{backend.ErrAccessDenied, fmt.Errorf("it is listed, but: %w", cause)}
 	default:
-		return errNoVersion
+		return fmt.Errorf("%w: %s", errMissing, key)
 	}
 }
 
@@ -172,7 +175,7 @@ func (b *bucket) mustHold(ctx context.Context, object string, n int64) error {
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		err = b.missing(ctx, key, err)
 	}
-	if !errors.Is(err, errNoVersion) {
+	if !errors.Is(err, errMissing) {
 		return withoutEffect(err)
 	}
 	return &fault{backend.ErrPreconditionFailed, fmt.Errorf("there is no version v%d", n)}

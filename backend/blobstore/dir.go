@@ -82,16 +82,19 @@ type dir struct {
 
 func (d *dir) check(string) error { return nil }
 
-// latest finds the newest version, from the hint on. A version that the hint
-// does not know yet may still be under way to the disk. It must be there before
-// anyone sees it, who might write elsewhere, durably, what rests on it.
 func (d *dir) latest(ctx context.Context, object string) (int64, error) {
 	hint, err := d.readHint(object)
 	if err != nil {
 		return 0, osFault(err)
 	}
-	n := hint.newest
-	if n == 0 {
+	return d.latestFrom(ctx, object, hint)
+}
+
+// latestFrom finds the newest version, from the hint on. A version that the hint
+// does not know yet may still be under way to the disk. It must be there before
+// anyone sees it, who might write elsewhere, durably, what rests on it.
+func (d *dir) latestFrom(ctx context.Context, object string, hint hint) (n int64, err error) {
+	if n = hint.newest; n == 0 {
 		if n, err = d.scan(ctx, object); n == 0 || err != nil {
 			return 0, err
 		}
@@ -110,13 +113,20 @@ func (d *dir) latest(ctx context.Context, object string) (int64, error) {
 		if err := d.syncDir(d.file(object, "")); err != nil {
 			return 0, osFault(err)
 		}
-		return n, nil
 	}
+	return n, nil
+}
+
+func (d *dir) present(_ context.Context, object string, n int64) error {
 	there, err := d.exists(object, n)
 	if err == nil && !there {
-		err = &goneError{number: n, where: fmt.Sprintf("%s is missing, and %s names it", d.file(object, baseOf(n)), hintName)}
+		err = d.missing(object, n)
 	}
-	return n, osFault(err)
+	return osFault(err)
+}
+
+func (d *dir) missing(object string, n int64) error {
+	return fmt.Errorf("%w: %s", errMissing, d.file(object, baseOf(n)))
 }
 
 // scan finds the newest version by reading the object's directory.
@@ -173,7 +183,7 @@ func (d *dir) exists(object string, n int64) (bool, error) {
 func (d *dir) read(_ context.Context, object string, n int64) ([]byte, error) {
 	f, err := os.Open(d.file(object, baseOf(n)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoVersion
+		return nil, d.missing(object, n)
 	}
 	if err != nil {
 		return nil, osFault(err)
@@ -237,9 +247,6 @@ func (d *dir) holds(ctx context.Context, object string) (bool, error) {
 		return there, osFault(err)
 	}
 	n, err := d.latest(ctx, object)
-	if errors.Is(err, backend.ErrDamaged) {
-		return true, nil
-	}
 	return n > 0, err
 }
 

@@ -23,14 +23,23 @@ func (d *dir) append(ctx context.Context, object string, after int64, body []byt
 		return withoutEffect(osFault(err))
 	}
 	defer release()
-	newest, err := d.latest(ctx, object)
+	was, err := d.readHint(object)
+	if err != nil {
+		return withoutEffect(osFault(err))
+	}
+	newest, err := d.latestFrom(ctx, object, was)
 	if err != nil {
 		return withoutEffect(err)
 	}
 	if newest != after {
 		return &fault{backend.ErrPreconditionFailed, fmt.Errorf("the newest version is %s", orNone(newest))}
 	}
-	if err := d.prepare(object, newest); err != nil {
+	if newest > 0 {
+		if err := d.present(ctx, object, newest); err != nil {
+			return withoutEffect(damaged(err))
+		}
+	}
+	if err := d.prepare(object, newest, was.marked); err != nil {
 		return withoutEffect(osFault(err))
 	}
 	if err := d.write(ctx, object, newest+1, body); err != nil {
@@ -52,17 +61,13 @@ func orNone(n int64) string {
 }
 
 // prepare makes the place for a version after the newest.
-func (d *dir) prepare(object string, newest int64) error {
+func (d *dir) prepare(object string, newest int64, abandoned bool) error {
 	if newest == 0 {
 		if err := d.makeDirs(object); err != nil {
 			return err
 		}
 	}
-	was, err := d.readHint(object)
-	if err != nil {
-		return err
-	}
-	if was.marked {
+	if abandoned {
 		if err := d.sweep(object); err != nil {
 			return err
 		}

@@ -70,15 +70,20 @@ func newWalk(m medium, req backend.NamesRequest) (*walk, error) {
 	// No name is longer than this, and so none is between After and what is
 	// left of it.
 	path := pathOf(req.After[:min(len(req.After), backend.MaxNameBytes)])
-	for i, part := range w.base {
-		switch strings.Compare(path[i], part) {
-		case -1: // everything below base is after
+	for _, begin := range append(slices.Clone(w.base), w.prefix) {
+		switch part := path[0]; {
+		case strings.HasPrefix(part, begin):
+			path = path[1:]
+			w.at = append(w.at, level{Last: part})
+		case part < begin: // all that has the prefix is after
+			w.at = nil
 			return w, nil
-		case 1:
+		default:
 			return nil, nil
 		}
 	}
-	for _, part := range path[len(w.base):] {
+	w.at = w.at[len(w.base):]
+	for _, part := range path {
 		w.at = append(w.at, level{Last: part})
 	}
 	return w, nil

@@ -22,12 +22,15 @@ var _ backend.Store = (*Store)(nil)
 // are kept. Objects go by their path, joined with slashes. An error is a [*fault]
 // if the contract has a name for what happened.
 type medium interface {
-	// latest is the number of an object's newest version, or 0 if it has none.
-	// If the medium knows that the object's newest version is gone, the error
-	// is a *goneError.
+	// latest is the number of the newest version that was made of an object,
+	// or 0 if there never was one.
 	latest(ctx context.Context, object string) (int64, error)
 
-	// read returns the body of a version, or errNoVersion.
+	// present returns errMissing if a version that latest has just found is
+	// gone.
+	present(ctx context.Context, object string, n int64) error
+
+	// read returns the body of a version, or errMissing.
 	read(ctx context.Context, object string, n int64) ([]byte, error)
 
 	// append makes version after+1, durably, if version after is the newest,
@@ -55,20 +58,16 @@ type fault struct{ kind, cause error }
 func (f *fault) Error() string   { return fmt.Sprintf("%v: %v", f.kind, f.cause) }
 func (f *fault) Unwrap() []error { return []error{f.kind, f.cause} }
 
-// errNoVersion: the medium has no such version.
-var errNoVersion = errors.New("no such version")
+// errMissing: the medium does not have that version.
+var errMissing = errors.New("version missing")
 
-// goneError: the newest version of an object is gone.
-type goneError struct {
-	number int64
-	where  string // what shows that it was there, and is not
+// damaged turns errMissing, of a version that was made, into what it means.
+func damaged(err error) error {
+	if errors.Is(err, errMissing) {
+		return &fault{backend.ErrDamaged, err}
+	}
+	return err
 }
-
-func (e *goneError) Error() string {
-	return fmt.Sprintf("%v: version v%d is gone: %s", backend.ErrDamaged, e.number, e.where)
-}
-
-func (e *goneError) Unwrap() error { return backend.ErrDamaged }
 
 func newStore(m medium, close func() error) *Store {
 	return &Store{medium: m, close: sync.OnceValue(close)}
@@ -90,11 +89,8 @@ func (s *Store) Get(ctx context.Context, name string) (backend.Object, error) {
 		return backend.Object{}, failure(op, name, "", err)
 	}
 	body, err := s.medium.read(ctx, object, n)
-	if errors.Is(err, errNoVersion) {
-		err = &goneError{number: n, where: "it was there a moment ago"}
-	}
 	if err != nil {
-		return backend.Object{}, failure(op, name, versionID(n), err)
+		return backend.Object{}, failure(op, name, versionID(n), damaged(err))
 	}
 	return backend.Object{Version: version(n), Body: body}, nil
 }
@@ -111,8 +107,8 @@ func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionI
 		return backend.Object{}, failure(op, name, id, &fault{backend.ErrNotFound, errors.New("not a version ID of this store")})
 	}
 	body, err := s.medium.read(ctx, object, n)
-	if errors.Is(err, errNoVersion) {
-		err = s.absence(ctx, object, n)
+	if errors.Is(err, errMissing) {
+		err = s.absence(ctx, object, n, err)
 	}
 	if err != nil {
 		return backend.Object{}, failure(op, name, id, err)
@@ -120,15 +116,15 @@ func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionI
 	return backend.Object{Version: version(n), Body: body}, nil
 }
 
-// absence says why a version is not there: because it never was, or because
+// absence says why a version is missing: because it never was, or because
 // somebody removed it.
-func (s *Store) absence(ctx context.Context, object string, n int64) error {
+func (s *Store) absence(ctx context.Context, object string, n int64, missing error) error {
 	newest, err := s.medium.latest(ctx, object)
 	switch {
 	case err != nil:
 		return err
 	case n <= newest:
-		return &goneError{number: n, where: fmt.Sprintf("the object has versions up to v%d", newest)}
+		return damaged(missing)
 	default:
 		return backend.ErrNotFound
 	}
@@ -144,6 +140,9 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 	n, err := s.current(ctx, object)
 	if err != nil {
 		return backend.Version{}, failure(op, name, "", err)
+	}
+	if err := s.medium.present(ctx, object, n); err != nil {
+		return backend.Version{}, failure(op, name, versionID(n), damaged(err))
 	}
 	return version(n), nil
 }
@@ -203,10 +202,6 @@ func (s *Store) listFrom(ctx context.Context, object string, req backend.Version
 		return n, nil
 	}
 	newest, err := s.medium.latest(ctx, object)
-	var gone *goneError
-	if errors.As(err, &gone) {
-		newest, err = gone.number, nil
-	}
 	if err != nil || req.After == "" || newest == 0 {
 		return newest, err
 	}
@@ -232,7 +227,7 @@ func (s *Store) object(ctx context.Context, name string) (string, error) {
 	return object, s.medium.check(object)
 }
 
-// current is the number of an object's newest version.
+// current is the number of the newest version of an object that has one.
 func (s *Store) current(ctx context.Context, object string) (int64, error) {
 	n, err := s.medium.latest(ctx, object)
 	if err == nil && n == 0 {

@@ -101,9 +101,9 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	const op = "put"
 	if err := ctx.Err(); err != nil {
-		// Nothing was written, but the contract has no kind that says so of a
-		// context that ended: callers take every such error for unknown.
-		return backend.Version{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrOutcomeUnknown, Err: err}
+		// Of the kinds that promise that nothing was written, this says so of
+		// a context that ended.
+		return backend.Version{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrUnavailable, Err: err}
 	}
 	if err := backend.CheckPut(name, body, cond); err != nil {
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}

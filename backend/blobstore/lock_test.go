@@ -1,0 +1,135 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+func TestLockExcludes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lockName)
+	var holders, entered int // guarded by the lock alone: the race detector looks on
+	var group sync.WaitGroup
+	for range 4 {
+		l := newLock(path)
+		for range 4 {
+			group.Go(func() {
+				for range 25 {
+					release, err := l.acquire(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if holders++; holders > 1 {
+						t.Error("two hold the lock at once")
+					}
+					entered++
+					holders--
+					release()
+				}
+			})
+		}
+	}
+	group.Wait()
+	if entered != 400 {
+		t.Errorf("the lock was held %d times", entered)
+	}
+}
+
+// TestLockAbandoned: waiting ends with the context, leaves nothing behind, and
+// the lock goes to those who still want it.
+func TestLockAbandoned(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	path := filepath.Join(t.TempDir(), lockName)
+	holder, waiter := newLock(path), newLock(path)
+	release, err := holder.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := waiter.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("waiting ended with %v", err)
+		}
+		cancel()
+	}
+	got := make(chan error)
+	go func() {
+		release, err := waiter.acquire(t.Context())
+		if err == nil {
+			release()
+		}
+		got <- err
+	}()
+	release()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	// Nobody holds it now, not even one who gave up.
+	release, err = holder.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
+
+// TestLockFileRemoved: a lock on a file that is not there any more keeps out
+// nobody, and is given up for the one that is.
+func TestLockFileRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lockName)
+	first, second, third := newLock(path), newLock(path), newLock(path)
+	release, err := first.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan func())
+	go func() {
+		release, err := second.acquire(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		waiting <- release
+	}()
+	for len(second.turn) == 0 { // until it is on its way to the file
+		time.Sleep(time.Millisecond)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	release = <-waiting
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := third.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second lock was had, with %v", err)
+	}
+	release()
+}
+
+// TestLockedOut: a writer that does not get its turn has written nothing, and
+// says so.
+func TestLockedOut(t *testing.T) {
+	s, d := openTest(t)
+	put(t, s, 1)
+	release, err := newLock(filepath.Join(d.root, lockName)).acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = s.Put(ctx, "o", nil, backend.IfMatch("e1"))
+	if !errors.Is(err, backend.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("put: %v", err)
+	}
+	mustHave(t, s, 1) // reading takes no lock
+	release()
+	put(t, s, 2)
+}
