@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -305,4 +306,12 @@ func edit(t testing.TB, store *memstore.Store, name string, change func([]memsto
 		}
 	}
 	return load(t, state)
+}
+
+// replaced replaces a part of a body, which must be there once.
+func replaced(body, old, with string) string {
+	if strings.Count(body, old) != 1 {
+		panic(fmt.Sprintf("%s has not one %s", body, old))
+	}
+	return strings.Replace(body, old, with, 1)
 }

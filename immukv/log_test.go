@@ -1,0 +1,122 @@
+package immukv_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// The log's order, and every verification, rest on the chain, in whatever order the
+// store lists the versions.
+func TestLogInAnyOrder(t *testing.T) {
+	t.Parallel()
+	const n = 60
+	mem := filled(t, n, 1)
+	entries := all(t, open[int](t, mem).Log(t.Context()))
+	rapid.Check(t, func(r *rapid.T) {
+		var order func([]backend.Version) []backend.Version
+		switch rapid.SampledFrom([]string{"disturbed", "reversed", "halves swapped", "head last"}).Draw(r, "kind") {
+		case "disturbed":
+			order = disturb(r, 30)
+		case "reversed":
+			order = func(v []backend.Version) []backend.Version { slices.Reverse(v); return v }
+		case "halves swapped":
+			order = func(v []backend.Version) []backend.Version { return slices.Concat(v[len(v)/2:], v[:len(v)/2]) }
+		case "head last":
+			order = func(v []backend.Version) []backend.Version { return slices.Concat(v[1:], v[:1]) }
+		}
+		store := &tapped{store: mem, page: rapid.IntRange(1, 70).Draw(r, "page")}
+		store.order = func(v []backend.Version) []backend.Version { return order(v) }
+		db := open[int](t, store, immukv.WithConcurrency(rapid.IntRange(1, 40).Draw(r, "window")), immukv.WithRepairCheckInterval(-1))
+
+		want := sequences(entries)
+		var opts []immukv.LogOption
+		if from := rapid.IntRange(-1, n-1).Draw(r, "before"); from >= 0 {
+			want = want[from+1:]
+			opts = append(opts, immukv.Before(entries[from].VersionID))
+		}
+		limit := rapid.IntRange(0, 30).Draw(r, "limit")
+		if limit > 0 {
+			want = want[:min(limit, len(want))]
+			opts = append(opts, immukv.Limit(limit))
+		}
+		got, err := collect(db.Log(context.Background(), opts...))
+		if err != nil || !slices.Equal(sequences(got), want) {
+			r.Fatalf("log is %v, %v, want %v", sequences(got), err, want)
+		}
+		report, err := db.VerifyLog(context.Background(), immukv.Limit(limit))
+		if err != nil || !report.Valid() || report.Complete != (limit == 0) || limit > 0 && report.Entries != int64(limit) {
+			r.Fatalf("report is %+v, %v", report, err)
+		}
+	})
+}
+
+func TestLogBefore(t *testing.T) {
+	t.Parallel()
+	db := open[int](t, filled(t, 10, 2))
+	entries := all(t, db.Log(t.Context()))
+	if got := all(t, db.Log(t.Context(), immukv.Before(entries[9].VersionID))); len(got) != 0 {
+		t.Errorf("before the first entry: %v", got)
+	}
+	if got := all(t, db.Log(t.Context(), immukv.Before(entries[3].VersionID), immukv.Limit(1))); len(got) != 1 || got[0].Sequence != 5 {
+		t.Errorf("one before sequence 6: %v", got)
+	}
+	if got := all(t, open[int](t, memstore.New()).Log(t.Context())); len(got) != 0 {
+		t.Errorf("empty log: %v", got)
+	}
+}
+
+// An entry whose hash does not hold comes with its error, and the log goes on; one
+// that cannot be read ends it; and so does a link that does not lead to an older
+// entry, wherever an attacker made it lead.
+func TestLogTampered(t *testing.T) {
+	t.Parallel()
+	const n, at = 10, 5
+	versions := versionsOf(filled(t, n, 2).Dump(), logObject)
+	id := func(i int) string { return string(versions[i].ID) }
+	for name, c := range map[string]struct {
+		edit func(body string) string
+		good int // entries without an error
+		want error
+	}{
+		"changed":     {func(b string) string { return replaced(b, `"value":5`, `"value":6`) }, n - 1, immukv.ErrVerificationFailed},
+		"malformed":   {func(string) string { return "{}" }, n - 1 - at, immukv.ErrMalformedEntry},
+		"no such":     {func(b string) string { return replaced(b, id(at-1), "none") }, n - at, immukv.ErrNotFound},
+		"to itself":   {func(b string) string { return replaced(b, id(at-1), id(at)) }, n - at, immukv.ErrVerificationFailed},
+		"to a newer":  {func(b string) string { return replaced(b, id(at-1), id(n-2)) }, n - at, immukv.ErrVerificationFailed},
+		"to an older": {func(b string) string { return replaced(b, id(at-1), id(at-3)) }, n - 2, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mem := edit(t, filled(t, n, 2), logObject, func(v []memstore.Version) []memstore.Version {
+				v[at].Body = c.edit(v[at].Body)
+				return v
+			})
+			good, bad := 0, 0
+			for _, err := range open[int](t, mem).Log(t.Context()) {
+				switch {
+				case err == nil:
+					good++
+				case errors.Is(err, c.want):
+					bad++
+				default:
+					t.Error(err)
+				}
+			}
+			wantBad := 1
+			if c.want == nil {
+				wantBad = 0
+			}
+			if good != c.good || bad != wantBad {
+				t.Errorf("%d good and %d bad, want %d and %d", good, bad, c.good, wantBad)
+			}
+		})
+	}
+}
