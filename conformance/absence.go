@@ -46,7 +46,8 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	foreign, err := chain(ctx, s, object+"-2", 1)
+	// IDs are an object's own: only the third of three is surely none of two.
+	foreign, err := chain(ctx, s, object+"-2", 3)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 			return unlike(fmt.Sprintf("GetVersion of %q, which was not written, to end with %q", name, backend.ErrNotFound), "%s", outcome(err))
 		}
 	}
-	for _, id := range []backend.VersionID{foreign[0].ID, "made-up", "null", "", "0", "../" + written[0].ID, written[0].ID + "0"} {
+	for _, id := range []backend.VersionID{foreign[2].ID, "made-up", "null", "", "0", "../" + written[0].ID, written[0].ID + "0"} {
 		if _, err := s.GetVersion(ctx, object, id); !errors.Is(err, backend.ErrNotFound) {
 			return unlike(fmt.Sprintf("GetVersion with %q, which is no version of the object, to end with %q", id, backend.ErrNotFound), "%s", outcome(err))
 		}

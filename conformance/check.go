@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,6 +28,12 @@ type check struct {
 }
 
 func (c check) id() string { return c.clause + "/" + c.name }
+
+// is reports whether the check is meant by a name: its own, its clause's, or
+// that of the store's clauses or the protocol's invariants as a whole.
+func (c check) is(name string) bool {
+	return name == c.id() || name == c.clause || name == c.clause[:1]
+}
 
 // cost bounds the requests that a check makes. Stores are paid by the request,
 // and so the suite says beforehand how many there will be at most.
@@ -51,14 +58,26 @@ const checkTimeout = 5 * time.Minute
 // store of its own.
 const parallelChecks = 8
 
-// all lists the checks in the order of their clauses.
+// all lists the checks in the order of their clauses: those of the store, and
+// then the invariants of the protocol.
 func all() []check {
-	return slices.Concat(
+	checks := slices.Concat(
 		conditionChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
 		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks,
 		absenceChecks, truthChecks, outcomeChecks, refusalChecks, cancelChecks, concurrencyChecks, trustChecks,
-		contentionChecks, crashChecks,
+		contentionChecks, crashChecks, modelChecks, tamperChecks, processChecks,
 	)
+	slices.SortStableFunc(checks, func(a, b check) int { return a.rank() - b.rank() })
+	return checks
+}
+
+// rank orders clauses.
+func (c check) rank() int {
+	n, _ := strconv.Atoi(c.clause[1:]) // all are of the form S1 or I1
+	if c.clause[0] == 'I' {
+		n += 100
+	}
+	return n
 }
 
 func (h *Harness) rounds() int {
@@ -75,12 +94,12 @@ func (h *Harness) selected() ([]check, error) {
 		return checks, nil
 	}
 	for _, name := range h.Only {
-		if !slices.ContainsFunc(checks, func(c check) bool { return name == c.clause || name == c.id() }) {
+		if !slices.ContainsFunc(checks, func(c check) bool { return c.is(name) }) {
 			return nil, fmt.Errorf("no check or clause is called %q", name)
 		}
 	}
 	return slices.DeleteFunc(checks, func(c check) bool {
-		return !slices.Contains(h.Only, c.clause) && !slices.Contains(h.Only, c.id())
+		return !slices.ContainsFunc(h.Only, c.is)
 	}), nil
 }
 

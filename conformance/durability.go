@@ -12,7 +12,7 @@ import (
 // that was not written at all.
 var durabilityChecks = []check{
 	{
-		clause: "S5", name: "nothing-lost", cost: cost{fixed: 150, perRound: 20},
+		clause: "S5", name: "nothing-lost", cost: cost{fixed: 120, perRound: 10},
 		title: "every write that was acknowledged is there, through another handle, while the one that wrote it is still open",
 		run:   checkNothingLost,
 	},
@@ -32,7 +32,7 @@ func checkNothingLost(ctx context.Context, e *env) error {
 	written := make([][]backend.Object, writers)
 	err = together(writers, func(i int) error {
 		var err error
-		written[i], err = chain(ctx, stores[i%2], fmt.Sprintf("%s-%d", object, i), 10+2*e.rounds())
+		written[i], err = chain(ctx, stores[i%2], fmt.Sprintf("%s-%d", object, i), 10+e.rounds())
 		return err
 	})
 	if err != nil {

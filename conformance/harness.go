@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"net/http"
+	"os/exec"
 	"slices"
 
 	"github.com/immukv/immukv-go/backend"
@@ -35,8 +36,9 @@ type Harness struct {
 	// thousands.
 	Deep bool
 
-	// Only restricts the suite to some checks: whole clauses, as "S3", or
-	// single ones, as "S3/32-racing-creates". Empty means all.
+	// Only restricts the suite to some checks: single ones, as
+	// "S3/32-racing-creates", whole clauses, as "S3", all of the store's
+	// clauses, "S", or all of the protocol's invariants, "I". Empty means all.
 	Only []string
 }
 
@@ -73,6 +75,11 @@ type Store struct {
 	// answers, refusals and stalls.
 	OpenHTTP func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error)
 
+	// Worker makes a command that opens a handle on the store in a process of
+	// its own and calls [Work] with it. Standard input and output are the
+	// suite's; it may kill the process at any moment.
+	Worker func(ctx context.Context) (*exec.Cmd, error)
+
 	// Close removes the store.
 	Close func(ctx context.Context) error
 }
@@ -86,6 +93,7 @@ const (
 	OpenDenied Facility = "OpenDenied"
 	OpenAbsent Facility = "OpenAbsent"
 	OpenHTTP   Facility = "OpenHTTP"
+	Worker     Facility = "Worker"
 )
 
 // Limits are what a kind of store declares of itself. Within them it must do
@@ -148,7 +156,9 @@ func (s *Store) has(f Facility) bool {
 		return s.OpenDenied != nil
 	case OpenAbsent:
 		return s.OpenAbsent != nil
-	default:
+	case OpenHTTP:
 		return s.OpenHTTP != nil
+	default:
+		return s.Worker != nil
 	}
 }

@@ -29,6 +29,11 @@ var nameChecks = []check{
 		run:   checkInvalidNames,
 	},
 	{
+		clause: "S12", name: "clashes-as-declared", cost: cost{fixed: 40},
+		title: "of two names that the store declares it cannot hold both, the second is refused as invalid or is an object of its own; the first stays as it is",
+		run:   checkClashes,
+	},
+	{
 		clause: "S12", name: "directories", cost: cost{fixed: 220},
 		title: "an object and others \"below\" it, made in any order, do not mind each other",
 		run:   checkDirectories,
@@ -188,4 +193,39 @@ func checkDirectories(ctx context.Context, e *env) error {
 	}
 	slices.Sort(names)
 	return listed(ctx, s, names, backend.NamesRequest{})
+}
+
+// checkClashes looks at what becomes of names that clash. Where the second is
+// taken it may be missing from listings, which is what the store declares.
+func checkClashes(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pair := range [][2]string{{"up", "up/b"}, {"down/b", "down"}, {"far/b/c", "far"}} {
+		first, second := pair[0], pair[1]
+		if clash := e.h.Limits.Clash; clash == nil || !clash(first, second) && !clash(second, first) {
+			continue
+		}
+		written, err := chain(ctx, s, first, 2)
+		if err != nil {
+			return err
+		}
+		_, err = s.Put(ctx, second, []byte(second), backend.IfAbsent())
+		switch {
+		case err == nil:
+			err = ownObject(ctx, s, second)
+		case errors.Is(err, backend.ErrInvalidName):
+			err = absent(ctx, s, second)
+		default:
+			err = unlike(fmt.Sprintf("%s, beside %s, to be made or to be refused with %q", show(second), show(first), backend.ErrInvalidName), "%v", err)
+		}
+		if err != nil {
+			return err
+		}
+		if err := survived(ctx, s, first, written); err != nil {
+			return err
+		}
+	}
+	return nil
 }

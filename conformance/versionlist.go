@@ -122,12 +122,13 @@ func checkAfterNoVersion(ctx context.Context, e *env) error {
 	if _, err := chain(ctx, s, object, 3); err != nil {
 		return err
 	}
-	foreign, err := chain(ctx, s, object+"-2", 1)
+	// IDs are an object's own: only the fourth of four is surely none of three.
+	foreign, err := chain(ctx, s, object+"-2", 4)
 	if err != nil {
 		return err
 	}
 	for _, name := range []string{object, "never-written"} {
-		for _, after := range []backend.VersionID{foreign[0].ID, "made-up", "null", "../" + foreign[0].ID} {
+		for _, after := range []backend.VersionID{foreign[3].ID, "made-up", "null", "../" + foreign[3].ID} {
 			page, err := s.ListVersions(ctx, name, backend.VersionsRequest{After: after})
 			if err == nil && len(page.Versions) > 0 {
 				return unlike(fmt.Sprintf("an error or an empty page after %q, which is no version of %q", after, name), "%d versions", len(page.Versions))

@@ -85,7 +85,10 @@ func localHarness(mutate func(w *world) func() *handle) conformance.Harness {
 				OpenAbsent: func(context.Context) (backend.VersionedStore, error) { return failing(w.onAbsent), nil },
 			}, nil
 		},
-		Lacks: map[conformance.Facility]string{conformance.OpenHTTP: "a store in memory has no network"},
+		Lacks: map[conformance.Facility]string{
+			conformance.OpenHTTP: "a store in memory has no network",
+			conformance.Worker:   "a store in memory is its process's own",
+		},
 	}
 }
 
@@ -114,5 +117,6 @@ func remoteHarness(h habits) conformance.Harness {
 				},
 			}, nil
 		},
+		Lacks: map[conformance.Facility]string{conformance.Worker: "the server is of this process"},
 	}
 }

@@ -1,0 +1,214 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// What holds between operating-system processes, and when one of them is
+// killed.
+var processChecks = []check{
+	{
+		clause: "S3", name: "processes-racing", needs: []Facility{Worker}, cost: cost{fixed: 20, perRound: processRacers},
+		title: "of concurrent writes by four operating-system processes under one condition exactly one applies",
+		run:   checkProcessesRacing,
+	},
+	{
+		clause: "S5", name: "killed-writer", needs: []Facility{Worker}, cost: cost{fixed: 30, perRound: 30},
+		title: "a process killed in the middle of writing loses nothing that it was acknowledged, and does not keep others from writing",
+		run:   checkKilledWriter,
+	},
+	{
+		clause: "I1", name: "processes", needs: []Facility{Worker}, cost: cost{fixed: 200 + 4*processSets*40},
+		title: "of four processes that set keys at once, one of which is killed, chain and key objects are whole, and each acknowledged write is there once",
+		run:   checkProcesses,
+	},
+}
+
+const (
+	processRacers = 4
+	processSets   = 15
+)
+
+func checkProcessesRacing(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	workers, err := e.hire(ctx, processRacers)
+	if err != nil {
+		return err
+	}
+	var written []backend.Object
+	var match backend.ETag
+	for round := range e.rounds() {
+		answers := make([]answerTo, processRacers)
+		err := together(processRacers, func(i int) error {
+			var err error
+			answers[i], err = workers[i].ask(order{Name: object, Body: fmt.Appendf(nil, "round %d, process %d", round, i), Match: match})
+			if err == nil && answers[i].Error != "" && !answers[i].Lost {
+				return unlike("a racing write to apply or to fail its precondition", "%s", answers[i].Error)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		won := 0
+		for i, a := range answers {
+			if a.Error == "" {
+				won++
+				match = a.ETag
+				written = append(written, backend.Object{
+					Version: backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag},
+					Body:    fmt.Appendf(nil, "round %d, process %d", round, i),
+				})
+			}
+		}
+		if won != 1 {
+			return unlike(fmt.Sprintf("exactly one of %d processes to have its write accepted", processRacers), "%d in round %d", won, round)
+		}
+	}
+	if err := dismissAll(workers); err != nil {
+		return err
+	}
+	return history(ctx, s, object, written)
+}
+
+func checkKilledWriter(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	for round := range e.rounds() / 4 {
+		name := fmt.Sprintf("%s-%d", object, round)
+		workers, err := e.hire(ctx, 1)
+		if err != nil {
+			return err
+		}
+		acknowledged, err := writeUntilKilled(workers[0], name, e.rand.IntN(8), e.rand.Float64())
+		if err != nil {
+			return err
+		}
+		// The next process writes on: at most one version is there that was
+		// not acknowledged, the newest.
+		list, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(acknowledged)+1)
+		if err != nil {
+			return err
+		}
+		cond := backend.IfAbsent()
+		if len(list) > 0 {
+			cond = backend.IfMatch(list[0].ETag)
+		}
+		for i, o := range acknowledged {
+			at := len(list) - 1 - i
+			if at < 0 || list[at] != o.Version {
+				return unlike(fmt.Sprintf("version %d, which was acknowledged before the process was killed, to be there", i), "versions %+v", list)
+			}
+			if err := readable(ctx, s, name, o); err != nil {
+				return err
+			}
+		}
+		if len(list) > len(acknowledged)+1 {
+			return unlike("one version at most that was not acknowledged", "%d", len(list)-len(acknowledged))
+		}
+		o, err := write(ctx, s, name, []byte("written on"), cond)
+		if err != nil {
+			return err
+		}
+		if err := current(ctx, s, name, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeUntilKilled has a worker write versions of an object, and kills it in
+// the middle of one of them.
+func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]backend.Object, error) {
+	var acknowledged []backend.Object
+	var match backend.ETag
+	usual := time.Millisecond
+	for i := 0; ; i++ {
+		body := fmt.Appendf(nil, "version %d", i)
+		if i == writes+1 {
+			timer := time.AfterFunc(time.Duration(moment*float64(usual)), w.kill)
+			defer timer.Stop()
+		}
+		began := time.Now()
+		a, err := w.ask(order{Name: name, Body: body, Match: match})
+		if errors.Is(err, errDismissed) {
+			return acknowledged, nil
+		}
+		if a.Error != "" {
+			return nil, unlike("a write whose condition holds to apply", "%s", a.Error)
+		}
+		usual, match = time.Since(began), a.ETag
+		acknowledged = append(acknowledged, backend.Object{Version: backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag}, Body: body})
+	}
+}
+
+func checkProcesses(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	workers, err := e.hire(ctx, processRacers)
+	if err != nil {
+		return err
+	}
+	doomed, dies := e.rand.IntN(processRacers), 1+e.rand.IntN(processSets-2)
+	l := &ledger{}
+	var killing sync.WaitGroup
+	err = together(processRacers, func(i int) error {
+		for n := range processSets {
+			if i == doomed && n == dies {
+				killing.Go(workers[i].kill) // while the Set is under way, or just before or after
+			}
+			err := l.have(workers[i], fmt.Sprintf("key-%d", (i+n)%3), fmt.Sprintf("process %d, write %d", i, n))
+			if i == doomed && errors.Is(err, errDismissed) {
+				return nil
+			}
+			if err != nil {
+				return unlike("a process to set a key", "%v", err)
+			}
+		}
+		return nil
+	})
+	killing.Wait()
+	if err != nil {
+		return err
+	}
+	survivors := append(append([]*worker(nil), workers[:doomed]...), workers[doomed+1:]...)
+	if err := dismissAll(survivors); err != nil {
+		return err
+	}
+	return sound(ctx, s, "", l)
+}
+
+// have has a worker set a key, and records what came of it.
+func (l *ledger) have(w *worker, key, value string) error {
+	a := &attempt{key: key, value: value, err: immukv.ErrOutcomeUnknown}
+	l.mu.Lock()
+	l.attempts = append(l.attempts, a)
+	l.mu.Unlock()
+	answer, err := w.ask(order{Key: key, Value: value})
+	switch {
+	case err != nil:
+		return err
+	case answer.Unknown:
+		return nil
+	case answer.Error != "":
+		a.err = errors.New(answer.Error)
+		return a.err
+	}
+	a.err = nil
+	a.entry = entry{VersionID: immukv.LogVersionID(answer.ID), Sequence: answer.Sequence, Hash: answer.Hash}
+	return nil
+}

@@ -1,0 +1,127 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// The protocol and those who write past it.
+var tamperChecks = []check{
+	{
+		clause: "I6", name: "nothing-changes", cost: cost{fixed: 250},
+		title: "every entry that was read once reads the same after more writes, repairs and restarts of clients",
+		run:   checkNothingChanges,
+	},
+	{
+		clause: "I12", name: "rogue-versions", cost: cost{fixed: 500},
+		title: "a version that somebody wrote past the protocol is found by the audit, with its object",
+		run:   checkRogueVersions,
+	},
+}
+
+func checkNothingChanges(ctx context.Context, e *env) error {
+	stores, err := e.openAll(ctx, 2)
+	if err != nil {
+		return err
+	}
+	l := &ledger{}
+	var before []entry
+	for round := range 3 {
+		c, err := connect(ctx, stores[round%2], "")
+		if err != nil {
+			return err
+		}
+		for i := range 4 {
+			if err := l.set(ctx, c, fmt.Sprintf("key-%d", i%2), fmt.Sprintf("round %d, write %d", round, i)); err != nil {
+				return err
+			}
+		}
+		log, err := readLog(ctx, c)
+		if err != nil {
+			return err
+		}
+		for i, was := range before {
+			now, err := c.LogVersion(ctx, was.VersionID)
+			if err != nil {
+				return err
+			}
+			if log[i].Hash != was.Hash || now.Hash != was.Hash || string(now.JSON) != string(was.JSON) || !now.Timestamp.Equal(was.Timestamp) {
+				return unlike(fmt.Sprintf("entry %d to read as before, %+v", i, was), "%+v", now)
+			}
+			if err := c.Verify(now); err != nil {
+				return err
+			}
+		}
+		before = log
+		if err := c.Close(); err != nil {
+			return err
+		}
+	}
+	return sound(ctx, stores[0], "", l)
+}
+
+func checkRogueVersions(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	rogues := []struct {
+		name, object string
+		body         func(current []byte) []byte
+	}{
+		{"a repeated version of a key object", "keys/a.json", func(b []byte) []byte { return b }},
+		{"something else in a key object", "keys/a.json", func([]byte) []byte { return []byte(`{"key":"a"}`) }},
+		{"no JSON in a key object", "keys/b.json", func([]byte) []byte { return []byte("rogue") }},
+		{"a repeated version of the log", "_log.json", func(b []byte) []byte { return b }},
+		{"something else in the log", "_log.json", func([]byte) []byte { return []byte(`{}`) }},
+		{"a key object without an entry", "keys/never-set.json", nil},
+	}
+	for i, rogue := range rogues {
+		prefix := fmt.Sprintf("%d/", i)
+		c, err := connect(ctx, s, prefix)
+		if err != nil {
+			return err
+		}
+		l := &ledger{}
+		for n, key := range []string{"a", "b", "a"} {
+			if err := l.set(ctx, c, key, fmt.Sprintf("%swrite %d", prefix, n)); err != nil {
+				return err
+			}
+		}
+		if err := c.Close(); err != nil {
+			return err
+		}
+		if _, err := audited(ctx, s, prefix); err != nil {
+			return err
+		}
+		if err := intrude(ctx, s, prefix+rogue.object, rogue.body); err != nil {
+			return err
+		}
+		report, err := audit(ctx, s, prefix)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(report.Findings, func(f immukv.Finding) bool { return f.Object == prefix+rogue.object }) {
+			return unlike(fmt.Sprintf("the audit to find %s in %q", rogue.name, prefix+rogue.object), "findings %v", report.Findings)
+		}
+	}
+	return nil
+}
+
+// intrude writes to an object past the protocol.
+func intrude(ctx context.Context, s backend.VersionedStore, name string, body func([]byte) []byte) error {
+	if body == nil {
+		_, err := write(ctx, s, name, []byte(`{}`), backend.IfAbsent())
+		return err
+	}
+	o, err := s.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, err = write(ctx, s, name, body(o.Body), backend.IfMatch(o.ETag))
+	return err
+}

@@ -1,0 +1,175 @@
+package conformance
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// order is what a worker is asked to do: a write to the store, or a Set.
+type order struct {
+	Name  string       `json:"name,omitempty"` // of the object to write
+	Body  []byte       `json:"body,omitempty"`
+	Match backend.ETag `json:"match,omitempty"` // empty: if absent
+
+	Key   string `json:"key,omitempty"` // to set
+	Value string `json:"value,omitempty"`
+}
+
+// answerTo is what came of an order.
+type answerTo struct {
+	ID   string       `json:"id,omitempty"`
+	ETag backend.ETag `json:"etag,omitempty"`
+
+	Sequence int64       `json:"sequence,omitempty"`
+	Hash     immukv.Hash `json:"hash,omitempty"`
+
+	Error string `json:"error,omitempty"`
+	// Lost: it failed its precondition. Unknown: it may have applied.
+	Lost    bool `json:"lost,omitempty"`
+	Unknown bool `json:"unknown,omitempty"`
+}
+
+// Work does in a process of its own what the suite asks for on its standard
+// input, until that ends. What [Store.Worker] starts calls it with a handle on
+// the store; for the test of a backend, that is the test's own binary:
+//
+//	func TestMain(m *testing.M) {
+//		if dir := os.Getenv("CONFORMANCE_WORKER"); dir != "" {
+//			if err := conformance.Work(context.Background(), open(dir)); err != nil {
+//				log.Fatal(err)
+//			}
+//			return
+//		}
+//		os.Exit(m.Run())
+//	}
+func Work(ctx context.Context, s backend.VersionedStore) error {
+	return work(ctx, s, os.Stdin, os.Stdout)
+}
+
+func work(ctx context.Context, s backend.VersionedStore, in io.Reader, out io.Writer) error {
+	c, err := connect(ctx, s, "")
+	if err != nil {
+		return err
+	}
+	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var o order
+		if err := orders.Decode(&o); errors.Is(err, io.EOF) {
+			return c.Close()
+		} else if err != nil {
+			return fmt.Errorf("read an order: %w", err)
+		}
+		if err := answers.Encode(o.carryOut(ctx, s, c)); err != nil {
+			return fmt.Errorf("answer an order: %w", err)
+		}
+	}
+}
+
+func (o order) carryOut(ctx context.Context, s backend.VersionedStore, c *client) answerTo {
+	var a answerTo
+	var err error
+	if o.Key != "" {
+		var e entry
+		e, err = c.Set(ctx, o.Key, o.Value)
+		a = answerTo{ID: string(e.VersionID), Sequence: e.Sequence, Hash: e.Hash}
+	} else {
+		cond := backend.IfAbsent()
+		if o.Match != "" {
+			cond = backend.IfMatch(o.Match)
+		}
+		var v backend.Version
+		v, err = patient(ctx, s, o.Name, o.Body, cond)
+		a = answerTo{ID: string(v.ID), ETag: v.ETag}
+	}
+	if err != nil {
+		a = answerTo{
+			Error:   err.Error(),
+			Lost:    errors.Is(err, backend.ErrPreconditionFailed),
+			Unknown: errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, immukv.ErrOutcomeUnknown),
+		}
+	}
+	return a
+}
+
+// worker is a process that works on the store.
+type worker struct {
+	cmd     *exec.Cmd
+	in      io.Closer
+	orders  *json.Encoder
+	answers *json.Decoder
+}
+
+// hire starts worker processes. They are dismissed when the context ends, at
+// the latest.
+func (e *env) hire(ctx context.Context, n int) ([]*worker, error) {
+	var workers []*worker
+	for range n {
+		cmd, err := e.store.Worker(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("make a worker: %w", err)
+		}
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return nil, err
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		if cmd.Stderr == nil {
+			cmd.Stderr = os.Stderr
+		}
+		if err := cmd.Start(); err != nil {
+			return nil, fmt.Errorf("start a worker: %w", err)
+		}
+		workers = append(workers, &worker{cmd: cmd, in: in, orders: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))})
+	}
+	return workers, nil
+}
+
+var errDismissed = errors.New("the worker is gone")
+
+// ask has the worker carry out an order.
+func (w *worker) ask(o order) (answerTo, error) {
+	var a answerTo
+	if err := w.orders.Encode(o); err != nil {
+		return a, errDismissed
+	}
+	if err := w.answers.Decode(&a); err != nil {
+		return a, errDismissed
+	}
+	return a, nil
+}
+
+// kill ends the process as it stands.
+func (w *worker) kill() {
+	_ = w.cmd.Process.Kill() // it may have ended
+	_ = w.cmd.Wait()         // it was killed, which is an error
+}
+
+// dismiss lets the process end by itself.
+func (w *worker) dismiss() error {
+	if err := w.in.Close(); err != nil {
+		return err
+	}
+	return w.cmd.Wait()
+}
+
+func dismissAll(workers []*worker) error {
+	var failed error
+	for _, w := range workers {
+		if err := w.dismiss(); err != nil && failed == nil {
+			failed = fmt.Errorf("a worker ended: %w", err)
+		}
+	}
+	return failed
+}
