@@ -13,7 +13,6 @@ import (
 type ahead struct {
 	core   *core
 	object string
-	read   func(object string, id backend.VersionID, body []byte) (*version, error)
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -49,10 +48,7 @@ type fetched struct {
 // readAhead begins to read versions of an object: all of them, or those older than
 // after, and not more than limit if that is positive.
 func (c *core) readAhead(ctx context.Context, object string, after backend.VersionID, limit int) *ahead {
-	a := &ahead{core: c, object: object, read: readKeyVersion, window: c.concurrency, budget: -1}
-	if object == c.prefix+logName {
-		a.read = readLogVersion
-	}
+	a := &ahead{core: c, object: object, window: c.concurrency, budget: -1}
 	a.listing.After = after
 	if limit > 0 {
 		a.budget = limit
@@ -184,6 +180,10 @@ func (a *ahead) fetch(f *fetched) {
 		f.err = err
 		return
 	}
-	f.v, f.err = a.read(a.object, f.ID, obj.Body)
 	f.ETag = obj.ETag
+	if a.object == a.core.prefix+logName {
+		f.v, f.err = a.core.readLogVersion(f.ID, obj.Body)
+	} else {
+		f.v, f.err = a.core.readKeyVersion(a.ctx, a.object, f.ID, obj.Body)
+	}
 }

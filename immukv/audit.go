@@ -221,7 +221,7 @@ func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
 	if err != nil {
 		return err
 	}
-	v, err := readKeyVersion(k.object, obj.ID, obj.Body)
+	v, err := k.readKeyVersion(ctx, k.object, obj.ID, obj.Body)
 	if err == nil && v.sequence < newest.sequence {
 		k.found(KeyMismatch, v.id, v.sequence, fmt.Sprintf("it is current again, though sequence %d came after it", newest.sequence))
 	}
@@ -267,7 +267,7 @@ func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 	if err != nil {
 		return err
 	}
-	inLog, err := readLogVersion(k.prefix+logName, obj.ID, obj.Body)
+	inLog, err := k.readLogVersion(obj.ID, obj.Body)
 	if err != nil || inLog.hash != v.hash || inLog.key != v.key || inLog.sequence != v.sequence {
 		k.found(KeyMismatch, v.id, v.sequence, "it is not what the log version that it names holds")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -24,6 +25,8 @@ type core struct {
 	store backend.VersionedStore
 	config
 	queue queue
+
+	lastDialect atomic.Uint32 // the [Dialect] of the version read last
 
 	mu        sync.Mutex
 	head      *head // nil: not known

@@ -2,6 +2,7 @@ package immukv
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,32 +85,83 @@ type version struct {
 
 // readLogVersion reads a version of the log strictly and checks its hash. A
 // version whose hash does not hold is returned with the error.
-func readLogVersion(object string, id backend.VersionID, body []byte) (*version, error) {
+func (c *core) readLogVersion(id backend.VersionID, body []byte) (*version, error) {
+	object := c.prefix + logName
 	d, err := parseLogDocument(body)
 	if err != nil {
 		return nil, malformed(object, id, err)
 	}
-	return checkHash(&version{document: d, object: object, id: id, log: LogVersionID(id)})
+	return c.checkHash(&version{document: d, object: object, id: id, log: LogVersionID(id)})
 }
 
-// readKeyVersion does the same for a version of a key object.
-func readKeyVersion(object string, id backend.VersionID, body []byte) (*version, error) {
+// readKeyVersion does the same for a version of a key object. If its hash does not
+// hold, it looks in the log for what the version copies: see confirm.
+func (c *core) readKeyVersion(ctx context.Context, object string, id backend.VersionID, body []byte) (*version, error) {
 	d, err := parseKeyDocument(body)
 	if err != nil {
 		return nil, malformed(object, id, err)
 	}
-	return checkHash(&version{document: d, object: object, id: id, log: d.logVersionID})
+	v, err := c.checkHash(&version{document: d, object: object, id: id, log: d.logVersionID})
+	if err != nil {
+		return c.confirm(ctx, v, err)
+	}
+	return v, nil
+}
+
+// checkHash finds the dialect in which a version's hash holds. It tries that of the
+// version before first: logs seldom change from one to the other.
+func (c *core) checkHash(v *version) (*version, error) {
+	v.matched = v.dialectHint(Dialect(c.lastDialect.Load()))
+	if v.matched == 0 {
+		return v, v.wrong(fmt.Errorf("%w: its hash is that of no dialect", ErrVerificationFailed))
+	}
+	c.lastDialect.Store(uint32(v.matched))
+	return v, nil
+}
+
+// confirm looks in the log for the entry that a key object's version copies, if the
+// copy's hash does not hold by itself, as err says.
+//
+// A client in the other language re-formats the value that it repairs, and that may
+// lose what the hash was made of: 1.0, written in Python, is 1 when the TypeScript
+// client has repaired it, and nobody can tell from the 1 that it was 1.0. Such a copy
+// stands for its entry, and is returned with the entry's own value.
+func (c *core) confirm(ctx context.Context, v *version, err error) (*version, error) {
+	obj, getErr := c.store.GetVersion(ctx, c.prefix+logName, backend.VersionID(v.log))
+	if gone(getErr) {
+		return v, err
+	}
+	if getErr != nil {
+		return nil, getErr
+	}
+	original, readErr := c.readLogVersion(obj.ID, obj.Body)
+	if readErr != nil || !v.reformats(original) {
+		return v, err
+	}
+	d := *v.document
+	d.value = original.value
+	confirmed := *v
+	confirmed.document, confirmed.matched = &d, original.matched
+	return &confirmed, nil
+}
+
+// reformats tells whether a key object's version is what a client of some dialect
+// makes of an entry when it repairs it.
+func (v *version) reformats(entry *version) bool {
+	if v.key != entry.key || v.sequence != entry.sequence || v.timestampMS != entry.timestampMS ||
+		v.hash != entry.hash || v.previousHash != entry.previousHash {
+		return false
+	}
+	for _, d := range dialects {
+		if value, err := d.canonicalize(entry.value, asStored); err == nil && bytes.Equal(value, v.value) {
+			return true
+		}
+	}
+	return false
 }
 
 func malformed(object string, id backend.VersionID, err error) error {
 	return &EntryError{Object: object, VersionID: id, Sequence: -1, Err: err}
-}
-
-func checkHash(v *version) (*version, error) {
-	if v.matched = v.dialect(); v.matched == 0 {
-		return v, v.wrong(fmt.Errorf("%w: its hash is that of no dialect", ErrVerificationFailed))
-	}
-	return v, nil
 }
 
 // wrong is an error about this version.

@@ -24,7 +24,7 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 		}
 		return nil, err
 	}
-	v, err := readKeyVersion(object, obj.ID, obj.Body)
+	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
 	if v == nil {
 		return nil, err
 	}
@@ -61,5 +61,5 @@ func (c *core) logVersion(ctx context.Context, id LogVersionID) (*version, error
 	if err != nil {
 		return nil, err
 	}
-	return readLogVersion(object, obj.ID, obj.Body)
+	return c.readLogVersion(obj.ID, obj.Body)
 }

@@ -113,7 +113,7 @@ func (c *core) readHead(ctx context.Context) (*head, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the head of the log: %w", err)
 	default:
-		v, err := readLogVersion(object, obj.ID, obj.Body)
+		v, err := c.readLogVersion(obj.ID, obj.Body)
 		if err != nil {
 			return nil, fmt.Errorf("read the head of the log: %w", err)
 		}

@@ -56,7 +56,7 @@ func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*s
 		if err != nil {
 			return nil, err
 		}
-		before, err := readKeyVersion(object, obj.ID, obj.Body)
+		before, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
 		if err != nil {
 			return nil, err
 		}

@@ -153,5 +153,5 @@ func (c *core) logStart(ctx context.Context, q logQuery) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readLogVersion(object, obj.ID, obj.Body)
+	return c.readLogVersion(obj.ID, obj.Body)
 }

@@ -78,8 +78,10 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 	if (keyTag{etag: obj.ETag, exists: true}) == h.expectedTag() {
 		return "", false, nil
 	}
-	v, err := readKeyVersion(object, obj.ID, obj.Body)
+	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
 	switch {
+	case err != nil && !isEntryError(err):
+		return "", false, err
 	case err != nil:
 		return diverged(err.Error())
 	case v.key != h.key:

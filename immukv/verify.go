@@ -66,7 +66,7 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 		l.reader = c.readChain(ctx, obj.ID, l.readLimit())
 		l.reader.onMarker = l.deleteMarker
 		f := &fetched{Version: obj.Version}
-		f.v, f.err = readLogVersion(l.object, obj.ID, obj.Body)
+		f.v, f.err = c.readLogVersion(obj.ID, obj.Body)
 		l.entry(f)
 	}
 	defer l.reader.close()
@@ -426,7 +426,7 @@ func (l *logVerifier) cameSince(v *version) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	head, err := readLogVersion(l.object, obj.ID, obj.Body)
+	head, err := l.readLogVersion(obj.ID, obj.Body)
 	if err != nil || head.sequence < v.sequence {
 		return false, nil
 	}
