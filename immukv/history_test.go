@@ -19,6 +19,12 @@ import (
 // it belongs.
 func disturb(r *rapid.T, by int) func([]backend.Version) []backend.Version {
 	shifts := rapid.SliceOfN(rapid.IntRange(0, by), 64, 64).Draw(r, "shifts")
+	return byShift(func(_ backend.Version, i int) int { return shifts[i%len(shifts)] })
+}
+
+// byShift is the order in which each version is listed some places late, those that
+// others overtake earlier.
+func byShift(shift func(v backend.Version, i int) int) func([]backend.Version) []backend.Version {
 	return func(versions []backend.Version) []backend.Version {
 		type placed struct {
 			backend.Version
@@ -26,7 +32,7 @@ func disturb(r *rapid.T, by int) func([]backend.Version) []backend.Version {
 		}
 		var all []placed
 		for i, v := range versions {
-			all = append(all, placed{v, i + shifts[i%len(shifts)]})
+			all = append(all, placed{v, i + shift(v, i)})
 		}
 		slices.SortStableFunc(all, func(a, b placed) int { return a.place - b.place })
 		for i, p := range all {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -314,4 +315,18 @@ func replaced(body, old, with string) string {
 		panic(fmt.Sprintf("%s has not one %s", body, old))
 	}
 	return strings.Replace(body, old, with, 1)
+}
+
+// random is a source of chance that several goroutines may use.
+type random struct {
+	mu  sync.Mutex
+	src *rand.Rand
+}
+
+func newRandom(seed uint64) *random { return &random{src: rand.New(rand.NewPCG(seed, seed))} }
+
+func (r *random) IntN(n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.src.IntN(n)
 }

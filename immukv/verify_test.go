@@ -1,0 +1,543 @@
+package immukv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// verified is the report on a store's log, or on all of it.
+func verified(t testing.TB, store backend.VersionedStore, withKeys bool, opts ...immukv.VerifyOption) *immukv.Report {
+	t.Helper()
+	db := open[any](t, store, immukv.WithReadOnly())
+	verify := db.VerifyLog
+	if withKeys {
+		verify = db.Audit
+	}
+	report, err := verify(t.Context(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// found tells whether a report has a finding of a kind at a place.
+func found(r *immukv.Report, kind immukv.FindingKind, object string, sequence int64) bool {
+	return slices.ContainsFunc(r.Findings, func(f immukv.Finding) bool {
+		return f.Kind == kind && f.Object == object && f.Sequence == sequence
+	})
+}
+
+// tampering is a change made to the log behind the protocol's back, and the finding
+// that has to name it.
+type tampering struct {
+	change   func([]memstore.Version) []memstore.Version
+	kind     immukv.FindingKind
+	sequence int64
+}
+
+const (
+	logLength = 12
+	spot      = 7 // where most tamperings strike
+)
+
+// logTamperings are tamperings with a log of logLength entries, of keys k0 to k2 in
+// turns.
+func logTamperings(versions []memstore.Version) map[string]tampering {
+	type list = []memstore.Version
+	body := func(i int, change func(string) string) func(list) list {
+		return func(v list) list { v[i].Body = change(v[i].Body); return v }
+	}
+	replace := func(i int, old, with string) func(list) list {
+		return body(i, func(b string) string { return replaced(b, old, with) })
+	}
+	id := func(i int) string { return string(versions[i].ID) }
+	copied := func(i int) memstore.Version { v := versions[i]; v.ID = "copy"; return v }
+	return map[string]tampering{
+		"value changed":           {replace(spot, `"value":7`, `"value":8`), immukv.HashMismatch, spot},
+		"value of head changed":   {replace(logLength-1, `"value":11`, `"value":8`), immukv.HashMismatch, logLength - 1},
+		"value of first changed":  {replace(0, `"value":0`, `"value":8`), immukv.HashMismatch, 0},
+		"hash changed":            {replace(spot, `{"hash":"sha256:`, `{"hash":"sha256:00`), immukv.HashMismatch, spot},
+		"sequence raised":         {replace(spot, `"sequence":7`, `"sequence":700`), immukv.HashMismatch, 700},
+		"sequence lowered":        {replace(spot, `"sequence":7`, `"sequence":2`), immukv.HashMismatch, 2},
+		"sequence zero":           {replace(spot, `"sequence":7`, `"sequence":0`), immukv.HashMismatch, 0},
+		"blank added":             {replace(spot, `"value":`, `"value": `), immukv.NotCanonical, spot},
+		"field added somewhere":   {replace(spot, `"value":`, `"added":1,"value":`), immukv.NotCanonical, spot},
+		"no JSON":                 {body(spot, func(b string) string { return b[1:] }), immukv.MalformedVersion, spot},
+		"head no JSON":            {body(logLength-1, func(b string) string { return b[1:] }), immukv.MalformedVersion, logLength - 1},
+		"first no JSON":           {body(0, func(b string) string { return b[1:] }), immukv.MalformedVersion, 0},
+		"two no JSON":             {func(v list) list { v[spot].Body, v[spot-1].Body = "", ""; return v }, immukv.MalformedVersion, spot - 1},
+		"link to nothing":         {replace(spot, id(spot-1), "none"), immukv.BrokenLink, spot},
+		"link to itself":          {replace(spot, id(spot-1), id(spot)), immukv.BrokenLink, spot},
+		"link to a newer":         {replace(spot, id(spot-1), id(spot+2)), immukv.BrokenLink, spot},
+		"link to an older":        {replace(spot, id(spot-1), id(2)), immukv.BrokenLink, spot},
+		"link of head to itself":  {replace(logLength-1, id(logLength-2), id(logLength-1)), immukv.BrokenLink, logLength - 1},
+		"link taken out":          {replace(spot, `"previous_version_id":"`+id(spot-1)+`",`, ""), immukv.SequenceGap, spot},
+		"link put in first":       {replace(0, `"sequence"`, `"previous_version_id":"`+id(3)+`","sequence"`), immukv.BrokenLink, 0},
+		"removed":                 {func(v list) list { return slices.Delete(v, spot, spot+1) }, immukv.MissingVersion, spot},
+		"three removed":           {func(v list) list { return slices.Delete(v, spot-1, spot+2) }, immukv.SequenceGap, spot - 2},
+		"first removed":           {func(v list) list { return v[1:] }, immukv.MissingVersion, 0},
+		"first half removed":      {func(v list) list { return v[spot:] }, immukv.MissingBeginning, spot - 1},
+		"bodies swapped":          {func(v list) list { v[spot].Body, v[3].Body = v[3].Body, v[spot].Body; return v }, immukv.BrokenLink, spot + 1},
+		"head put back":           {func(v list) list { return append(v[:logLength-2], v[logLength-1], v[logLength-2]) }, immukv.UnexpectedVersion, logLength - 1},
+		"duplicated in place":     {func(v list) list { return slices.Insert(v, spot, copied(spot)) }, immukv.UnexpectedVersion, spot},
+		"duplicated as head":      {func(v list) list { return append(v, copied(spot)) }, immukv.UnexpectedVersion, spot},
+		"head duplicated":         {func(v list) list { return append(v, copied(logLength-1)) }, immukv.UnexpectedVersion, logLength - 1},
+		"first duplicated":        {func(v list) list { return append(list{copied(0)}, v...) }, immukv.UnexpectedVersion, 0},
+		"foreign inserted":        {func(v list) list { return slices.Insert(v, spot, memstore.Version{ID: "x", ETag: "x", Body: "hello"}) }, immukv.MalformedVersion, -1},
+		"deleted":                 {marked, immukv.DeleteMarker, -1},
+		"deleted and gone on":     {func(v list) list { return slices.Insert(v, spot, memstore.Version{ID: "x", DeleteMarker: true}) }, immukv.DeleteMarker, -1},
+		"second genesis":          {func(v list) list { return append(v, copied(0)) }, immukv.UnexpectedVersion, logLength - 1},
+		"deleted and begun again": {func(v list) list { return append(marked(v), copied(0)) }, immukv.UnexpectedVersion, logLength - 1},
+	}
+}
+
+// Each tampering with the log is found by VerifyLog and by Audit, with its place.
+func TestTamperedLog(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	for name, c := range logTamperings(versionsOf(honest.Dump(), logObject)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mem := edit(t, honest, logObject, c.change)
+			for _, withKeys := range []bool{false, true} {
+				r := verified(t, mem, withKeys)
+				if r.Valid() || !found(r, c.kind, logObject, c.sequence) {
+					t.Errorf("with keys %v: no %s at %d among %v", withKeys, c.kind, c.sequence, r.Findings)
+				}
+				if !errors.Is(r.Err(), immukv.ErrVerificationFailed) {
+					t.Errorf("error is %v", r.Err())
+				}
+			}
+			// Nothing but what was tampered with is complained of at length.
+			if r := verified(t, mem, false); len(r.Findings) > 2+logLength {
+				t.Errorf("%d findings", len(r.Findings))
+			}
+		})
+	}
+}
+
+// A field that this client does not know may be a later client's. Where it stands as
+// a client would have stored it, it is let pass: it is under no hash.
+func TestUnknownField(t *testing.T) {
+	t.Parallel()
+	mem := edit(t, filled(t, logLength, 3), logObject, func(v []memstore.Version) []memstore.Version {
+		v[spot].Body = replaced(v[spot].Body, `"value":`, `"unknown":1,"value":`)
+		return v
+	})
+	audit(t, mem)
+}
+
+// Two tamperings hide one another no more than one does, whatever they are; and
+// every verification and every read of the log comes to an end.
+func TestTamperedTwice(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	versions := versionsOf(honest.Dump(), logObject)
+	rapid.Check(t, func(r *rapid.T) {
+		copies := 0
+		mem := edit(t, honest, logObject, func(v []memstore.Version) []memstore.Version {
+			for range rapid.IntRange(1, 3).Draw(r, "changes") {
+				if len(v) == 0 {
+					return v
+				}
+				i := rapid.IntRange(0, len(v)-1).Draw(r, "i")
+				j := rapid.IntRange(0, len(v)-1).Draw(r, "j")
+				switch rapid.IntRange(0, 5).Draw(r, "kind") {
+				case 0:
+					v = slices.Delete(v, i, i+1)
+				case 1:
+					v[i].Body, v[j].Body = v[j].Body, v[i].Body
+				case 2:
+					c := v[i]
+					copies++
+					c.ID = backend.VersionID(fmt.Sprint("copy", copies))
+					v = slices.Insert(v, j, c)
+				case 3: // links are under no hash
+					if at := strings.Index(v[i].Body, `"previous_version_id":"`); at >= 0 {
+						at += len(`"previous_version_id":"`)
+						v[i].Body = v[i].Body[:at] + string(v[j].ID) + v[i].Body[at+16:]
+					}
+				case 4:
+					v[i].Body = strings.Replace(v[i].Body, `"sequence":`, fmt.Sprintf(`"sequence":%d`, j), 1)
+				case 5:
+					v[i].Body = strings.Replace(v[i].Body, `"value":`, `"value":1`, 1)
+				}
+			}
+			return v
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		db := open[any](t, mem, immukv.WithReadOnly())
+		n := 0
+		for range db.Log(ctx) {
+			if n++; n > 2*logLength {
+				r.Fatal("the log does not end")
+			}
+		}
+		for _, opts := range [][]immukv.VerifyOption{nil, {immukv.Limit(5)}, {immukv.TrustedStart(immukv.Checkpoint{Sequence: 3, Hash: "sha256:x"})}} {
+			report, err := db.VerifyLog(ctx, opts...)
+			if err != nil {
+				r.Fatal(err)
+			}
+			if report.Entries > int64(len(versions)+3) {
+				r.Fatalf("%d entries", report.Entries)
+			}
+		}
+		report, err := db.Audit(ctx)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if same := slices.Equal(versionsOf(mem.Dump(), logObject), versions); report.Valid() != same {
+			r.Fatalf("valid is %v, %v", report.Valid(), report.Err())
+		}
+	})
+}
+
+// forged is a log version with a right hash, made up by someone who may write.
+func forged(t testing.TB, key string, sequence int64, previous immukv.Hash, follows backend.VersionID) memstore.Version {
+	t.Helper()
+	hash, err := immukv.Python.Hash(key, previous, sequence, 1, []byte("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := backend.VersionID(fmt.Sprint("forged-", sequence))
+	return memstore.Version{ID: id, ETag: backend.ETag(id), Body: fmt.Sprintf(
+		`{"hash":"%s","key":"%s","previous_hash":"%s","previous_version_id":"%s","sequence":%d,"timestamp_ms":1,"value":1}`,
+		hash, key, previous, follows, sequence)}
+}
+
+// Made-up sequence numbers, as large as they go, cost no time and no memory, and
+// nothing is appended after the largest.
+func TestAbsurdSequences(t *testing.T) {
+	t.Parallel()
+	const largest = 1<<63 - 1
+	for _, sequence := range []int64{1 << 20, 1 << 40, largest} {
+		mem := edit(t, filled(t, logLength, 3), logObject, func(v []memstore.Version) []memstore.Version {
+			head, err := open[int](t, filled(t, logLength, 3)).Get(t.Context(), "k2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return append(v, forged(t, "k2", sequence, head.Hash, v[len(v)-1].ID))
+		})
+		for _, withKeys := range []bool{false, true} {
+			r := verified(t, mem, withKeys, immukv.Progress(func(_, _ int64) {}))
+			if !found(r, immukv.SequenceGap, logObject, logLength-1) || r.Entries != logLength+1 {
+				t.Errorf("sequence %d: %v", sequence, r.Findings)
+			}
+		}
+		if entries := all(t, open[int](t, mem).Log(t.Context())); len(entries) != logLength+1 {
+			t.Errorf("sequence %d: log has %d entries", sequence, len(entries))
+		}
+		if sequence == largest {
+			_, err := open[int](t, mem).Set(t.Context(), "k0", 1)
+			if !errors.Is(err, immukv.ErrMalformedEntry) || len(versionsOf(mem.Dump(), logObject)) != logLength+1 {
+				t.Errorf("set: %v", err)
+			}
+		}
+	}
+}
+
+// What a hash chain cannot show by itself takes a trusted earlier head: a tail cut
+// off, or everything rewritten from some point on.
+func TestTrustedHead(t *testing.T) {
+	t.Parallel()
+	mem := memstore.New()
+	db := open[int](t, mem)
+	var heads []immukv.Checkpoint
+	var states []memstore.State
+	for i := range logLength {
+		heads = append(heads, set(t, db, fmt.Sprint("k", i%3), i).Checkpoint())
+		states = append(states, mem.Dump())
+	}
+	rewritten := func(from int) *memstore.Store {
+		forger := load(t, states[from-1])
+		db := open[int](t, forger)
+		for i := from; i < logLength+2; i++ {
+			set(t, db, fmt.Sprint("k", i%3), i+100)
+		}
+		return forger
+	}
+	for _, withKeys := range []bool{false, true} {
+		// Without a trusted head neither shows.
+		for name, store := range map[string]*memstore.Store{"cut off": load(t, states[spot]), "rewritten": rewritten(spot)} {
+			if r := verified(t, store, withKeys); !r.Valid() || !r.Complete {
+				t.Errorf("%s: found without a trusted head: %v", name, r.Findings)
+			}
+		}
+		for i, head := range heads {
+			trusted := immukv.TrustedHead(head)
+			if r := verified(t, mem, withKeys, trusted); !r.Valid() || !r.Complete {
+				t.Errorf("head %d: %v", i, r.Findings)
+			}
+			if r := verified(t, mem, withKeys, trusted, immukv.Limit(2)); !r.Valid() || r.Entries != int64(max(2, logLength-i)) {
+				t.Errorf("head %d with a limit: %d entries, %v", i, r.Entries, r.Findings)
+			}
+			if r := verified(t, load(t, states[spot]), withKeys, trusted); r.Valid() != (i <= spot) || i > spot && !found(r, immukv.NotExtended, logObject, head.Sequence) {
+				t.Errorf("head %d, tail cut off: %v", i, r.Findings)
+			}
+			if r := verified(t, rewritten(spot), withKeys, trusted); r.Valid() != (i < spot) || i >= spot && !found(r, immukv.NotExtended, logObject, head.Sequence) {
+				t.Errorf("head %d, rewritten: %v", i, r.Findings)
+			}
+		}
+		if r := verified(t, memstore.New(), withKeys, immukv.TrustedHead(heads[0])); !found(r, immukv.NotExtended, logObject, 0) {
+			t.Errorf("nothing left: %v", r.Findings)
+		}
+	}
+}
+
+// A log whose beginning has expired is verified from a trusted start.
+func TestTrustedStart(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	entries := all(t, open[int](t, honest).Log(t.Context()))
+	slices.Reverse(entries)
+	for from := 1; from < logLength; from++ {
+		expired := edit(t, honest, logObject, func(v []memstore.Version) []memstore.Version { return v[from:] })
+		start := entries[from-1].Checkpoint()
+		for _, withKeys := range []bool{false, true} {
+			if r := verified(t, expired, withKeys); r.Complete || !found(r, immukv.MissingBeginning, logObject, int64(from-1)) {
+				t.Errorf("from %d, no trusted start: %v", from, r.Findings)
+			}
+			r := verified(t, expired, withKeys, immukv.TrustedStart(start))
+			if !r.Valid() || !r.Complete || r.FirstSequence != int64(from) || r.LastSequence != logLength-1 || r.Entries != int64(logLength-from) {
+				t.Errorf("from %d: %+v", from, r)
+			}
+			r = verified(t, honest, withKeys, immukv.TrustedStart(start), immukv.TrustedHead(entries[logLength-1].Checkpoint()))
+			if !r.Valid() || !r.Complete {
+				t.Errorf("from %d, nothing expired: %+v", from, r)
+			}
+			wrong := start
+			wrong.Hash = entries[logLength-1].Hash
+			if r := verified(t, expired, withKeys, immukv.TrustedStart(wrong)); !found(r, immukv.NotExtended, logObject, int64(from)) {
+				t.Errorf("from %d, wrong start: %v", from, r.Findings)
+			}
+		}
+	}
+	last := entries[logLength-1]
+	if r := verified(t, honest, true, immukv.TrustedStart(last.Checkpoint())); !r.Valid() || !r.Complete || r.Entries != 1 {
+		t.Errorf("nothing came since the trusted start: %+v", r)
+	}
+	if r := verified(t, honest, false, immukv.TrustedStart(immukv.Checkpoint{Sequence: last.Sequence, Hash: entries[0].Hash})); !found(r, immukv.NotExtended, logObject, last.Sequence) {
+		t.Errorf("another entry at the trusted start: %v", r.Findings)
+	}
+	if r := verified(t, honest, false, immukv.TrustedStart(immukv.Checkpoint{Sequence: 99, Hash: last.Hash})); !found(r, immukv.NotExtended, logObject, 99) {
+		t.Errorf("the log does not reach the trusted start: %v", r.Findings)
+	}
+	// Only what follows the start is read.
+	store := counted(honest)
+	if _, err := open[int](t, store, immukv.WithConcurrency(1)).VerifyLog(t.Context(), immukv.TrustedStart(entries[9].Checkpoint())); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(store.take()); n > 4 {
+		t.Errorf("verifying two entries took %d requests", n)
+	}
+}
+
+// An inserted version is reported within the range that was verified, though the
+// range does not reach the beginning.
+func TestInsertedWithinRange(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	entries := all(t, open[int](t, honest).Log(t.Context()))
+	mem := edit(t, honest, logObject, func(v []memstore.Version) []memstore.Version {
+		c := v[9]
+		c.ID = "copy"
+		return slices.Insert(v, 9, c)
+	})
+	for name, opt := range map[string]immukv.VerifyOption{"limit": immukv.Limit(6), "trusted start": immukv.TrustedStart(entries[logLength-1-5].Checkpoint())} {
+		if r := verified(t, mem, false, opt); !found(r, immukv.UnexpectedVersion, logObject, 9) {
+			t.Errorf("%s: %v", name, r.Findings)
+		}
+	}
+}
+
+// A log checked only as far as a limit says so, and finds what lies within.
+func TestVerifyLimit(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	changed := edit(t, honest, logObject, func(v []memstore.Version) []memstore.Version {
+		v[spot].Body = replaced(v[spot].Body, `"value":7`, `"value":8`)
+		return v
+	})
+	for limit := 1; limit <= logLength+1; limit++ {
+		for _, withKeys := range []bool{false, true} {
+			r := verified(t, honest, withKeys, immukv.Limit(limit))
+			if !r.Valid() || r.Complete != (limit >= logLength) || r.Entries != int64(min(limit, logLength)) ||
+				r.FirstSequence != int64(max(logLength-limit, 0)) || r.LastSequence != logLength-1 {
+				t.Errorf("limit %d: %+v", limit, r)
+			}
+		}
+		if r := verified(t, changed, false, immukv.Limit(limit)); r.Valid() != (limit < logLength-spot) {
+			t.Errorf("limit %d: %v", limit, r.Findings)
+		}
+	}
+}
+
+func TestVerifyEmpty(t *testing.T) {
+	t.Parallel()
+	for _, withKeys := range []bool{false, true} {
+		r := verified(t, memstore.New(), withKeys)
+		if !r.Valid() || !r.Complete || r.Entries != 0 || r.FirstSequence != -1 || r.LastSequence != -1 || r.HeadHash != "" || r.Err() != nil {
+			t.Errorf("report is %+v", r)
+		}
+	}
+}
+
+// Progress is told now and then, goes up, and ends at the total.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	const n = 300
+	mem := filled(t, n, 3)
+	for withKeys, total := range map[bool]int64{false: n, true: 2 * n} {
+		calls, last := 0, int64(0)
+		verified(t, mem, withKeys, immukv.Progress(func(done, of int64) {
+			calls++
+			if done <= last || done > of || of != total {
+				t.Errorf("%d of %d after %d", done, of, last)
+			}
+			last = done
+		}))
+		if calls < 4 || calls > 20 || last < total-64 {
+			t.Errorf("%d calls, the last with %d of %d", calls, last, total)
+		}
+	}
+}
+
+// A report does not grow without bound, and says how much it left out.
+func TestManyFindings(t *testing.T) {
+	t.Parallel()
+	const n = 1100
+	mem := edit(t, filled(t, n, 1), logObject, func(v []memstore.Version) []memstore.Version {
+		for i := range v {
+			v[i].Body = strings.Replace(v[i].Body, `"value":`, `"value": `, 1)
+		}
+		return v
+	})
+	r := verified(t, mem, false)
+	if len(r.Findings) != 1000 || r.MoreFindings != n-1000 || !strings.Contains(r.Err().Error(), "100 more findings") {
+		t.Errorf("%d findings and %d more", len(r.Findings), r.MoreFindings)
+	}
+	var f immukv.Finding
+	if !errors.As(r.Err(), &f) || !strings.Contains(f.Error(), "_log.json version ") || !strings.Contains(f.Error(), "(sequence 1099): not-canonical: ") {
+		t.Errorf("finding is %v", f)
+	}
+}
+
+// A store that knows a version to be gone, and one that lists what it does not give.
+func TestUnreadableVersions(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	versions := versionsOf(honest.Dump(), logObject)
+	for _, kind := range []error{backend.ErrDamaged, backend.ErrNotFound} {
+		for _, lost := range []int{0, spot, logLength - 1} {
+			store := &unreadable{VersionedStore: honest, id: versions[lost].ID, head: lost == logLength-1, kind: kind}
+			if store.head && kind == backend.ErrNotFound {
+				continue // no head at all
+			}
+			sequence := int64(lost)
+			if store.head {
+				sequence = -1 // whose place nobody knows
+			}
+			for _, withKeys := range []bool{false, true} {
+				if r := verified(t, store, withKeys); !found(r, immukv.MissingVersion, logObject, sequence) || r.Complete != (lost > 0) {
+					t.Errorf("%d %v: complete %v, %v", lost, kind, r.Complete, r.Findings)
+				}
+			}
+		}
+	}
+	key := versionsOf(honest.Dump(), "keys/k1.json")
+	store := &unreadable{VersionedStore: honest, id: key[1].ID, kind: backend.ErrDamaged}
+	if r := verified(t, store, true); !found(r, immukv.MissingVersion, "keys/k1.json", -1) || !found(r, immukv.MissingVersion, "keys/k1.json", 4) {
+		t.Errorf("key object: %v", r.Findings)
+	}
+}
+
+// unreadable is a store that does not give one version.
+type unreadable struct {
+	backend.VersionedStore
+	id   backend.VersionID
+	head bool // it is the log's newest
+	kind error
+}
+
+func (s *unreadable) Get(ctx context.Context, name string) (backend.Object, error) {
+	if s.head && name == logObject {
+		return backend.Object{}, storeError(s.kind)
+	}
+	return s.VersionedStore.Get(ctx, name)
+}
+
+func (s *unreadable) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+	if id == s.id {
+		return backend.Object{}, storeError(s.kind)
+	}
+	return s.VersionedStore.GetVersion(ctx, name, id)
+}
+
+// Honest histories have no finding while writers go on writing, in whatever order
+// the store lists what they wrote.
+func TestVerifyWhileWriting(t *testing.T) {
+	t.Parallel()
+	for _, disturbed := range []bool{false, true} {
+		t.Run(fmt.Sprint("disturbed=", disturbed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				mem := filled(t, 30, 3)
+				random := newRandom(1)
+				slow := &tapped{store: mem, page: 7, before: func(context.Context, request) error {
+					time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
+					return nil
+				}}
+				if disturbed { // in an order that stays as it is while versions come
+					seed := maphash.MakeSeed()
+					slow.order = byShift(func(v backend.Version, _ int) int { return int(maphash.String(seed, string(v.ID)) % 9) })
+				}
+				var writers sync.WaitGroup
+				for w := range 2 {
+					db := open[int](t, &tapped{store: mem, before: slow.before})
+					writers.Go(func() {
+						for i := range 60 {
+							if _, err := db.Set(t.Context(), fmt.Sprint("k", (i+w)%4), i); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				done := make(chan struct{})
+				go func() { writers.Wait(); close(done) }()
+				for verifications := 0; ; verifications++ {
+					select {
+					case <-done:
+						t.Logf("%d rounds of verifications while writing", verifications)
+						return
+					default:
+					}
+					db := open[int](t, slow)
+					for name, verify := range map[string]func(context.Context, ...immukv.VerifyOption) (*immukv.Report, error){"log": db.VerifyLog, "audit": db.Audit} {
+						r, err := verify(t.Context())
+						if err != nil || !r.Valid() || !r.Complete {
+							t.Errorf("%s: %v, %v", name, err, r.Err())
+						}
+						if r, err = verify(t.Context(), immukv.Limit(10)); err != nil || !r.Valid() {
+							t.Errorf("%s with a limit: %v, %v", name, err, r.Err())
+						}
+					}
+				}
+			})
+		})
+	}
+}
