@@ -281,6 +281,14 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	for sequence := range a.ledger.unclaimed {
 		if a.isOrphan(sequence) {
 			a.report.Orphan = &Orphan{Key: a.head.key, Sequence: a.head.sequence, VersionID: a.head.log}
+			if a.head.hasPreviousKeyETag {
+				continue
+			}
+			// A new key's object is absent before its second phase, and also
+			// after somebody has deleted it.
+			if err := a.deletedObject(ctx, objectName(a.prefix, a.head.key)); err != nil {
+				return err
+			}
 			continue
 		}
 		if missing[sequence] = true; len(missing) >= maxFindings {
@@ -331,14 +339,20 @@ func (a *auditor) deletedObject(ctx context.Context, object string) error {
 	if _, err := a.store.Head(ctx, object); !errors.Is(err, backend.ErrNotFound) {
 		return nil
 	}
-	page, err := a.store.ListVersions(ctx, object, backend.VersionsRequest{})
-	if err != nil {
-		return err
-	}
-	for _, v := range page.Versions {
-		if v.DeleteMarker {
-			a.report.add(Finding{Kind: DeleteMarker, Object: object, VersionID: v.ID, Sequence: -1, Detail: "the key object was deleted"})
+	var req backend.VersionsRequest
+	for {
+		page, err := a.store.ListVersions(ctx, object, req)
+		if err != nil {
+			return err
 		}
+		for _, v := range page.Versions {
+			if v.DeleteMarker {
+				a.report.add(Finding{Kind: DeleteMarker, Object: object, VersionID: v.ID, Sequence: -1, Detail: "the key object was deleted"})
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		req.Token = page.Next
 	}
-	return nil
 }
