@@ -1,6 +1,7 @@
 package blobstore_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,17 +76,56 @@ func BenchmarkGet(b *testing.B) {
 // report gives medians: the mean is that of the machine's other work.
 func report(b *testing.B, took, base []time.Duration) {
 	b.Helper()
+	b.ReportMetric(float64(median(took).Nanoseconds()), "ns/op")
+	b.ReportMetric(float64(median(base).Nanoseconds()), "bare-ns/op")
+	b.ReportMetric(float64(median(took))/float64(median(base)), "x-bare")
+}
+
+func median(took []time.Duration) time.Duration {
 	slices.Sort(took)
-	slices.Sort(base)
-	medianTook, medianBase := took[len(took)/2], base[len(base)/2]
-	b.ReportMetric(float64(medianTook.Nanoseconds()), "ns/op")
-	b.ReportMetric(float64(medianBase.Nanoseconds()), "bare-ns/op")
-	b.ReportMetric(float64(medianTook)/float64(medianBase), "x-bare")
+	return took[len(took)/2]
+}
+
+// TestCostOfVersions: how many versions there are makes no difference. Reading a
+// directory of so many takes fifty times as long as reading one of them.
+func TestCostOfVersions(t *testing.T) {
+	few, _ := openWithVersions(t, "o", 10)
+	many, _ := openWithVersions(t, "o", 2000)
+	calls := map[string]func(s *blobstore.Store) error{
+		"get":  func(s *blobstore.Store) error { _, err := s.Get(t.Context(), "o"); return err },
+		"head": func(s *blobstore.Store) error { _, err := s.Head(t.Context(), "o"); return err },
+		"list versions": func(s *blobstore.Store) error {
+			_, err := s.ListVersions(t.Context(), "o", backend.VersionsRequest{Limit: 5})
+			return err
+		},
+		"put": func(s *blobstore.Store) error { // refused, for a disk takes its time
+			_, err := s.Put(t.Context(), "o", nil, backend.IfAbsent())
+			if errors.Is(err, backend.ErrPreconditionFailed) {
+				return nil
+			}
+			return fmt.Errorf("created what was there: %w", err)
+		},
+	}
+	for name, call := range calls {
+		var took [2][]time.Duration
+		for range 100 {
+			for i, s := range []*blobstore.Store{few, many} {
+				start := time.Now()
+				if err := call(s); err != nil {
+					t.Fatal(err)
+				}
+				took[i] = append(took[i], time.Since(start))
+			}
+		}
+		if few, many := median(took[0]), median(took[1]); many > 5*few {
+			t.Errorf("%s takes %v with 10 versions and %v with 2000", name, few, many)
+		}
+	}
 }
 
 // openWithVersions returns a store with one object of so many versions. All but
 // the last two are written as files, since syncing each takes its time.
-func openWithVersions(b *testing.B, name string, versions int) (*blobstore.Store, string) {
+func openWithVersions(b testing.TB, name string, versions int) (*blobstore.Store, string) {
 	b.Helper()
 	dir := b.TempDir()
 	s, err := blobstore.OpenDir(dir)

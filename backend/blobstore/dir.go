@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 
 	"gocloud.dev/blob"
@@ -49,7 +47,7 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store directory: %w", err)
 	}
-	d := &dir{root: path, mode: o.mode, sync: (*os.File).Sync}
+	d := &dir{root: path, mode: o.mode, sync: (*os.File).Sync, listed: listing{size: chunkSize}}
 	if o.create {
 		if err := d.createRoot(path); err != nil {
 			return nil, fmt.Errorf("create store directory: %w", osFault(err))
@@ -78,6 +76,7 @@ type dir struct {
 	bucket *blob.Bucket
 	lock   *lock
 	sync   func(*os.File) error // (*os.File).Sync, except in tests
+	listed listing
 }
 
 func (d *dir) check(string) error { return nil }
@@ -147,31 +146,6 @@ func (d *dir) scan(ctx context.Context, object string) (int64, error) {
 	return newest, osFault(err)
 }
 
-// eachFile visits the files in an object's directory.
-func (d *dir) eachFile(object string, visit func(base string)) error {
-	return eachEntry(d.file(object, ""), visit)
-}
-
-func eachEntry(path string, visit func(base string)) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		bases, err := f.Readdirnames(1024)
-		for _, base := range bases {
-			visit(base)
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func (d *dir) exists(object string, n int64) (bool, error) {
 	_, err := os.Lstat(d.file(object, baseOf(n)))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -201,53 +175,6 @@ func (d *dir) read(_ context.Context, object string, n int64) ([]byte, error) {
 		return nil, osFault(fmt.Errorf("%s: %w", f.Name(), err))
 	}
 	return body, nil
-}
-
-// children reads the whole directory, which has its names in no order, and keeps
-// the first that were asked for.
-func (d *dir) children(ctx context.Context, parent, prefix, after string, page []byte, limit int) ([]string, []byte, error) {
-	after = max(after, string(page))
-	var parts []string
-	more := false
-	shorten := func() {
-		slices.Sort(parts)
-		if len(parts) > limit {
-			parts, more = parts[:limit], true
-		}
-	}
-	err := eachEntry(filepath.Join(d.root, filepath.FromSlash(parent)), func(base string) {
-		if base <= after || !strings.HasPrefix(base, prefix) || !isPart(base) {
-			return
-		}
-		if parts = append(parts, base); len(parts) >= 2*limit+1024 {
-			shorten()
-		}
-	})
-	if parent != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)) {
-		err = nil // nothing is there
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return nil, nil, osFault(err)
-	}
-	if shorten(); more {
-		page = []byte(parts[limit-1])
-		return parts, page, nil
-	}
-	return parts, nil, nil
-}
-
-// holds is false for the directory of an object whose first write did not come
-// to its end.
-func (d *dir) holds(ctx context.Context, object string) (bool, error) {
-	there, err := d.exists(object, 1)
-	if there || err != nil {
-		return there, osFault(err)
-	}
-	n, err := d.latest(ctx, object)
-	return n > 0, err
 }
 
 // osFault is an error of the operating system.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -217,8 +218,16 @@ func TestSeenIsDurable(t *testing.T) {
 		return nil
 	}
 	var writer sync.WaitGroup
-	writer.Go(func() { put(t, s, 2) })
-	<-renamed
+	written := make(chan struct{})
+	writer.Go(func() {
+		defer close(written)
+		put(t, s, 2)
+	})
+	select {
+	case <-renamed:
+	case <-written:
+		t.Fatal("the directory was not synced")
+	}
 
 	reader, rd := reopen(t, d)
 	synced := 0
@@ -401,23 +410,24 @@ func TestCancelledWrite(t *testing.T) {
 	}
 }
 
-// TestNamesOfMany has more names in a directory than a page is sorted from.
-func TestNamesOfMany(t *testing.T) {
+// TestListDir lists a directory that is read in chunks, among things that are no
+// objects.
+func TestListDir(t *testing.T) {
 	s, d := openTest(t)
+	d.listed.size = 16
 	var want []string
-	for i := range 4000 {
+	for i := range 200 {
 		name := fmt.Sprintf("n%d", i)
-		if i%100 > 0 { // as a writer leaves it that is killed before its first version
-			want = append(want, name)
-		}
 		path := filepath.Join(d.root, joinPath(pathOf(name)))
 		if err := os.Mkdir(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if i%100 > 0 {
-			if err := os.WriteFile(filepath.Join(path, baseOf(1)), nil, 0o666); err != nil {
-				t.Fatal(err)
-			}
+		if i%50 == 0 { // as a writer leaves it that is killed before its first version
+			continue
+		}
+		want = append(want, name)
+		if err := os.WriteFile(filepath.Join(path, baseOf(1)), nil, 0o666); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, foreign := range []string{"lost+found", "README", "n1", "N!", "=61!", "!"} {
@@ -426,23 +436,52 @@ func TestNamesOfMany(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	for _, limit := range []int{0, 97, 999} {
-		var got []string
-		req := backend.NamesRequest{Limit: limit}
-		for {
-			page, err := s.ListNames(t.Context(), req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, page.Names...)
-			if page.Next == "" || len(got) > len(want) {
-				break
-			}
-			req.Token = page.Next
+	for _, age := range []time.Duration{0, time.Hour} {
+		modified := time.Now().Add(-age)
+		if err := os.Chtimes(d.root, modified, modified); err != nil {
+			t.Fatal(err)
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("limit %d: %d names, want %d, in order and once", limit, len(got), len(want))
+		for _, limit := range []int{0, 1, 5, 16, 17, 199} {
+			if got := listNames(t, s, limit); !slices.Equal(got, want) {
+				t.Errorf("limit %d: %q, want %q", limit, got, want)
+			}
 		}
+		if kept := len(d.listed.last.parts) > 0; kept != (age > 0) {
+			t.Errorf("modified %v ago, the directory is kept in memory: %v", age, kept)
+		}
+	}
+
+	// What is kept is not what is there any more (S7).
+	page, err := s.ListNames(t.Context(), backend.NamesRequest{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "n10-new", nil, backend.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	page, err = s.ListNames(t.Context(), backend.NamesRequest{Token: page.Next, Limit: 2})
+	if err != nil || !slices.Equal(page.Names, []string{"n10", "n10-new"}) {
+		t.Errorf("after a write: %q, %v", page.Names, err)
+	}
+}
+
+func listNames(t *testing.T, s *Store, limit int) []string {
+	t.Helper()
+	var names []string
+	req := backend.NamesRequest{Limit: limit}
+	for {
+		page, err := s.ListNames(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, page.Names...)
+		if page.Next == "" {
+			return names
+		}
+		if page.Next == req.Token {
+			t.Fatal("the listing stands still")
+		}
+		req.Token = page.Next
 	}
 }
 

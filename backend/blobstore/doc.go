@@ -59,8 +59,9 @@
 //     key, any other character of ASCII three.
 //   - Listing names after a given one: in a bucket it passes by the names before
 //     it, a thousand in a request, unless [StartListing] helps. In a directory
-//     each page reads the names of all objects with that prefix, or without one
-//     if it is shorter than 128 characters, but none of their versions.
+//     it reads the names of all objects (of those that begin with the same 128
+//     characters, for longer names), and none of their versions; the pages after
+//     the first, while no object is added, need not.
 //   - Removing anything is not in the contract. Who removes versions by other
 //     means removes whole objects, or leaves damage.
 package blobstore

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 
 	"github.com/immukv/immukv-go/backend"
@@ -57,7 +58,7 @@ func TestLockAbandoned(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		if _, err := waiter.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("waiting ended with %v", err)
+			t.Fatalf("waiting ended with %v", err)
 		}
 		cancel()
 	}
@@ -82,36 +83,30 @@ func TestLockAbandoned(t *testing.T) {
 }
 
 // TestLockFileRemoved: a lock on a file that is not there any more keeps out
-// nobody, and is given up for the one that is.
+// nobody, and is let go for the one that is.
 func TestLockFileRemoved(t *testing.T) {
-	path := filepath.Join(t.TempDir(), lockName)
-	first, second, third := newLock(path), newLock(path), newLock(path)
-	release, err := first.acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting := make(chan func())
-	go func() {
-		release, err := second.acquire(t.Context())
-		if err != nil {
-			t.Error(err)
+	l := newLock(filepath.Join(t.TempDir(), lockName))
+	for name, remove := range map[string]func() error{
+		"removed":  func() error { return os.Remove(l.path) },
+		"replaced": func() error { return errors.Join(os.Remove(l.path), os.WriteFile(l.path, nil, 0o666)) },
+	} {
+		file := flock.New(l.path)
+		if err := file.Lock(); err != nil {
+			t.Fatal(err)
 		}
-		waiting <- release
-	}()
-	for len(second.turn) == 0 { // until it is on its way to the file
-		time.Sleep(time.Millisecond)
+		if inPlace, err := l.inPlace(file); !inPlace || err != nil {
+			t.Fatalf("locked: in place is %v, %v", inPlace, err)
+		}
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		if inPlace, err := l.inPlace(file); inPlace || err != nil {
+			t.Errorf("%s: in place is %v, %v", name, inPlace, err)
+		}
+		if file.Locked() {
+			t.Errorf("%s: the lock was not let go", name)
+		}
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	release = <-waiting
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := third.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a second lock was had, with %v", err)
-	}
-	release()
 }
 
 // TestLockedOut: a writer that does not get its turn has written nothing, and
