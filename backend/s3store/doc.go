@@ -20,9 +20,10 @@
 //
 // # Requests
 //
-// Each method makes one request, but for two: [Store.Head] makes a second for an
-// object without content, and [Store.ListVersions] one more for each delete
-// marker that is not the newest version.
+// Each method makes one request, but for these: [Store.Head] makes a second for an
+// object without content; [Store.ListVersions] one more for each delete marker
+// that is not the newest version; and [Store.GetVersion] a second on VersityGW,
+// which may answer with parts of different versions.
 // Reads are repeated by the SDK as its retry mode says. A write is one attempt
 // on the wire: the SDK's retries are off for it, and net/http sends a PUT again
 // only if no byte of it had left.

@@ -3,12 +3,9 @@ package s3store
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -37,47 +34,27 @@ func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionI
 	return s.get(ctx, op, name, &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, VersionId: aws.String(string(id))})
 }
 
-// readAttempts is how often an object is read whose body does not fit the rest
-// of the answer.
+// readAttempts is how often a read is made of which the answer broke off or was
+// torn. (The SDK repeats those that fail before the body.)
 const readAttempts = 4
 
 func (s *Store) get(ctx context.Context, op, name string, in *s3.GetObjectInput) (backend.Object, error) {
-	asked := backend.VersionID(aws.ToString(in.VersionId))
-	var before backend.Object
-	for attempt := 1; ; attempt++ {
-		object, err := s.getOnce(ctx, in)
-		switch {
-		case err == nil && (!s.paths || s.opaqueTags.Load() || matches(object)):
-			return object, nil
-		case err == nil && attempt > 1 && object.ETag == before.ETag && bytes.Equal(object.Body, before.Body):
-			// It was the same both times: the ETag is no digest here.
-			s.opaqueTags.Store(true)
-			return object, nil
-		case err == nil && attempt == readAttempts:
-			return backend.Object{}, &backend.Error{Op: op, Name: name, Version: asked,
-				Err: fmt.Errorf("the object changed each of the %d times that it was read", readAttempts)}
-		case err == nil:
-			before = object
-		case attempt == readAttempts || !errors.Is(err, io.ErrUnexpectedEOF):
-			return backend.Object{}, s.readError(op, name, asked, err)
+	read := s.getOnce
+	if s.tearsReads {
+		read = s.getWhole
+	}
+	var object backend.Object
+	var err error
+	for range readAttempts {
+		object, err = read(ctx, in)
+		if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errTorn) {
+			break
 		}
 	}
-}
-
-// matches tells whether the ETag of an object is the MD5 of its body, or not of
-// that form.
-//
-// VersityGW looks the name up anew for the ETag, the ID and the body, and can so
-// give the body of a version that was written in between with the ETag of the
-// one before. An ETag is opaque, and this is no check of it; but where they are
-// digests, as they are there, one that does not fit shows that the read has to be
-// repeated.
-func matches(object backend.Object) bool {
-	tag := strings.Trim(string(object.ETag), `"`)
-	if _, err := hex.DecodeString(tag); err != nil || len(tag) != 2*md5.Size {
-		return true
+	if err != nil {
+		return backend.Object{}, s.readError(op, name, backend.VersionID(aws.ToString(in.VersionId)), err)
 	}
-	return tag == fmt.Sprintf("%x", md5.Sum(object.Body))
+	return object, nil
 }
 
 func (s *Store) getOnce(ctx context.Context, in *s3.GetObjectInput) (backend.Object, error) {
@@ -108,6 +85,13 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 	if err := s.checkName(name); err != nil {
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}
 	}
+	if s.tearsReads { // which only the body shows
+		object, err := s.Get(ctx, name)
+		if err != nil {
+			return backend.Version{}, s.headError(op, name, err)
+		}
+		return object.Version, nil
+	}
 	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, Range: aws.String("bytes=0-0")}
 	out, err := s.client.GetObject(ctx, in, s.read)
 	if err != nil && examine(err).code == "InvalidRange" { // it has no first byte
@@ -115,13 +99,7 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 		out, err = s.client.GetObject(ctx, in, s.read)
 	}
 	if err != nil {
-		err = s.readError(op, name, "", err)
-		if errors.Is(err, backend.ErrNotFound) {
-			if refused := s.checkNew(name); refused != nil {
-				err = &backend.Error{Op: op, Name: name, Err: refused}
-			}
-		}
-		return backend.Version{}, err
+		return backend.Version{}, s.headError(op, name, s.readError(op, name, "", err))
 	}
 	// Reading to the end keeps the connection. A server that ignored the range
 	// sends more than is worth reading.
@@ -132,6 +110,16 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}
 	}
 	return v, nil
+}
+
+// headError is the error of Head for that of a read.
+func (s *Store) headError(op, name string, err error) error {
+	if errors.Is(err, backend.ErrNotFound) {
+		if refused := s.checkNew(name); refused != nil {
+			return &backend.Error{Op: op, Name: name, Err: refused}
+		}
+	}
+	return err
 }
 
 // versionRead is the version that an answer to a read carries. It must be the

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend"
@@ -15,60 +17,102 @@ import (
 // the other is read, is asked for again.
 func TestTornRead(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		edit func(header http.Header, body []byte) []byte
+		name     string
+		edit     func(header http.Header, body []byte) []byte
+		requests map[string]int
 	}{
-		{"another version's body", func(_ http.Header, body []byte) []byte { return bytes.ToUpper(body) }},
+		{"whole", func(_ http.Header, body []byte) []byte { return body }, map[string]int{"get": 1, "get version": 2}},
+		{"another version's body", func(_ http.Header, body []byte) []byte { return bytes.ToUpper(body) }, map[string]int{"get": 3, "get version": 4}},
 		{"another version's ETag", func(header http.Header, body []byte) []byte {
 			header.Set("ETag", `"0123456789abcdef0123456789abcdef"`)
 			return body
-		}},
+		}, map[string]int{"get": 3, "get version": 4}},
+		{"all of another version", func(header http.Header, body []byte) []byte {
+			header.Set("ETag", `"4f5a4aa9d0c96d2bd5f0a1b5a1b1e9c3"`)
+			return bytes.ToUpper(body)
+		}, map[string]int{"get": 3, "get version": 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			proxy, open := behindProxy(t, s3test.MinIO)
+			proxy, open := behindProxy(t, s3test.VersityGW)
 			s := open()
 			v, err := s.Put(t.Context(), "a", []byte("body"), backend.IfAbsent())
 			if err != nil {
 				t.Fatal(err)
 			}
-			torn := 0
-			proxy.Follow(func(*http.Request) s3test.Fault {
-				if torn++; torn == 1 {
-					return s3test.Edit(c.edit)
+			for method, read := range map[string]func() (backend.Object, error){
+				"get":         func() (backend.Object, error) { return s.Get(t.Context(), "a") },
+				"get version": func() (backend.Object, error) { return s.GetVersion(t.Context(), "a", v.ID) },
+			} {
+				requests := 0
+				proxy.Follow(func(*http.Request) s3test.Fault {
+					if requests++; requests == 1 {
+						return s3test.Edit(c.edit)
+					}
+					return nil
+				})
+				o, err := read()
+				if err != nil || o.Version != v || string(o.Body) != "body" {
+					t.Errorf("%s: read %+v, %v", method, o, err)
 				}
-				return nil
-			})
-			o, err := s.Get(t.Context(), "a")
-			if err != nil || o.Version != v || string(o.Body) != "body" {
-				t.Errorf("read %+v, %v", o, err)
-			}
-			if torn != 2 {
-				t.Errorf("%d requests, want 2", torn)
+				if requests != c.requests[method] {
+					t.Errorf("%s: %d requests, want %d", method, requests, c.requests[method])
+				}
 			}
 		})
 	}
 }
 
-// An ETag that has the form of a digest and is none, as under KMS encryption, is
-// an ETag like any other; and once that is known, a read is one request again.
-func TestOpaqueTags(t *testing.T) {
-	proxy, open := behindProxy(t, s3test.MinIO)
-	s := open()
-	if _, err := s.Put(t.Context(), "a", []byte("body"), backend.IfAbsent()); err != nil {
-		t.Fatal(err)
+// A version read from VersityGW while others are written is the one asked for.
+func TestReadWhileWritten(t *testing.T) {
+	writes := 300
+	if long() {
+		writes = 2000
 	}
-	const opaque = `"0123456789abcdef0123456789abcdef"`
-	proxy.Follow(always(s3test.Edit(func(header http.Header, body []byte) []byte {
-		header.Set("ETag", opaque)
-		return body
-	})))
-	for _, requests := range []int{2, 1, 1} {
-		proxy.Requests()
-		if o, err := s.Get(t.Context(), "a"); err != nil || o.ETag != opaque || string(o.Body) != "body" {
-			t.Errorf("read %+v, %v", o, err)
+	server := servers.Get(t, s3test.VersityGW)
+	bucket := server.NewBucket(t)
+	writer, reader := open(t, server, bucket), open(t, server, bucket, s3test.At(server.Endpoints()[1]))
+
+	wrote := map[backend.VersionID]string{}
+	var written sync.WaitGroup
+	first := write(t, writer, "a", "first", backend.IfAbsent())
+	wrote[first.ID] = "first"
+	done := make(chan struct{})
+	written.Go(func() {
+		defer close(done)
+		cond := backend.IfMatch(first.ETag)
+		for i := range writes {
+			body := strings.Repeat("x", i%50) + strconv.Itoa(i)
+			v, err := writer.Put(t.Context(), "a", []byte(body), cond)
+			if err != nil {
+				t.Errorf("write %d: %v", i, err)
+				return
+			}
+			wrote[v.ID], cond = body, backend.IfMatch(v.ETag)
 		}
-		if got := len(proxy.Requests()); got != requests {
-			t.Errorf("%d requests, want %d", got, requests)
+	})
+	read := map[string]map[backend.VersionID]string{"get": {}, "get version": {}}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		o, err := reader.Get(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read["get"][o.ID] = string(o.Body)
+		if o, err = reader.GetVersion(t.Context(), "a", o.ID); err != nil {
+			t.Fatal(err)
+		}
+		read["get version"][o.ID] = string(o.Body)
+	}
+	written.Wait()
+	for method, bodies := range read {
+		for id, body := range bodies {
+			if body != wrote[id] {
+				t.Errorf("%s: version %s read as %q, written as %q", method, id, body, wrote[id])
+			}
 		}
 	}
 }

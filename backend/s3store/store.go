@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -26,8 +25,9 @@ type Store struct {
 	paths bool
 	// maxSegment is the longest part of a name there, in bytes.
 	maxSegment int
-	// opaqueTags is set once an ETag was seen to be no digest of its body.
-	opaqueTags atomic.Bool
+	// tearsReads is set for servers that may give parts of different versions
+	// in one answer.
+	tearsReads bool
 	// release frees what opening took; nil if nothing.
 	release func()
 }
@@ -120,6 +120,7 @@ func (s *Store) learnServer(response *smithyhttp.Response) {
 	s.maxSegment = maxSegment
 	if response != nil && response.Response != nil && response.Header.Get("Server") == "VERSITYGW" {
 		s.maxSegment = maxSegmentVersityGW
+		s.tearsReads = true // see torn.go
 	}
 }
 

@@ -1,0 +1,180 @@
+package s3store_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/backend/s3store/s3test"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// vector is a whole store as another client left it.
+type vector struct {
+	Prefix string `json:"prefix"`
+	memstore.State
+}
+
+// stored is what the tests read of a stored document.
+type stored struct {
+	Key          string          `json:"key"`
+	Value        json.RawMessage `json:"value"`
+	Sequence     int64           `json:"sequence"`
+	Hash         string          `json:"hash"`
+	LogVersionID string          `json:"log_version_id"`
+}
+
+func parse(t *testing.T, body string) stored {
+	t.Helper()
+	var d stored
+	if err := json.Unmarshal([]byte(body), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func readVector(t *testing.T, path string) (v vector, log []memstore.Version, keys map[string][]memstore.Version) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	keys = make(map[string][]memstore.Version)
+	for _, object := range v.Objects {
+		if object.Name == v.Prefix+"_log.json" {
+			log = object.Versions
+			continue
+		}
+		for _, version := range object.Versions {
+			key := parse(t, version.Body).Key
+			keys[key] = append(keys[key], version)
+		}
+	}
+	return v, log, keys
+}
+
+// replay writes a store anew, in the order in which its client wrote it: each
+// log version, then the key object's. A server gives versions IDs and ETags of
+// its own; where a document names those of another, it is made to name the new
+// ones. No hash covers these fields.
+func replay(t *testing.T, s backend.VersionedStore, v vector, log []memstore.Version, keys map[string][]memstore.Version) {
+	t.Helper()
+	anew := strings.NewReplacer()
+	var renamed []string // old and new, in turns, as they stand in the documents
+	rename := func(before, after string) {
+		renamed = append(renamed, quoted(t, before), quoted(t, after))
+		anew = strings.NewReplacer(renamed...)
+	}
+	tags := make(map[string]backend.ETag)
+	put := func(name string, version memstore.Version) backend.Version {
+		cond := backend.IfAbsent()
+		if tag, exists := tags[name]; exists {
+			cond = backend.IfMatch(tag)
+		}
+		written, err := s.Put(t.Context(), name, []byte(anew.Replace(version.Body)), cond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags[name] = written.ETag
+		return written
+	}
+	for _, version := range log {
+		written := put(v.Prefix+"_log.json", version)
+		rename(string(version.ID), string(written.ID))
+		key := parse(t, version.Body).Key
+		for _, shown := range keys[key] {
+			if parse(t, shown.Body).LogVersionID == string(version.ID) {
+				rename(string(shown.ETag), string(put(v.Prefix+"keys/"+key+".json", shown).ETag))
+			}
+		}
+	}
+}
+
+func quoted(t *testing.T, s string) string {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Whole stores as the Python and the TypeScript client left them are read,
+// verified, repaired and extended on every server.
+func TestForeignStores(t *testing.T) {
+	paths, err := filepath.Glob("testdata/stores/*.json")
+	if err != nil || len(paths) != 7 {
+		t.Fatalf("%d stores, %v", len(paths), err)
+	}
+	servers.Each(t, func(t *testing.T, server *s3test.Server) {
+		for _, path := range paths {
+			t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
+				t.Parallel()
+				testForeignStore(t, server, path)
+			})
+		}
+	})
+}
+
+func testForeignStore(t *testing.T, server *s3test.Server, path string) {
+	ctx := t.Context()
+	v, log, keys := readVector(t, path)
+	s := open(t, server, server.NewBucket(t))
+	replay(t, s, v, log, keys)
+	reader := client(t, s, immukv.WithPrefix(v.Prefix), immukv.WithReadOnly())
+
+	// The whole log, newest first, each entry with the value as it was stored.
+	want := make([]stored, len(log))
+	for i, version := range log {
+		want[len(log)-1-i] = parse(t, version.Body)
+	}
+	var got []stored
+	for entry, err := range reader.Log(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, stored{Key: entry.Key, Value: entry.JSON, Sequence: entry.Sequence, Hash: string(entry.Hash)})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("log (stored -, read +):\n%s", diff)
+	}
+
+	// A pending orphan is no finding, and is read where it belongs.
+	orphan := strings.Contains(path, "orphan")
+	report, err := reader.Audit(ctx)
+	if err != nil || !report.Valid() || report.Entries != int64(len(log)) || (report.Orphan != nil) != orphan {
+		t.Fatalf("audit: %+v, %v", report, err)
+	}
+	newest := make(map[string]stored)
+	for _, d := range slices.Backward(want) {
+		newest[d.Key] = d
+	}
+	for key, d := range newest {
+		entry, err := reader.Get(ctx, key)
+		if err != nil || entry.Sequence != d.Sequence || !bytes.Equal(entry.JSON, d.Value) {
+			t.Errorf("get %q: sequence %d, %s, %v; want %d, %s", key, entry.Sequence, entry.JSON, err, d.Sequence, d.Value)
+		}
+	}
+
+	// Our client repairs and goes on.
+	writer := client(t, s, immukv.WithPrefix(v.Prefix))
+	entry, err := writer.Set(ctx, want[0].Key, json.RawMessage(`{"written":"by us"}`))
+	if err != nil || entry.Sequence != int64(len(log)) || string(entry.PreviousHash) != want[0].Hash {
+		t.Fatalf("set: %+v, %v", entry, err)
+	}
+	report, err = writer.Audit(ctx)
+	if err != nil || !report.Valid() || report.Orphan != nil || report.Entries != int64(len(log)+1) || report.HeadHash != entry.Hash {
+		t.Errorf("audit after our own entry: %+v, %v", report, err)
+	}
+}
