@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync/atomic"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -38,6 +39,11 @@ var crashChecks = []check{
 		clause: "I9", name: "repairers-racing", cost: cost{fixed: 20, perRound: 90},
 		title: "an orphan that eight clients repair at once gets one version of its key object",
 		run:   checkRepairersRacing,
+	},
+	{
+		clause: "I13", name: "after-an-outage", cost: cost{fixed: 60},
+		title: "a client that lived through an outage commits its next write, and leaves no orphan",
+		run:   checkAfterOutage,
 	},
 	{
 		clause: "I10", name: "read-only", cost: cost{fixed: 200},
@@ -290,4 +296,66 @@ func checkReadOnly(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+// outage is a store that answers nothing while it is down.
+type outage struct {
+	backend.VersionedStore
+	down   atomic.Bool
+	failed func() // called when a request gets no answer
+}
+
+var errOutage = errors.New("no answer: the store is down")
+
+func (o *outage) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrOutcomeUnknown, Err: errOutage}
+	}
+	return o.VersionedStore.Put(ctx, name, body, cond)
+}
+
+func (o *outage) Get(ctx context.Context, name string) (backend.Object, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Object{}, &backend.Error{Op: "get", Name: name, Err: errOutage}
+	}
+	return o.VersionedStore.Get(ctx, name)
+}
+
+func (o *outage) Head(ctx context.Context, name string) (backend.Version, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Version{}, &backend.Error{Op: "head", Name: name, Err: errOutage}
+	}
+	return o.VersionedStore.Head(ctx, name)
+}
+
+func checkAfterOutage(ctx context.Context, e *env) error {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	weak := &outage{VersionedStore: s}
+	c, err := connect(ctx, weak, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // what it wrote is looked at
+	l := &ledger{}
+	for i := range 3 {
+		if err := l.set(ctx, c, "key", fmt.Sprintf("before outage %d", i)); err != nil {
+			return unlike("a write to commit after an outage", "%v", err)
+		}
+		// The write is given up when it has met the outage.
+		during, cancel := context.WithCancel(ctx)
+		weak.failed = cancel
+		weak.down.Store(true)
+		if err := l.set(during, c, "key", fmt.Sprintf("during outage %d", i)); err == nil {
+			return unlike("a write to fail while the store is down", "success")
+		}
+		weak.down.Store(false)
+		cancel()
+	}
+	return sound(ctx, s, "", l)
 }

@@ -30,7 +30,7 @@ var nameChecks = []check{
 	},
 	{
 		clause: "S12", name: "clashes-as-declared", cost: cost{fixed: 40},
-		title: "of two names that the store declares it cannot hold both, the second is refused as invalid or is an object of its own; the first stays as it is",
+		title: "of two names that the store declares it cannot hold both, the second is refused as invalid or is an object of its own, and all versions of the first can still be read",
 		run:   checkClashes,
 	},
 	{
@@ -99,15 +99,28 @@ func checkAnyName(ctx context.Context, e *env) error {
 	return listed(ctx, stores[1], names, backend.NamesRequest{})
 }
 
-// ownObject checks that the object of that name is the one made under it, and
-// makes a second version of it.
-func ownObject(ctx context.Context, s backend.VersionedStore, name string) error {
+// ownBody checks that the object of that name holds the name, with which it was
+// made.
+func ownBody(ctx context.Context, s backend.VersionedStore, name string) error {
 	o, err := s.Get(ctx, name)
 	if err != nil {
 		return unlike(fmt.Sprintf("the object %s to be there", show(name)), "%v", err)
 	}
 	if string(o.Body) != name {
 		return unlike(fmt.Sprintf("the object %s to hold what was written to it", show(name)), "what was written to %s", show(string(o.Body)))
+	}
+	return nil
+}
+
+// ownObject checks that the object of that name is the one made under it, and
+// makes a second version of it.
+func ownObject(ctx context.Context, s backend.VersionedStore, name string) error {
+	if err := ownBody(ctx, s, name); err != nil {
+		return err
+	}
+	o, err := s.Get(ctx, name)
+	if err != nil {
+		return err
 	}
 	first := backend.Object{Version: o.Version, Body: []byte(name)}
 	second, err := write(ctx, s, name, []byte("second "+name), backend.IfMatch(o.ETag))
@@ -196,7 +209,7 @@ func checkDirectories(ctx context.Context, e *env) error {
 }
 
 // checkClashes looks at what becomes of names that clash. Where the second is
-// taken it may be missing from listings, which is what the store declares.
+// taken either may be missing from listings, which is what the store declares.
 func checkClashes(ctx context.Context, e *env) error {
 	s, err := e.open(ctx)
 	if err != nil {
@@ -214,7 +227,7 @@ func checkClashes(ctx context.Context, e *env) error {
 		_, err = s.Put(ctx, second, []byte(second), backend.IfAbsent())
 		switch {
 		case err == nil:
-			err = ownObject(ctx, s, second)
+			err = ownBody(ctx, s, second)
 		case errors.Is(err, backend.ErrInvalidName):
 			err = absent(ctx, s, second)
 		default:
@@ -223,7 +236,10 @@ func checkClashes(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := survived(ctx, s, first, written); err != nil {
+		if err := current(ctx, s, first, written[1]); err != nil {
+			return err
+		}
+		if err := readable(ctx, s, first, written[0]); err != nil {
 			return err
 		}
 	}

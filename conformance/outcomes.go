@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -49,15 +50,12 @@ func checkCancelledUnderWay(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	// The moment of cancelling is drawn from the time that a write takes here,
-	// so that it falls into the middle on a fast store as on a slow one.
 	began := time.Now()
 	written, err := chain(ctx, stores[0], object, 5)
 	if err != nil {
 		return err
 	}
 	usual := time.Since(began) / 5
-
 	told := make(map[string]error)
 	for round := range cancelledWrites * e.rounds() {
 		v, err := stores[1].Head(ctx, object)
@@ -65,10 +63,8 @@ func checkCancelledUnderWay(ctx context.Context, e *env) error {
 			return err
 		}
 		body := fmt.Sprintf("write %d", round)
-		cancelled, cancel := context.WithCancel(ctx)
-		timer := time.AfterFunc(time.Duration(e.rand.Int64N(int64(usual)*3/2+1)), cancel)
-		_, err = stores[0].Put(cancelled, object, []byte(body), backend.IfMatch(v.ETag))
-		timer.Stop()
+		fickle, cancel := e.fickle(ctx, round%2 == 0, usual)
+		_, err = stores[0].Put(fickle, object, []byte(body), backend.IfMatch(v.ETag))
 		cancel()
 		told[body] = err
 		if err != nil && !noEffect(err) && !errors.Is(err, backend.ErrOutcomeUnknown) {
@@ -82,6 +78,46 @@ func checkCancelledUnderWay(ctx context.Context, e *env) error {
 		}
 	}
 	return settled(ctx, stores[1], len(written), told)
+}
+
+// fickle is a context that ends in the middle of a write. It does so when it is
+// looked at for the n-th time, which falls between the steps of a write however
+// slow the machine is; or else at a moment drawn from the time that a write
+// takes, for what happens where nobody looks.
+func (e *env) fickle(ctx context.Context, looks bool, usual time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if looks {
+		f := &fickleContext{Context: ctx, cancel: cancel}
+		f.left.Store(1 + e.rand.Int64N(6))
+		return f, cancel
+	}
+	timer := time.AfterFunc(time.Duration(e.rand.Int64N(int64(usual)*3/2+1)), cancel)
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
+type fickleContext struct {
+	context.Context
+	cancel context.CancelFunc
+	left   atomic.Int64 // looks
+}
+
+func (f *fickleContext) look() {
+	if f.left.Add(-1) == 0 {
+		f.cancel()
+	}
+}
+
+func (f *fickleContext) Done() <-chan struct{} {
+	f.look()
+	return f.Context.Done()
+}
+
+func (f *fickleContext) Err() error {
+	f.look()
+	return f.Context.Err()
 }
 
 // settled checks what writes were told against the versions of the object.

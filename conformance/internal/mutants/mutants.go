@@ -25,29 +25,38 @@ type Mutant struct {
 	// remote is set instead for the mutants that sit in the way in which a
 	// handle speaks HTTP.
 	remote *habits
+	// harness is set instead for those that came so.
+	harness func() conformance.Harness
 }
 
 // All lists the mutants by clause.
 func All() []Mutant {
 	return slices.Concat(conditionMutants, raceMutants, answerMutants, freshnessMutants, versionMutants,
-		listMutants, nameListMutants, nameMutants, bodyMutants, outcomeMutants, remoteMutants)
+		listMutants, nameListMutants, nameMutants, bodyMutants, outcomeMutants, remoteMutants, foreignMutants)
 }
 
 // Harness makes stores of the mutant's kind. It has all facilities that the
 // clause in question can be tested with.
 func (m Mutant) Harness() conformance.Harness {
-	if m.remote != nil {
+	switch {
+	case m.harness != nil:
+		return m.harness()
+	case m.remote != nil:
 		return remoteHarness(*m.remote)
+	default:
+		return localHarness(m.mutate)
 	}
-	return localHarness(m.mutate)
 }
 
-// Healthy lists, by name, the harnesses of the stores that mutants are made
-// from, which must pass: what fails of a mutant is then its own doing.
+// Healthy lists, by name, harnesses of stores that must pass. Among them are
+// those that mutants are made from: what fails of a mutant is then its own
+// doing.
 func Healthy() map[string]conformance.Harness {
 	return map[string]conformance.Harness{
-		"local":  localHarness(func(w *world) func() *handle { return w.honest }),
-		"remote": remoteHarness(habits{}),
+		"local":   localHarness(func(w *world) func() *handle { return w.honest }),
+		"remote":  remoteHarness(habits{}),
+		"memblob": memblobHarness(),
+		"sim":     simHarness(),
 	}
 }
 

@@ -8,10 +8,16 @@ import (
 	"github.com/immukv/immukv-go/conformance/internal/mutants"
 )
 
+// long asks for what takes long, too.
+var long = os.Getenv("IMMUKV_LONG") == "1"
+
 // TestHealthy is the control: what mutants are made from passes everything.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	for name, harness := range mutants.Healthy() {
+		if !long {
+			harness.Rounds = 4
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conformance.Run(t, harness)
@@ -24,7 +30,7 @@ func TestHealthy(t *testing.T) {
 func TestMutantsAreFound(t *testing.T) {
 	t.Parallel()
 	repetitions := 2
-	if os.Getenv("IMMUKV_LONG") == "1" {
+	if long {
 		repetitions = 20
 	}
 	names := make(map[string]bool)

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/conformance"
+	"github.com/immukv/immukv-go/conformance/internal/mutants"
+)
+
+// settings are the flags of the command.
+type settings struct {
+	store  string
+	only   []string
+	rounds int
+	seed   uint64
+	json   bool
+	quick  bool
+	keep   bool
+}
+
+func newCommand() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "immukv-conformance --store URL",
+		Short: "Test a store against the contract that ImmuKV has with stores",
+		Long: `Test a store against the contract that ImmuKV has with stores, S1 to S20, and
+the invariants of the ImmuKV protocol on it, I1 to I14.
+
+The store is given as to immukv: file:///dir, s3://bucket?region=…, mem://, or
+mutant:NAME for one that breaks a clause on purpose (see the command mutants).
+In a directory the suite works in a new directory, in a bucket under a new
+prefix, and removes what it wrote, old versions included; with --keep it leaves
+that, and where it cannot remove, it says what is left.
+
+Results go to standard output, everything else to standard error. The exit code
+is 0 if everything holds, 1 if something does not, and 2 for a mistake in how
+the command was called.`,
+		Example: `  immukv-conformance --store file:///tmp/store?create_dir=true
+  immukv-conformance --store 's3://bucket?region=us-east-1&endpoint=http://127.0.0.1:9000&use_path_style=true' --quick
+  immukv-conformance --store mutant:check-then-act --only S3`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.run(cmd.Context(), cmd)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.store, "store", os.Getenv("IMMUKV_STORE"), "`URL` of the store (or IMMUKV_STORE)")
+	f.StringSliceVar(&s.only, "only", nil, "run these checks, clauses or parts alone: S3/32-racing-creates, S3, S, I")
+	f.IntVar(&s.rounds, "rounds", conformance.DefaultRounds, "how often races are run")
+	f.Uint64Var(&s.seed, "seed", 0, "what is drawn at random; 0 draws a new one and says which")
+	f.BoolVar(&s.json, "json", false, "print one JSON object a line: a result for each check, then a summary")
+	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings of thousands, and run races a quarter as often")
+	f.BoolVar(&s.keep, "keep", false, "leave behind what was written")
+	cmd.AddCommand(newWorkCommand(), newMutantsCommand())
+	return cmd
+}
+
+// run runs the suite and prints what it found.
+func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
+	if s.store == "" {
+		return fmt.Errorf("no store given: --store URL")
+	}
+	if s.rounds < 1 {
+		return fmt.Errorf("--rounds is %d, and must be 1 at least", s.rounds)
+	}
+	if s.seed == 0 {
+		s.seed = rand.Uint64N(1 << 32)
+	}
+	if err := setRapid(s.seed); err != nil {
+		return failedError{err}
+	}
+	t, err := newTarget(ctx, s)
+	if err != nil {
+		return err
+	}
+	h := t.harness
+	h.Only, h.Seed, h.Rounds, h.Deep = s.only, s.seed, s.rounds, !s.quick
+	if s.quick && !cmd.Flags().Changed("rounds") {
+		h.Rounds = max(1, s.rounds/4)
+	}
+	requests, err := h.MaxRequests()
+	if err != nil {
+		return err
+	}
+	out := newPrinter(cmd, s, h)
+	out.begin(t, requests)
+	results, err := conformance.Examine(ctx, h, out.result)
+	if err != nil {
+		return failedError{err}
+	}
+	out.end(results)
+	if err := t.finish(context.WithoutCancel(ctx), s.keep, cmd.ErrOrStderr()); err != nil {
+		return failedError{err}
+	}
+	if ctx.Err() != nil {
+		return failedError{fmt.Errorf("interrupted: %w", context.Cause(ctx))}
+	}
+	for _, r := range results {
+		if r.Outcome == conformance.Fail {
+			return brokenError{}
+		}
+	}
+	return nil
+}
+
+// setRapid sets up rapid, which draws the histories of I3: it takes its settings
+// from the flags of the program, and wants those of package testing, too.
+func setRapid(seed uint64) error {
+	testing.Init()
+	return flag.CommandLine.Parse([]string{"-rapid.seed=" + strconv.FormatUint(seed, 10), "-rapid.nofailfile"})
+}
+
+// newWorkCommand is how the command starts processes of its own on a store.
+func newWorkCommand() *cobra.Command {
+	var store, prefix string
+	cmd := &cobra.Command{
+		Use:    "work",
+		Short:  "Do what the suite asks for on standard input",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := backend.Open(cmd.Context(), store)
+			if err != nil {
+				return failedError{err}
+			}
+			if err := conformance.Work(cmd.Context(), withPrefix(s, prefix)); err != nil {
+				return failedError{err}
+			}
+			return s.Close()
+		},
+	}
+	cmd.Flags().StringVar(&store, "store", "", "`URL` of the store")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "of all names")
+	return cmd
+}
+
+func newMutantsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "mutants",
+		Short: "List the stores that break a clause on purpose, for --store mutant:NAME",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, m := range mutants.All() {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-4s %-34s %s\n", m.Clause, m.Name, m.Habit); err != nil {
+					return failedError{err}
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,49 @@
+// Command immukv-conformance tests a store, given by its URL, against the
+// contract that ImmuKV has with stores, clause by clause, and the ImmuKV
+// protocol on it.
+//
+//	go run ./conformance/cmd/immukv-conformance --store 's3://bucket?region=eu-central-1'
+//
+// It works under a name of its own beside whatever else the store holds, says
+// beforehand how many requests it will make at most, and removes what it wrote
+// where it knows how. It exits with 0 if all holds, 1 if something does not, 2
+// for a mistake in its use.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newCommand().ExecuteContext(ctx)
+	var broken brokenError
+	switch {
+	case err == nil:
+	case errors.As(err, &broken):
+		os.Exit(1)
+	default:
+		fmt.Fprintf(os.Stderr, "immukv-conformance: %v\n", err)
+		if errors.As(err, new(failedError)) {
+			os.Exit(1)
+		}
+		os.Exit(2)
+	}
+}
+
+// brokenError says that the store does not keep the contract. The report has
+// said so already.
+type brokenError struct{}
+
+func (brokenError) Error() string { return "the store does not keep the contract" }
+
+// failedError is one that is no mistake in the command's use.
+type failedError struct{ error }
+
+func (e failedError) Unwrap() error { return e.error }

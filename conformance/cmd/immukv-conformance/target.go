@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/immukv/immukv-go/backend"
+	_ "github.com/immukv/immukv-go/backend/blobstore" // file, and gocloud's schemes
+	_ "github.com/immukv/immukv-go/backend/memstore"  // mem
+	_ "github.com/immukv/immukv-go/backend/s3store"   // s3
+	"github.com/immukv/immukv-go/conformance"
+	"github.com/immukv/immukv-go/conformance/internal/mutants"
+)
+
+// target is what the suite is to be run on, and what is to be done afterwards.
+type target struct {
+	url     string // as people may see it
+	harness conformance.Harness
+	where   string // in the store the suite works
+	prefix  string // if it does so under one
+	// remove removes what was written; nil if nothing stays anyway.
+	remove func(ctx context.Context) error
+	// kept says how to remove it by hand.
+	kept string
+}
+
+// workplace is the name, directory or prefix, under which a run works.
+func workplace() string { return "immukv-conformance-" + strings.ToLower(rand.Text()) }
+
+// newTarget makes the target that a URL names.
+func newTarget(ctx context.Context, s settings) (*target, error) {
+	if name, ok := strings.CutPrefix(s.store, "mutant:"); ok {
+		return mutantTarget(name)
+	}
+	u, err := url.Parse(s.store)
+	if err != nil {
+		return nil, errors.New("--store does not parse as a URL")
+	}
+	t := &target{url: u.Redacted()}
+	switch u.Scheme {
+	case "mem":
+		t.memory(s.store)
+		return t, nil
+	case "file":
+		err = t.directory(u)
+	case "s3":
+		err = t.bucket(ctx, u)
+	default:
+		err = t.other(ctx, u)
+	}
+	return t, err
+}
+
+func mutantTarget(name string) (*target, error) {
+	t := &target{url: "mutant:" + name, where: "in memory or in temporary files"}
+	if h, ok := mutants.Healthy()[name]; ok {
+		t.harness = h
+		return t, nil
+	}
+	for _, m := range mutants.All() {
+		if m.Name == name {
+			t.harness = m.Harness()
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("no mutant is called %q; the command mutants lists them", name)
+}
+
+// memory is a store that is gone with its handle, so that all share one.
+func (t *target) memory(storeURL string) {
+	t.where = "in memory"
+	t.harness = conformance.Harness{
+		New: func(ctx context.Context) (conformance.Store, error) {
+			store, err := backend.Open(ctx, storeURL)
+			return conformance.Store{
+				Open: func(context.Context) (backend.VersionedStore, error) { return shared{store}, nil },
+			}, err
+		},
+		Lacks: map[conformance.Facility]string{
+			conformance.Restart:    "a store in memory goes with its process",
+			conformance.OpenDenied: "a store in memory has no permissions",
+			conformance.OpenAbsent: "a store in memory is always there",
+			conformance.OpenHTTP:   "a store in memory has no network",
+			conformance.Worker:     "a store in memory is its process's own",
+		},
+	}
+}
+
+// shared is a handle that does not close the store.
+type shared struct{ backend.VersionedStore }
+
+// directory is a store in local files. Each check has a directory of its own,
+// all of them below a new one.
+func (t *target) directory(u *url.URL) error {
+	base := *u
+	name := workplace()
+	base.Path = strings.TrimSuffix(u.Path, "/") + "/" + name
+	// Opened once as it was given, so that a mistake in it shows now.
+	if store, err := backend.Open(context.Background(), u.String()); err != nil {
+		return err
+	} else if err := store.Close(); err != nil {
+		return failedError{err}
+	}
+	dir := filepath.FromSlash(base.Path)
+	if u.Host == "." {
+		dir = filepath.FromSlash("." + base.Path)
+	}
+	t.where = "in " + dir
+	t.kept = "remove the directory " + dir
+	t.remove = func(context.Context) error { return os.RemoveAll(dir) }
+
+	var n atomic.Int64
+	t.harness = conformance.Harness{
+		New: func(context.Context) (conformance.Store, error) {
+			own := base
+			own.Path = fmt.Sprintf("%s/%d", base.Path, n.Add(1))
+			q := own.Query()
+			q.Set("create_dir", "true")
+			own.RawQuery = q.Encode()
+			absent := own
+			absent.Path += "-absent"
+			q.Del("create_dir")
+			absent.RawQuery = q.Encode()
+			return conformance.Store{
+				Open:       opener(own.String(), ""),
+				Restart:    func(context.Context) error { return nil }, // it has no process of its own
+				OpenAbsent: opener(absent.String(), ""),
+				Worker:     workerOf(own.String(), ""),
+			}, nil
+		},
+		Lacks: map[conformance.Facility]string{
+			conformance.OpenDenied: "the command has the permissions of who runs it",
+			conformance.OpenHTTP:   "files are not reached over HTTP",
+		},
+		Limits: conformance.Limits{RefusesName: learned(func(ctx context.Context) (backend.VersionedStore, error) {
+			// The paths of names of the same length are as long as in any
+			// check's directory.
+			own := base
+			own.Path += "/names"
+			own.RawQuery = "create_dir=true"
+			return backend.Open(ctx, own.String())
+		})},
+	}
+	return nil
+}
+
+// other is a bucket of a gocloud driver, or whatever else is registered.
+func (t *target) other(ctx context.Context, u *url.URL) error {
+	store, err := backend.Open(ctx, u.String())
+	if err != nil {
+		return err
+	}
+	if err := store.Close(); err != nil {
+		return failedError{err}
+	}
+	t.inPrefix(u.String(), func(prefix string) conformance.Store {
+		return conformance.Store{Open: opener(u.String(), prefix), Worker: workerOf(u.String(), prefix)}
+	})
+	t.harness.Lacks = map[conformance.Facility]string{
+		conformance.Restart:    "the store is not the command's to restart",
+		conformance.OpenDenied: "the command has the one set of permissions that it was given",
+		conformance.OpenAbsent: "how to name a store that is not there is not known for " + u.Scheme,
+		conformance.OpenHTTP:   "the command cannot get between the driver and its server",
+	}
+	// Package blobstore writes letters, digits and hyphens as they are.
+	t.remove = func(ctx context.Context) error { return removeKeys(ctx, u, strings.TrimSuffix(t.prefix, "/")) }
+	return nil
+}
+
+// inPrefix has every check work under a prefix of its own, all of them below a
+// new one. Part makes the store that has a prefix.
+func (t *target) inPrefix(storeURL string, part func(prefix string) conformance.Store) {
+	prefix := workplace() + "/"
+	t.prefix = prefix
+	t.where = "under the prefix " + prefix
+	t.kept = "remove what is under the prefix " + prefix + ", old versions included"
+	var n atomic.Int64
+	const longest = len("000/")
+	t.harness = conformance.Harness{
+		New: func(context.Context) (conformance.Store, error) {
+			return part(fmt.Sprintf("%s%03d/", prefix, n.Add(1))), nil
+		},
+		Limits: conformance.Limits{
+			MaxName: backend.MaxNameBytes - len(prefix) - longest,
+			RefusesName: learned(func(ctx context.Context) (backend.VersionedStore, error) {
+				return opener(storeURL, prefix+"000/")(ctx)
+			}),
+		},
+	}
+}
+
+// opener opens handles on a part of a store.
+func opener(storeURL, prefix string) func(context.Context) (backend.VersionedStore, error) {
+	return func(ctx context.Context) (backend.VersionedStore, error) {
+		s, err := backend.Open(ctx, storeURL)
+		if err != nil {
+			return nil, err
+		}
+		return withPrefix(s, prefix), nil
+	}
+}
+
+// workerOf starts this program once more, to work on a part of a store.
+func workerOf(storeURL, prefix string) func(context.Context) (*exec.Cmd, error) {
+	return func(ctx context.Context) (*exec.Cmd, error) {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		return exec.CommandContext(ctx, self, "work", "--store", storeURL, "--prefix", prefix), nil
+	}
+}
+
+// learned asks the store which names it refuses. What it refuses it must refuse
+// always, and before any effect: the suite checks that.
+func learned(open func(context.Context) (backend.VersionedStore, error)) func(string) bool {
+	store := sync.OnceValues(func() (backend.VersionedStore, error) { return open(context.Background()) })
+	var known sync.Map
+	return func(name string) bool {
+		if refuses, ok := known.Load(name); ok {
+			return refuses.(bool)
+		}
+		s, err := store()
+		if err != nil {
+			return false // the checks will say what is the matter
+		}
+		_, err = s.Head(context.Background(), name)
+		refuses := errors.Is(err, backend.ErrInvalidName)
+		known.Store(name, refuses)
+		return refuses
+	}
+}
+
+// finish removes what was written, or says what is left.
+func (t *target) finish(ctx context.Context, keep bool, out io.Writer) error {
+	switch {
+	case t.kept == "":
+	case keep || t.remove == nil:
+		fmt.Fprintf(out, "What was written is left behind; to be rid of it, %s.\n", t.kept) //nolint:errcheck // of standard error
+	default:
+		if err := t.remove(ctx); err != nil {
+			return fmt.Errorf("what was written is not all removed; to be rid of it, %s: %w", t.kept, err)
+		}
+	}
+	return nil
+}
