@@ -10,15 +10,19 @@ import (
 // ahead reads the versions of one object in the order in which the store lists
 // them, a bounded number of bodies ahead of its consumer. It belongs to one
 // goroutine, which closes it.
+//
+// A store that takes its time has all bodies of the window asked for at once, each
+// by a reader of its own. One that answers at once would lose more by that than it
+// gains: handing a body to another goroutine takes as long as reading it from
+// memory. So a reader, before it asks the store, has one more wake up, and that
+// one finds work only if the first has to wait or there is a processor to spare;
+// and the consumer fetches by itself the body that it needs next, if nobody has
+// begun to.
 type ahead struct {
 	core   *core
 	object string
-
-	ctx     context.Context
-	cancel  context.CancelFunc
-	jobs    chan *fetched // for the readers, which are started as they are needed
-	readers int
-	running sync.WaitGroup
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	listing  backend.VersionsRequest
 	listed   []backend.Version // of the page at hand, not yet fetched
@@ -32,6 +36,17 @@ type ahead struct {
 	slots slots
 	// onMarker, if set, is told of delete markers, which are not read.
 	onMarker func(backend.Version)
+
+	running sync.WaitGroup // the readers
+	mu      sync.Mutex     // guards what follows
+	queue   []*fetched     // those in flight that nobody fetches yet
+	readers int            // as many as there were ever bodies asked for at once
+	idle    int            // of the readers
+	waking  bool           // one of them is on its way to the queue
+	closed  bool
+	more    sync.Cond // the queue has something for an idle reader
+	awaited *fetched  // by the consumer
+	arrived sync.Cond // awaited is here
 }
 
 // slots counts bodies that are on their way or wait for their consumer.
@@ -40,9 +55,9 @@ type slots chan struct{}
 // fetched is one version on its way from the store, or here.
 type fetched struct {
 	backend.Version
-	ready chan struct{} // closed when v and err are set
-	v     *version      // may be set beside err: read, but not to be trusted
-	err   error
+	here bool     // v and err are set
+	v    *version // may be set beside err: read, but not to be trusted
+	err  error
 }
 
 // readAhead begins to read versions of an object: all of them, or those older than
@@ -54,7 +69,7 @@ func (c *core) readAhead(ctx context.Context, object string, after backend.Versi
 		a.budget = limit
 		a.listing.Limit = min(limit, backend.MaxPageSize)
 	}
-	a.jobs = make(chan *fetched, a.window)
+	a.more.L, a.arrived.L = &a.mu, &a.mu
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }
@@ -62,7 +77,10 @@ func (c *core) readAhead(ctx context.Context, object string, after backend.Versi
 // close stops what is under way and waits for it.
 func (a *ahead) close() {
 	a.cancel()
-	close(a.jobs)
+	a.mu.Lock()
+	a.closed = true
+	a.more.Broadcast()
+	a.mu.Unlock()
 	a.running.Wait()
 	for range a.inflight {
 		a.release()
@@ -72,8 +90,7 @@ func (a *ahead) close() {
 
 // next is the next version in the order of the listing, or nil at the end.
 func (a *ahead) next() (*fetched, error) {
-	// Not at every body: readers that find several to fetch fetch them in one go,
-	// where each would otherwise have to be woken by itself.
+	// Not at every body, for each of which a reader might have to be woken.
 	if len(a.inflight) <= a.window/2 {
 		a.fill()
 	}
@@ -82,7 +99,7 @@ func (a *ahead) next() (*fetched, error) {
 	}
 	f := a.inflight[0]
 	a.inflight = a.inflight[1:]
-	<-f.ready
+	a.await(f)
 	a.release()
 	return f, nil
 }
@@ -106,15 +123,11 @@ func (a *ahead) fill() {
 		if !a.acquire() {
 			return
 		}
-		f := &fetched{Version: a.listed[0], ready: make(chan struct{})}
+		f := &fetched{Version: a.listed[0]}
 		a.listed = a.listed[1:]
 		a.budget--
 		a.inflight = append(a.inflight, f)
-		a.jobs <- f // never waits: it has room for a window
-		if a.readers < min(a.window, len(a.inflight)) {
-			a.readers++
-			a.running.Go(a.reader)
-		}
+		a.enqueue(f)
 	}
 }
 
@@ -163,14 +176,74 @@ func (a *ahead) list() bool {
 	return true
 }
 
-// reader fetches what is to be fetched. There are as many readers as there were
-// ever bodies under way at once, not one for each body: a goroutine that is made
-// anew grows its stack anew, which is a good part of the time that a body from
-// memory takes.
+func (a *ahead) enqueue(f *fetched) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.queue = append(a.queue, f)
+	a.wake()
+}
+
+// await returns when the first body in flight is here. The consumer fetches that
+// one alone: with another it might be busy long after the one that it needs has
+// come.
+func (a *ahead) await(f *fetched) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.queue) > 0 && a.queue[0] == f {
+		a.queue = a.queue[1:]
+		a.fetchQueued(f)
+	}
+	for !f.here {
+		a.awaited = f
+		a.arrived.Wait()
+	}
+}
+
+// reader fetches what is queued, beginning at the end that the consumer comes to
+// last, so that the two do not meet before all is done.
 func (a *ahead) reader() {
-	for f := range a.jobs {
-		a.fetch(f)
-		close(f.ready)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		a.waking = false
+		for last := len(a.queue) - 1; last >= 0 && !a.closed; last = len(a.queue) - 1 {
+			f := a.queue[last]
+			a.queue = a.queue[:last]
+			a.fetchQueued(f)
+		}
+		if a.closed {
+			return
+		}
+		a.idle++
+		a.more.Wait()
+		a.idle--
+	}
+}
+
+// wake has one more reader come to the queue. While one is on its way nobody else
+// need be called: it calls the next.
+func (a *ahead) wake() {
+	switch {
+	case a.waking || len(a.queue) == 0:
+	case a.idle > 0:
+		a.waking = true
+		a.more.Signal()
+	case a.readers < a.window:
+		a.waking = true
+		a.readers++
+		a.running.Go(a.reader)
+	}
+}
+
+// fetchQueued fetches a version taken from the queue, with the lock released.
+func (a *ahead) fetchQueued(f *fetched) {
+	a.wake()
+	a.mu.Unlock()
+	a.fetch(f)
+	a.mu.Lock()
+	f.here = true
+	if f == a.awaited {
+		a.arrived.Signal()
 	}
 }
 

@@ -109,7 +109,11 @@ func TestRequestsOfSequences(t *testing.T) {
 	all(t, db.Log(ctx, immukv.Before(page[9].VersionID), immukv.Limit(10)))
 	store.want(t, "log of the next 10", "1 versions _log.json", "11 version _log.json")
 	all(t, db.History(ctx, "k1", immukv.Before(page[8].VersionID), immukv.Limit(10)))
-	store.want(t, "history from a log version", "1 version _log.json", "1 versions keys/k1.json", "42 version keys/k1.json")
+	// The entry may be out of its place, and so may those around it; once all ten are
+	// found, what nobody has asked for yet is left.
+	if n := len(store.take()); n > 2+10+32 {
+		t.Errorf("history from a log version: %d requests", n)
+	}
 	all(t, db.Keys(ctx))
 	store.want(t, "keys", "1 names keys/")
 	if _, err := db.VerifyLog(ctx); err != nil {
