@@ -1,0 +1,334 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Explorer visits every history of a small world, each once. Of histories that
+// are the same to everybody one stands for all: those that differ only in the
+// order of neighbouring requests, of different processes, which do not touch the
+// same object; and those in which a write arrives late and in vain, or never,
+// or was lost for good.
+type Explorer struct {
+	// Faults lists what a request can meet, besides no fault. Held answers,
+	// pauses and jumps are not explored.
+	Faults []Fault
+	// Budget is how many faults there can be in one history.
+	Budget int
+	// Workers is how many histories are made at a time.
+	Workers int
+	// All visits those that are the same to everybody, too.
+	All bool
+}
+
+// Coverage is what an exploration visited.
+type Coverage struct {
+	// Histories were made to their end, and are distinct: no two have the same
+	// hash.
+	Histories int
+	// Cut is how many were left when it turned out that all that could follow
+	// is the same as what was visited.
+	Cut int
+	// Steps is how many choices the histories were made of, Longest how many
+	// the longest was.
+	Steps, Longest int
+	// Faults is how often each was met.
+	Faults map[Fault]int
+}
+
+// Add adds what another exploration visited.
+func (c *Coverage) Add(d Coverage) {
+	c.Histories += d.Histories
+	c.Cut += d.Cut
+	c.Steps += d.Steps
+	c.Longest = max(c.Longest, d.Longest)
+	if c.Faults == nil {
+		c.Faults = make(map[Fault]int)
+	}
+	for f, n := range d.Faults {
+		c.Faults[f] += n
+	}
+}
+
+// Explore makes all histories by calling run, which makes one with the given
+// source, always in the same way. It ends at the first that has an error, and
+// returns that history.
+func (x Explorer) Explore(t *testing.T, run func(*testing.T, Source) *History) (Coverage, *History) {
+	s := &search{explorer: x, seen: make(map[uint64]struct{}), todo: []*branch{{}}}
+	s.changed.L = &s.mu
+	s.coverage.Faults = make(map[Fault]int)
+	var workers sync.WaitGroup
+	for range max(1, x.Workers) {
+		workers.Go(func() {
+			for b := s.next(); b != nil; b = s.next() {
+				w := &walk{explorer: x, path: b.path(), at: b, sleep: b.sleep}
+				s.done(w, run(t, w))
+			}
+		})
+	}
+	workers.Wait()
+	return s.coverage, s.failed
+}
+
+// search is what the workers of an exploration share.
+type search struct {
+	explorer Explorer
+
+	mu       sync.Mutex
+	changed  sync.Cond
+	todo     []*branch // the last is next: depth first, so that few are kept
+	busy     int
+	seen     map[uint64]struct{}
+	coverage Coverage
+	failed   *History
+}
+
+// next returns a branch to follow, or nil when there is none and will be none.
+func (s *search) next() *branch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.todo) == 0 && s.busy > 0 && s.failed == nil {
+		s.changed.Wait()
+	}
+	if len(s.todo) == 0 || s.failed != nil {
+		return nil
+	}
+	b := s.todo[len(s.todo)-1]
+	s.todo = s.todo[:len(s.todo)-1]
+	s.busy++
+	return b
+}
+
+func (s *search) done(w *walk, h *History) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.changed.Broadcast()
+	s.busy--
+	for i := len(w.found) - 1; i >= 0; i-- {
+		s.todo = append(s.todo, w.found[i])
+	}
+	if errors.Is(h.Err, errSeen) {
+		s.coverage.Cut++
+		return
+	}
+	sum := h.Hash()
+	key := binary.LittleEndian.Uint64(sum[:])
+	if _, twice := s.seen[key]; twice && h.Err == nil {
+		h.Err = fmt.Errorf("the explorer made this history twice")
+	}
+	if h.Skipped > 0 && h.Err == nil {
+		h.Err = fmt.Errorf("the history did not repeat: a choice that was possible before no longer is")
+	}
+	if h.Err != nil && s.failed == nil {
+		s.failed = h
+	}
+	s.seen[key] = struct{}{}
+	s.coverage.Add(Coverage{Histories: 1, Steps: len(h.Schedule), Longest: len(h.Schedule), Faults: h.Faults()})
+}
+
+// branch is a choice that is to be made, after those of its parents. The root
+// has none.
+type branch struct {
+	parent *branch
+	choice Choice
+	depth  int
+	sleep  []move // asleep after the choice
+}
+
+func (b *branch) path() []Choice {
+	path := make([]Choice, b.depth)
+	for ; b.parent != nil; b = b.parent {
+		path[b.depth-1] = b.choice
+	}
+	return path
+}
+
+// move is a choice with what it touches.
+type move struct {
+	Choice
+	object string
+	writes bool
+	all    bool // object is the prefix of all objects touched
+}
+
+// walk is the source of one history of an exploration: it follows a branch to
+// its end, then always takes the first choice that is awake, and notes the
+// others as branches to follow later.
+//
+// A choice falls asleep when it was taken, for all that is visited afterwards
+// from the same point, and wakes when one is taken that it depends on: until
+// then, taking it leads to what was visited already. These are the sleep sets
+// of Godefroid, "Partial-Order Methods for the Verification of Concurrent
+// Systems".
+type walk struct {
+	explorer Explorer
+	path     []Choice
+	taken    int // of path
+	at       *branch
+	sleep    []move
+	spent    int // faults
+	found    []*branch
+}
+
+var errSeen = errors.New("all that can follow was visited")
+
+// Next implements [Source].
+func (w *walk) Next(p *Point) (Choice, error) {
+	if w.taken < len(w.path) {
+		c := w.path[w.taken]
+		w.taken++
+		w.spend(c)
+		return c, nil
+	}
+	moves := w.moves(p)
+	first := -1
+	for i, m := range moves {
+		if asleep(w.sleep, m) {
+			continue
+		}
+		if first < 0 && len(p.Waiting) > 0 {
+			first = i
+			continue
+		}
+		b := &branch{parent: w.at, choice: m.Choice, depth: w.at.depth + 1}
+		b.sleep = w.sleepAfter(m, moves[:i])
+		w.found = append(w.found, b)
+	}
+	switch {
+	case len(p.Waiting) == 0:
+		return Choice{}, io.EOF
+	case first < 0:
+		return Choice{}, errSeen
+	}
+	m := moves[first]
+	w.sleep = w.sleepAfter(m, moves[:first])
+	w.at = &branch{parent: w.at, choice: m.Choice, depth: w.at.depth + 1}
+	w.spend(m.Choice)
+	return m.Choice, nil
+}
+
+func (w *walk) spend(c Choice) {
+	if c.Fault != (Fault{}) {
+		w.spent++
+	}
+}
+
+// moves lists what can be chosen: first what goes well, then faults, then what
+// arrives late.
+func (w *walk) moves(p *Point) []move {
+	var moves []move
+	for _, at := range p.Waiting {
+		moves = append(moves, step(at, Fault{}))
+	}
+	if w.spent < w.explorer.Budget {
+		for _, at := range p.Waiting {
+			for _, f := range w.explorer.Faults {
+				if w.explorer.worthwhile(at, f) {
+					moves = append(moves, step(at, f))
+				}
+			}
+		}
+	}
+	for i, at := range p.Late {
+		if !at.Holds && !w.explorer.All {
+			continue
+		}
+		if i > 0 && at.Process == p.Late[i-1].Process && at.Request.compare(p.Late[i-1].Request) == 0 {
+			continue // a copy of the one before it, which nobody waits for
+		}
+		c := Choice{Move: Arrive, Process: at.Process, Nth: at.Nth}
+		moves = append(moves, move{Choice: c, object: at.Request.Name, writes: true})
+	}
+	return moves
+}
+
+// worthwhile reports whether a fault leads to histories of its own.
+func (x Explorer) worthwhile(at Pending, f Fault) bool {
+	if f.Answer == Held || f == (Fault{}) || !at.canMeet(f) {
+		return false
+	}
+	later := Fault{Later, f.Answer}
+	return x.All || f.Effect != Never || !at.canMeet(later) || !slices.Contains(x.Faults, later)
+}
+
+func step(at Pending, f Fault) move {
+	m := move{Choice: Choice{Process: at.Process, Nth: at.Nth, Fault: f}}
+	if f.Effect == Never || f.Effect == Later || f.Answer == Hollow {
+		return m
+	}
+	switch at.Request.Op {
+	case OpGetVersion: // of what never changes
+	case OpPut:
+		m.object, m.writes = at.Request.Name, true
+	case OpListNames:
+		m.object, m.all = at.Request.Name, true
+	default:
+		m.object = at.Request.Name
+	}
+	return m
+}
+
+func asleep(sleep []move, m move) bool {
+	for _, s := range sleep {
+		if s.Choice == m.Choice {
+			return true
+		}
+	}
+	return false
+}
+
+// sleepAfter returns what is asleep after m: of what was asleep before, and of
+// what was taken from the same point, all that does not depend on it.
+func (w *walk) sleepAfter(m move, taken []move) []move {
+	if w.explorer.All {
+		return nil
+	}
+	var after []move
+	for _, list := range [][]move{w.sleep, taken} {
+		for _, s := range list {
+			if !s.dependsOn(m) && !asleep(after, s) {
+				after = append(after, s)
+			}
+		}
+	}
+	return after
+}
+
+// dependsOn reports whether it matters which of two choices comes first. Those
+// of one process always do, and so do a write of a process that arrives late
+// and anything that the process does: whether it was told the truth must be
+// found out.
+func (m move) dependsOn(n move) bool {
+	if m.Process == n.Process {
+		return true
+	}
+	if !m.writes && !n.writes {
+		return false
+	}
+	switch {
+	case m.all:
+		return strings.HasPrefix(n.object, m.object)
+	case n.all:
+		return strings.HasPrefix(m.object, n.object)
+	default:
+		return m.object == n.object
+	}
+}
+
+// Faults counts the faults that were met.
+func (h *History) Faults() map[Fault]int {
+	met := make(map[Fault]int)
+	for _, e := range h.Events {
+		if e.Fault != (Fault{}) {
+			met[e.Fault]++
+		}
+	}
+	return met
+}

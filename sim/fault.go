@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Effect is what becomes of a request at the store.
+type Effect uint8
+
+const (
+	// Now: the request takes effect when it is chosen.
+	Now Effect = iota
+	// Never: it does not reach the store, or is refused there.
+	Never
+	// Later: it is still under way after its caller was answered, and takes
+	// effect when the scheduler chooses, or never.
+	Later
+	// Again: it takes effect now, and a duplicate of it is still under way.
+	Again
+	// Copy: a duplicate takes effect now and its answer is lost; the request
+	// itself goes on waiting.
+	Copy
+)
+
+var effectNames = [...]string{"now", "never", "later", "again", "copy"}
+
+// String is the effect as schedules print it.
+func (e Effect) String() string { return effectNames[e] }
+
+// Answer is what the caller is told.
+type Answer uint8
+
+const (
+	// Own: what the store answered.
+	Own Answer = iota
+	// Held: the same, but on its way until the request is chosen once more.
+	Held
+	// Lost: the connection broke, or the store failed in the middle. For a
+	// write that is [backend.ErrOutcomeUnknown], for a read an error of no
+	// promised kind.
+	Lost
+	// Precondition to TooLarge are the errors of the contract.
+	Precondition
+	Denied
+	Unavailable
+	Unsupported
+	InvalidName
+	TooLarge
+	// Cancelled: the context of the call ends. What belongs to a whole
+	// [Process.Do] is cancelled with it.
+	Cancelled
+	// Crashed: the process dies before the answer reaches it.
+	Crashed
+	// Short: one item and a token, however many were asked for.
+	Short
+	// Hollow: an empty page with a token that continues where it began.
+	Hollow
+	// Disordered: versions that are neighbours in the page have changed places.
+	Disordered
+)
+
+var answerNames = [...]string{
+	"own", "held", "lost", "precondition", "denied", "unavailable", "unsupported",
+	"invalid-name", "too-large", "cancelled", "crashed", "short", "hollow", "disordered",
+}
+
+// String is the answer as schedules print it.
+func (a Answer) String() string { return answerNames[a] }
+
+// Fault is what a request meets: its effect and its answer. The zero value is
+// no fault: the effect is now, the answer the store's own.
+type Fault struct {
+	Effect Effect
+	Answer Answer
+}
+
+// String shows a fault as effect/answer: "later/lost".
+func (f Fault) String() string { return f.Effect.String() + "/" + f.Answer.String() }
+
+// ParseFault reads what String prints.
+func ParseFault(s string) (Fault, error) {
+	effect, answer, _ := strings.Cut(s, "/")
+	e := slices.Index(effectNames[:], effect)
+	a := slices.Index(answerNames[:], answer)
+	if e < 0 || a < 0 {
+		return Fault{}, fmt.Errorf("%q is no fault: want effect/answer, such as later/lost", s)
+	}
+	return Fault{Effect(e), Answer(a)}, nil
+}
+
+var (
+	readFaults = []Fault{
+		{Now, Held}, {Never, Lost}, {Never, Denied}, {Never, Unavailable}, {Never, Cancelled}, {Never, Crashed},
+	}
+	namesFaults    = append(slices.Clone(readFaults), Fault{Now, Short}, Fault{Now, Hollow})
+	versionsFaults = append(slices.Clone(namesFaults), Fault{Now, Disordered})
+	writeFaults    = []Fault{
+		{Now, Held},
+		{Never, Lost}, {Now, Lost}, {Later, Lost},
+		{Again, Own}, {Again, Lost}, {Copy, Own},
+		{Never, Precondition}, {Now, Precondition},
+		{Never, Denied}, {Now, Denied},
+		{Never, Unavailable}, {Now, Unavailable},
+		{Now, Unsupported}, {Never, Unsupported},
+		{Never, InvalidName}, {Never, TooLarge},
+		{Never, Cancelled}, {Now, Cancelled}, {Later, Cancelled},
+		{Never, Crashed}, {Now, Crashed}, {Later, Crashed},
+	}
+)
+
+// Faults lists every fault that a request of the given kind can meet. An error
+// is listed with and without effect where both are possible: to a read its own
+// effect makes no difference.
+func Faults(op Op) []Fault {
+	switch op {
+	case OpPut:
+		return slices.Clone(writeFaults)
+	case OpListVersions:
+		return slices.Clone(versionsFaults)
+	case OpListNames:
+		return slices.Clone(namesFaults)
+	default:
+		return slices.Clone(readFaults)
+	}
+}
+
+// AllFaults lists every fault there is.
+func AllFaults() []Fault {
+	all := slices.Clone(writeFaults)
+	for _, f := range versionsFaults {
+		if !slices.Contains(all, f) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// fits reports whether the request can meet the fault.
+func (f Fault) fits(op Op) bool {
+	if f == (Fault{}) {
+		return true
+	}
+	switch op {
+	case OpPut:
+		return slices.Contains(writeFaults, f)
+	case OpListVersions:
+		return slices.Contains(versionsFaults, f)
+	case OpListNames:
+		return slices.Contains(namesFaults, f)
+	default:
+		return slices.Contains(readFaults, f)
+	}
+}
+
+// fitsHeld reports whether an answer that is held can meet the fault: it may be
+// lost, or come too late.
+func (f Fault) fitsHeld() bool {
+	return f.Effect == Now && slices.Contains([]Answer{Own, Lost, Cancelled, Crashed}, f.Answer)
+}
+
+// ErrCrashed is the error of every request of a process that has crashed, for
+// errors.Is. It is context.Canceled, too, so that code winds up instead of
+// trying again; nothing that it still does has any effect.
+var ErrCrashed error = crashedError{}
+
+type crashedError struct{}
+
+func (crashedError) Error() string        { return "the process has crashed" }
+func (crashedError) Is(target error) bool { return target == context.Canceled }
+
+var errLost = errors.New("the connection broke")
+
+// askedWait is the wait that the store asks for with [Unavailable].
+const askedWait = 2 * time.Second
+
+// err is the error that the caller gets for an answer that is not the store's
+// own.
+func (a Answer) err(r *Request) error {
+	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version}
+	if r.Writes() {
+		e.Kind = backend.ErrOutcomeUnknown
+	}
+	switch a {
+	case Lost:
+		e.Err = errLost
+	case Precondition:
+		e.Kind = backend.ErrPreconditionFailed
+	case Denied:
+		e.Kind = backend.ErrAccessDenied
+	case Unavailable:
+		e.Kind, e.RetryAfter = backend.ErrUnavailable, askedWait
+	case Unsupported:
+		e.Kind = nil
+		e.Err = &backend.UnsupportedError{Clause: "S4", Problem: "the answer has the version ID null", Remedy: "switch versioning on"}
+	case InvalidName:
+		e.Kind = backend.ErrInvalidName
+	case TooLarge:
+		e.Kind = backend.ErrTooLarge
+	case Cancelled:
+		e.Err = context.Canceled
+	case Crashed:
+		e.Err = ErrCrashed
+	}
+	return e
+}

@@ -1,0 +1,266 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/sim"
+)
+
+// job is one call of a plan.
+type job struct {
+	Call
+	id     string // "a.0": which client's, and which of its calls
+	alone  bool   // no other call is made at the same time
+	client *Client
+}
+
+// what is the name by which histories tell of the call.
+func (j *job) what() string { return j.id + " " + j.Call.String() }
+
+// process is the program of one client. What it keeps outlives crashes; the
+// clients of package immukv that it opens do not.
+type process struct {
+	client *Client
+	groups [][]*job
+	next   int // of groups
+}
+
+func newProcess(c *Client) *process {
+	p := &process{client: c}
+	n := 0
+	for _, group := range c.Script {
+		var jobs []*job
+		for _, call := range group {
+			jobs = append(jobs, &job{Call: call, id: fmt.Sprintf("%s.%d", c.Name, n), alone: len(group) == 1, client: c})
+			n++
+		}
+		p.groups = append(p.groups, jobs)
+	}
+	return p
+}
+
+// run is the program: it makes the calls that are left.
+func (p *process) run(sp *sim.Process) {
+	caller := p.open(sp)
+	defer caller.close()
+	for p.next < len(p.groups) && sp.Context().Err() == nil {
+		group := p.groups[p.next]
+		p.next++
+		if len(group) == 1 {
+			p.do(sp, caller, group[0])
+			continue
+		}
+		var calls sync.WaitGroup
+		for _, j := range group {
+			calls.Go(func() { p.do(sp, caller, j) })
+		}
+		calls.Wait()
+	}
+}
+
+func (p *process) do(sp *sim.Process, caller caller, j *job) {
+	// The error stands in the history, for the oracle to judge.
+	_, _ = sp.Do(j.what(), func(ctx context.Context) (any, error) {
+		return caller.call(ctx, j)
+	})
+}
+
+// caller makes the calls of one life of a client.
+type caller interface {
+	call(context.Context, *job) (*result, error)
+	close()
+}
+
+func (p *process) open(sp *sim.Process) caller {
+	clock := func() time.Time { return sp.Now().Add(p.client.Clock) }
+	seed := [32]byte{31: byte(sp.Life())}
+	copy(seed[:30], p.client.Name)
+	random := rand.NewChaCha8(seed)
+	if p.client.Legacy {
+		return &legacy{store: sp.Store(), typescript: p.client.TypeScript, clock: clock, random: rand.New(random)}
+	}
+	options := []immukv.Option{
+		immukv.WithClock(clock),
+		immukv.WithRandom(random),
+		immukv.WithConcurrency(4),
+		immukv.WithValueCodec[string](codec{p.client.Name}),
+	}
+	if p.client.TypeScript {
+		options = append(options, immukv.WithDialect(immukv.TypeScript))
+	}
+	if p.client.ReadOnly {
+		options = append(options, immukv.WithReadOnly())
+	}
+	if p.client.Deferred {
+		options = append(options, immukv.WithDeferredSecondPhase())
+	}
+	if p.client.Always {
+		options = append(options, immukv.WithRepairCheckInterval(0))
+	}
+	db, err := immukv.Open[string](sp.Context(), sp.Store(), options...)
+	if err != nil {
+		panic(fmt.Sprintf("the simulation's options are refused: %v", err))
+	}
+	half, err := immukv.Open[string](sp.Context(), logOnly{sp.Store()}, options...)
+	if err != nil {
+		panic(fmt.Sprintf("the simulation's options are refused: %v", err))
+	}
+	return &modern{db: db, half: half, unknown: make(map[string]*immukv.OutcomeUnknownError)}
+}
+
+// codec stores the name of a call. Beside it stands a member of the writer's
+// own, and decoding leaves that out, as programs of different versions do with
+// each other's values: a value that goes through a codec comes out changed. The
+// numbers are such as the two dialects write differently.
+type codec struct{ writer string }
+
+// The same numbers, as the dialects write them.
+const (
+	pythonNumbers     = "[1.0,1e-07]"
+	typescriptNumbers = "[1,1e-7]"
+)
+
+func (c codec) Encode(by string) ([]byte, error) {
+	return fmt.Appendf(nil, `{"by":%q,%q:%s}`, by, "of_"+c.writer, pythonNumbers), nil
+}
+
+func (c codec) Decode(text []byte) (string, error) {
+	var v value
+	err := json.Unmarshal(text, &v)
+	return v.By, err
+}
+
+// modern is a client of package immukv.
+type modern struct {
+	db   *immukv.Client[string]
+	half *immukv.Client[string] // may not write key objects
+
+	mu      sync.Mutex
+	unknown map[string]*immukv.OutcomeUnknownError // by the call
+	last    string                                 // the latest of them
+}
+
+// Close waits for the second phase under way, and its error is nil.
+func (m *modern) close() { _ = m.db.Close() }
+
+// result is what a call returned, besides its error.
+type result struct {
+	of      string // of settle: the call that was asked about
+	entries []immukv.Entry[string]
+	keys    []string
+	report  *immukv.Report
+	repair  *immukv.RepairResult
+}
+
+func (m *modern) call(ctx context.Context, j *job) (*result, error) {
+	r := &result{}
+	var err error
+	switch j.Verb {
+	case "set", "orphan":
+		db := m.db
+		if j.Verb == "orphan" {
+			db = m.half
+		}
+		var e immukv.Entry[string]
+		e, err = db.Set(ctx, j.Key, j.id)
+		m.note(j.id, err)
+		r.entries = one(e, err)
+	case "settle":
+		return m.settle(ctx)
+	case "get":
+		var e immukv.Entry[string]
+		e, err = m.db.Get(ctx, j.Key)
+		r.entries = one(e, err)
+	case "history":
+		for e, seqErr := range m.db.History(ctx, j.Key) {
+			if err = seqErr; err != nil {
+				break
+			}
+			r.entries = append(r.entries, e)
+		}
+	case "log":
+		for e, seqErr := range m.db.Log(ctx) {
+			if err = seqErr; err != nil {
+				break
+			}
+			r.entries = append(r.entries, e)
+		}
+	case "keys":
+		for key, seqErr := range m.db.Keys(ctx) {
+			if err = seqErr; err != nil {
+				break
+			}
+			r.keys = append(r.keys, key)
+		}
+	case "repair":
+		var repair immukv.RepairResult
+		repair, err = m.db.Repair(ctx)
+		r.repair = &repair
+	case "verify":
+		r.report, err = m.db.VerifyLog(ctx)
+	case "audit":
+		r.report, err = m.db.Audit(ctx)
+	}
+	return r, err
+}
+
+func one(e immukv.Entry[string], err error) []immukv.Entry[string] {
+	if err != nil {
+		return nil
+	}
+	return []immukv.Entry[string]{e}
+}
+
+// note keeps what an error of unknown outcome carries.
+func (m *modern) note(call string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var unknown *immukv.OutcomeUnknownError
+	if errors.As(err, &unknown) {
+		m.unknown[call], m.last = unknown, call
+	}
+}
+
+// settle asks about the latest write whose outcome is unknown, if there is one.
+func (m *modern) settle(ctx context.Context) (*result, error) {
+	m.mu.Lock()
+	unknown, of := m.unknown[m.last], m.last
+	m.mu.Unlock()
+	if unknown == nil {
+		return &result{}, nil
+	}
+	e, err := m.db.Settle(ctx, unknown)
+	if !errors.Is(err, immukv.ErrOutcomeUnknown) {
+		m.mu.Lock()
+		delete(m.unknown, of)
+		m.mu.Unlock()
+	}
+	return &result{of: of, entries: one(e, err)}, err
+}
+
+// String is the result as histories show it.
+func (r *result) String() string {
+	var words []string
+	for _, e := range r.entries {
+		words = append(words, fmt.Sprintf("%s@%d", e.Value, e.Sequence))
+	}
+	words = append(words, r.keys...)
+	if r.of != "" {
+		words = append(words, "of", r.of)
+	}
+	if r.repair != nil {
+		words = append(words, fmt.Sprintf("orphan=%t repaired=%t", r.repair.Orphan, r.repair.Repaired))
+	}
+	if r.report != nil {
+		words = append(words, fmt.Sprintf("%d entries, %d findings", r.report.Entries, len(r.report.Findings)))
+	}
+	return strings.Join(words, " ")
+}

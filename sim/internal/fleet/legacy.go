@@ -1,0 +1,207 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// legacy is a client that keeps to the algorithm of the existing Python and
+// TypeScript clients: five requests to a write, of which the second repairs
+// blindly; no write_id; and an SDK beneath it that sends a write again when its
+// answer is lost, and takes what it is told then for the answer. So it may
+// append one write twice, which is its own affair: what it must not do is harm
+// the writes of others.
+type legacy struct {
+	store      backend.VersionedStore
+	typescript bool
+	clock      func() time.Time
+	random     *rand.Rand
+}
+
+const (
+	legacyTries    = 10 // of a set that lost the race
+	legacySDKTries = 3  // of a request that was not answered
+)
+
+var errLegacyConflict = errors.New("the log was changed by others ten times")
+
+func (l *legacy) close() {}
+
+func (l *legacy) call(ctx context.Context, j *job) (*result, error) {
+	switch j.Verb {
+	case "set":
+		return &result{}, l.set(ctx, j.Key, j.id)
+	case "get":
+		return l.get(ctx, j.Key)
+	}
+	return nil, fmt.Errorf("a legacy client has no %s here", j.Verb)
+}
+
+func (l *legacy) set(ctx context.Context, key, by string) error {
+	for range legacyTries {
+		err := l.try(ctx, key, by)
+		if !errors.Is(err, backend.ErrPreconditionFailed) {
+			return err
+		}
+		if err := l.pause(ctx); err != nil {
+			return err
+		}
+	}
+	return errLegacyConflict
+}
+
+// try makes the five requests.
+func (l *legacy) try(ctx context.Context, key, by string) error {
+	head, err := l.store.Get(ctx, logObject)
+	if err != nil && !errors.Is(err, backend.ErrNotFound) {
+		return err
+	}
+	var before document
+	if err == nil {
+		if before, err = readDocument(head.Body); err != nil {
+			return err
+		}
+		if err := l.repair(ctx, before, head.ID); err != nil {
+			return err
+		}
+	}
+	tag, err := l.store.Head(ctx, keyObject(key))
+	if err != nil && !errors.Is(err, backend.ErrNotFound) {
+		return err
+	}
+	fields := l.fields(before, head.ID, tag.ETag, key, by)
+	put, err := l.put(ctx, logObject, object(fields), condition(head.ETag))
+	if err != nil {
+		return err
+	}
+	// A failure leaves an orphan; the write has succeeded.
+	_, _ = l.put(ctx, keyObject(key), l.keyBody(fields, put.ID), condition(tag.ETag))
+	return nil
+}
+
+// fields are those of a new log version.
+func (l *legacy) fields(before document, follows backend.VersionID, tag backend.ETag, key, by string) map[string]json.RawMessage {
+	numbers := pythonNumbers
+	if l.typescript {
+		numbers = typescriptNumbers
+	}
+	sequence, previous := int64(0), "sha256:genesis"
+	if follows != "" {
+		sequence, previous = before.sequence+1, before.hash
+	}
+	d := document{tokens: map[string]json.RawMessage{
+		"key":           quote(key),
+		"previous_hash": quote(previous),
+		"sequence":      strconv.AppendInt(nil, sequence, 10),
+		"timestamp_ms":  strconv.AppendInt(nil, l.clock().UnixMilli(), 10),
+		"value":         fmt.Appendf(nil, `{"by":%q,"weight":%s}`, by, numbers),
+	}}
+	d.tokens["hash"] = quote(hashOf(d.hashInput(l.typescript)))
+	if follows != "" {
+		d.tokens["previous_version_id"] = quote(string(follows))
+	}
+	if tag != "" {
+		d.tokens["previous_key_object_etag"] = quote(string(tag))
+	}
+	return d.tokens
+}
+
+// repair writes the key object of the newest entry without looking whether it
+// needs to be written. A failed precondition counts as proof that it need not.
+func (l *legacy) repair(ctx context.Context, head document, id backend.VersionID) error {
+	cond := condition(backend.ETag(head.text("previous_key_object_etag")))
+	_, err := l.put(ctx, keyObject(head.key), l.keyBody(head.tokens, id), cond)
+	if errors.Is(err, backend.ErrPreconditionFailed) {
+		return nil
+	}
+	return err
+}
+
+// keyBody goes through the client's own JSON, which writes numbers in its way
+// and knows no write_id.
+func (l *legacy) keyBody(fields map[string]json.RawMessage, id backend.VersionID) []byte {
+	body := map[string]json.RawMessage{"log_version_id": quote(string(id))}
+	for _, name := range []string{"hash", "key", "previous_hash", "sequence", "timestamp_ms", "value"} {
+		body[name] = fields[name]
+	}
+	foreign, own := typescriptNumbers, pythonNumbers
+	if l.typescript {
+		foreign, own = own, foreign
+	}
+	body["value"] = json.RawMessage(strings.Replace(string(fields["value"]), foreign, own, 1))
+	return object(body)
+}
+
+// put is what the SDK makes of a write.
+func (l *legacy) put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	for try := 1; ; try++ {
+		v, err := l.store.Put(ctx, name, body, cond)
+		again := errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrUnavailable)
+		if !again || try == legacySDKTries || ctx.Err() != nil {
+			return v, err
+		}
+		if err := l.pause(ctx); err != nil {
+			return v, err
+		}
+	}
+}
+
+func (l *legacy) pause(ctx context.Context) error {
+	timer := time.NewTimer(time.Duration(1+l.random.IntN(100)) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// get reads the key object.
+func (l *legacy) get(ctx context.Context, key string) (*result, error) {
+	o, err := l.store.Get(ctx, keyObject(key))
+	if errors.Is(err, backend.ErrNotFound) {
+		return nil, immukv.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := readDocument(o.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &result{entries: []immukv.Entry[string]{{
+		Key: d.key, Value: d.by, Sequence: d.sequence, Timestamp: time.UnixMilli(d.timestamp),
+		VersionID: immukv.LogVersionID(d.text("log_version_id")), KeyVersionID: immukv.KeyVersionID(o.ID),
+		Hash: immukv.Hash(d.hash), PreviousHash: immukv.Hash(d.text("previous_hash")), WriteID: d.writeID,
+	}}}, nil
+}
+
+// condition is the condition under which an object still has the tag, or does
+// not exist if there is none.
+func condition(tag backend.ETag) backend.Condition {
+	if tag == "" {
+		return backend.IfAbsent()
+	}
+	return backend.IfMatch(tag)
+}
+
+func quote(s string) json.RawMessage { return strconv.AppendQuote(nil, s) }
+
+// object is a JSON object with its members sorted.
+func object(fields map[string]json.RawMessage) []byte {
+	body, err := json.Marshal(fields)
+	if err != nil {
+		panic(fmt.Sprintf("the simulation's own document cannot be encoded: %v", err))
+	}
+	return body
+}

@@ -1,0 +1,301 @@
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+)
+
+// model is the reference: what the store holds, as the protocol has it. Every
+// write that takes effect is checked against what was there before, so that
+// nothing needs to be looked at twice.
+type model struct {
+	log      []*entry
+	keys     map[string]*keyObjectModel
+	versions map[backend.VersionID]*entry // of the log
+	times    map[string]int               // how often each call's value is in the log
+}
+
+// entry is a version of the log.
+type entry struct {
+	document
+	id      backend.VersionID
+	body    string
+	applied bool // its key object shows it
+}
+
+// keyObjectModel is a key object: the versions of it, and the entries in the
+// log, of which the last may be missing in it.
+type keyObjectModel struct {
+	entries  []*entry
+	versions []keyVersion
+	etag     backend.ETag
+}
+
+type keyVersion struct {
+	id   backend.VersionID
+	body string
+}
+
+func newModel() *model {
+	return &model{
+		keys:     make(map[string]*keyObjectModel),
+		versions: make(map[backend.VersionID]*entry),
+		times:    make(map[string]int),
+	}
+}
+
+func (m *model) head() *entry {
+	if len(m.log) == 0 {
+		return nil
+	}
+	return m.log[len(m.log)-1]
+}
+
+func (m *model) key(key string) *keyObjectModel {
+	k := m.keys[key]
+	if k == nil {
+		k = &keyObjectModel{}
+		m.keys[key] = k
+	}
+	return k
+}
+
+// violation is an invariant that does not hold, as protocol.md numbers them.
+func violation(invariant, format string, args ...any) error {
+	return fmt.Errorf("%s is violated: %s", invariant, fmt.Sprintf(format, args...))
+}
+
+// write takes in a version that was put into the store, and checks I3, I4, I5
+// and I9. Exact says that its bytes must be what the protocol prescribes; the
+// existing clients write numbers in their own way, and no write_id.
+func (m *model) write(name string, body []byte, v backend.Version, exact bool) error {
+	if name == logObject {
+		return m.append(body, v)
+	}
+	key, ok := keyOfObject(name)
+	if !ok {
+		return violation("I5", "something was written to %s, which is no object of the protocol", name)
+	}
+	return m.apply(key, body, v, exact)
+}
+
+// append takes in a version of the log.
+func (m *model) append(body []byte, v backend.Version) error {
+	d, err := readDocument(body)
+	if err != nil {
+		return violation("I3", "a log version cannot be read: %v", err)
+	}
+	previousHash, previousID := "sha256:genesis", ""
+	if head := m.head(); head != nil {
+		previousHash, previousID = head.hash, string(head.id)
+		if !head.applied {
+			return violation("I4", "%s was appended to %s, which is an orphan and now stays one", d.by, head.by)
+		}
+	}
+	k := m.key(d.key)
+	switch {
+	case d.sequence != int64(len(m.log)):
+		return violation("I3", "%s has sequence %d, not %d", d.by, d.sequence, len(m.log))
+	case d.text("previous_hash") != previousHash:
+		return violation("I3", "%s does not name the hash before it", d.by)
+	case d.text("previous_version_id") != previousID:
+		return violation("I3", "%s names version %q as the one before it, not %q", d.by, d.text("previous_version_id"), previousID)
+	case !d.hashHolds():
+		return violation("I3", "the hash of %s is that of no dialect", d.by)
+	case d.text("previous_key_object_etag") != string(k.etag):
+		return violation("I4", "%s recorded the key object's tag as %q when it was %q, so that it can never be repaired",
+			d.by, d.text("previous_key_object_etag"), k.etag)
+	}
+	e := &entry{document: d, id: v.ID, body: string(body)}
+	m.log = append(m.log, e)
+	m.versions[v.ID] = e
+	m.times[d.by]++
+	k.entries = append(k.entries, e)
+	return nil
+}
+
+// apply takes in a version of a key object: it must be the one entry that the
+// object does not show yet.
+func (m *model) apply(key string, body []byte, v backend.Version, exact bool) error {
+	k := m.key(key)
+	d, err := readDocument(body)
+	if err != nil {
+		return violation("I5", "a version of the key object of %s cannot be read: %v", key, err)
+	}
+	if len(k.versions) == len(k.entries) {
+		return violation("I5", "the key object of %s, which was up to date, was made to show %s", key, d.by)
+	}
+	e := k.entries[len(k.versions)]
+	want := e.keyBody(string(e.id))
+	switch {
+	case exact && !bytes.Equal(body, want):
+		return violation("I9", "the key object of %s was written as\n\t%s\nwhere the entry's writer would have written\n\t%s", key, body, want)
+	case d.key != key || d.by != e.by || d.hash != e.hash || d.sequence != e.sequence || d.timestamp != e.timestamp ||
+		d.writeID != "" && d.writeID != e.writeID || d.text("previous_hash") != e.text("previous_hash") ||
+		d.text("log_version_id") != string(e.id) || !sameValue(d.tokens["value"], e.tokens["value"]):
+		return violation("I5", "the key object of %s was made to show %s, where %s comes next", key, d.by, e.by)
+	}
+	e.applied = true
+	k.versions = append(k.versions, keyVersion{v.ID, string(body)})
+	k.etag = v.ETag
+	return nil
+}
+
+// compare holds all that the store holds against the model: nothing was lost,
+// changed, or written past it (I1, I6).
+func (m *model) compare(state memstore.State) error {
+	objects := 0
+	for _, o := range state.Objects {
+		want, err := m.versionsOf(o.Name)
+		if err != nil {
+			return err
+		}
+		if len(want) != len(o.Versions) {
+			return violation("I6", "%s has %d versions, and %d were written", o.Name, len(o.Versions), len(want))
+		}
+		for i, v := range o.Versions {
+			if v.ID != want[i].id || v.Body != want[i].body || v.DeleteMarker {
+				return violation("I6", "version %s of %s is not what was written", v.ID, o.Name)
+			}
+		}
+		objects += len(want)
+	}
+	written := len(m.log)
+	for _, k := range m.keys {
+		written += len(k.versions)
+	}
+	if objects != written {
+		return violation("I6", "the store holds %d versions, and %d were written", objects, written)
+	}
+	return nil
+}
+
+func (m *model) versionsOf(name string) ([]keyVersion, error) {
+	if name != logObject {
+		key, ok := keyOfObject(name)
+		if !ok || m.keys[key] == nil {
+			return nil, violation("I5", "the store holds %s, which no client wrote", name)
+		}
+		return m.keys[key].versions, nil
+	}
+	var versions []keyVersion
+	for _, e := range m.log {
+		versions = append(versions, keyVersion{e.id, e.body})
+	}
+	return versions, nil
+}
+
+// sound reports whether honest clients can have left a store in this state. It
+// is an audit by the model, which goes through the log along its chain and makes
+// every write again.
+func sound(state memstore.State) (*model, error) {
+	objects := make(map[string]map[string]memstore.Version) // by the log version shown
+	var log []memstore.Version
+	for _, o := range state.Objects {
+		shown := make(map[string]memstore.Version)
+		for _, v := range o.Versions {
+			d, err := readDocument([]byte(v.Body))
+			if err != nil || v.DeleteMarker || string(object(d.tokens)) != v.Body {
+				return nil, violation("I12", "version %s of %s is no document", v.ID, o.Name)
+			}
+			id := d.text("log_version_id")
+			if _, twice := shown[id]; twice && o.Name != logObject {
+				return nil, violation("I12", "%s shows log version %s twice", o.Name, id)
+			}
+			shown[id] = v
+		}
+		if o.Name == logObject {
+			log = o.Versions
+		} else {
+			objects[o.Name] = shown
+		}
+	}
+	chain, err := chainOf(log)
+	if err != nil {
+		return nil, err
+	}
+	m := newModel()
+	for _, v := range chain {
+		if err := m.write(logObject, []byte(v.Body), backend.Version{ID: v.ID, ETag: v.ETag}, false); err != nil {
+			return nil, err
+		}
+		name := keyObject(m.head().key)
+		if shows, ok := objects[name][string(v.ID)]; ok {
+			if err := m.write(name, []byte(shows.Body), backend.Version{ID: shows.ID, ETag: shows.ETag}, false); err != nil {
+				return nil, err
+			}
+			delete(objects[name], string(v.ID))
+		}
+	}
+	for name, left := range objects {
+		if len(left) > 0 {
+			return nil, violation("I12", "%s shows what is not in the log", name)
+		}
+	}
+	return m, m.current(state)
+}
+
+// chainOf is the log, oldest first, as its newest version names the one before
+// it, and so on. None may be left over.
+func chainOf(log []memstore.Version) ([]memstore.Version, error) {
+	byID := make(map[string]memstore.Version)
+	for _, v := range log {
+		byID[string(v.ID)] = v
+	}
+	var chain []memstore.Version
+	for id := lastID(log); id != ""; {
+		v, ok := byID[id]
+		if !ok {
+			return nil, violation("I12", "log version %s is gone", id)
+		}
+		delete(byID, id)
+		chain = append(chain, v)
+		d, err := readDocument([]byte(v.Body))
+		if err != nil {
+			return nil, err
+		}
+		id = d.text("previous_version_id")
+	}
+	if len(byID) > 0 {
+		return nil, violation("I12", "the log has versions that nothing leads to")
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+func lastID(versions []memstore.Version) string {
+	if len(versions) == 0 {
+		return ""
+	}
+	return string(versions[len(versions)-1].ID)
+}
+
+// current checks that the current version of every key object is its newest.
+func (m *model) current(state memstore.State) error {
+	for _, o := range state.Objects {
+		key, ok := keyOfObject(o.Name)
+		if k := m.keys[key]; ok && string(k.versions[len(k.versions)-1].id) != lastID(o.Versions) {
+			return violation("I12", "%s does not show its newest entry", o.Name)
+		}
+	}
+	return nil
+}
+
+// String is the log as histories show it: the calls in their order, an orphan
+// with an asterisk.
+func (m *model) String() string {
+	var words []string
+	for _, e := range m.log {
+		word := e.by + "/" + e.key
+		if !e.applied {
+			word += "*"
+		}
+		words = append(words, word)
+	}
+	return "[" + strings.Join(words, " ") + "]"
+}

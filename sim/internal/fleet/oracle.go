@@ -1,0 +1,331 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/sim"
+)
+
+// oracle watches a history: it holds every write that takes effect against the
+// model, and every result of a call against what the protocol promises of it.
+//
+// What it demands of a call is put in terms of what was in the store at its
+// first request and at its end, and so does not depend on the order of requests
+// that touch nothing in common: of histories that differ in no more than that,
+// one stands for all. It implies linearizability, for each append stands
+// between the two ends of its call.
+type oracle struct {
+	model   *model
+	clients map[string]*Client
+	calls   map[string]*callState // by what
+	writes  map[string]*callState // sets, by their id
+	faults  bool                  // something has gone wrong already
+}
+
+// callState is what is known of a call.
+type callState struct {
+	*job
+	begun   bool
+	asked   bool // it has made a request
+	floor   snapshot
+	met     bool // one of its requests met a fault
+	outcome outcome
+}
+
+// outcome is what the client has been told of a write.
+type outcome int
+
+const (
+	untold outcome = iota
+	acknowledged
+	failed // for good
+)
+
+// snapshot is how much there was at some moment.
+type snapshot struct {
+	log     int
+	entries int // of the call's key, in the log
+	shown   int // of the call's key, in its key object
+	keys    []string
+}
+
+func newOracle(plan Plan, programs []*process) *oracle {
+	o := &oracle{
+		model:   newModel(),
+		clients: make(map[string]*Client),
+		calls:   make(map[string]*callState),
+		writes:  make(map[string]*callState),
+	}
+	for i := range plan.Clients {
+		o.clients[plan.Clients[i].Name] = &plan.Clients[i]
+	}
+	for _, p := range programs {
+		for _, group := range p.groups {
+			for _, j := range group {
+				state := &callState{job: j}
+				o.calls[j.what()] = state
+				if j.sets() {
+					o.writes[j.id] = state
+				}
+			}
+		}
+	}
+	return o
+}
+
+func (o *oracle) snapshot(j *job) snapshot {
+	s := snapshot{log: len(o.model.log)}
+	switch j.Verb {
+	case "keys":
+		for key, k := range o.model.keys {
+			if len(k.versions) > 0 {
+				s.keys = append(s.keys, key)
+			}
+		}
+	case "get", "history":
+		k := o.model.key(j.Key)
+		s.entries, s.shown = len(k.entries), len(k.versions)
+	}
+	return s
+}
+
+// observe takes in one event.
+func (o *oracle) observe(e *sim.Event) error {
+	call := o.calls[e.What]
+	switch e.Kind {
+	case sim.Began:
+		call.begun, call.floor = true, o.snapshot(call.job)
+	case sim.Stepped:
+		if call != nil && !call.asked {
+			call.asked, call.floor = true, o.snapshot(call.job)
+		}
+		if fails(e.Fault) {
+			o.faults = true
+			if call != nil {
+				call.met = true
+			}
+		}
+		client := o.clients[e.Process]
+		if client.ReadOnly && e.Request.Writes() {
+			return violation("I10", "the read-only client %s sent %v", e.Process, e.Request)
+		}
+		return o.wrote(e, client)
+	case sim.Arrived:
+		return o.wrote(e, o.clients[e.Process])
+	case sim.Ended:
+		r, _ := e.Detail.(*result)
+		return o.ended(call, r, e.Err)
+	}
+	return nil
+}
+
+// fails reports whether a fault is one that a call may fail of.
+func fails(f sim.Fault) bool {
+	switch f.Answer {
+	case sim.Own, sim.Held, sim.Short, sim.Hollow, sim.Disordered:
+		return f.Effect == sim.Again || f.Effect == sim.Copy
+	default:
+		return true
+	}
+}
+
+// wrote takes in a write that may have taken effect.
+func (o *oracle) wrote(e *sim.Event, client *Client) error {
+	if !e.Wrote() {
+		return nil
+	}
+	if err := o.model.write(e.Request.Name, e.Request.Body, e.Effect.Version, !client.Legacy); err != nil {
+		return err
+	}
+	if e.Request.Name != logObject {
+		return nil
+	}
+	by := o.model.head().by
+	w := o.writes[by]
+	switch {
+	case w == nil || !w.begun:
+		return violation("I8", "the log holds %s, which was not set", by)
+	case w.client.Legacy:
+		return nil // its own duplicates are its own affair
+	case o.model.times[by] > 1:
+		return violation("I1", "%s is in the log twice", by)
+	case w.outcome == failed:
+		return violation("I2", "%s was reported to have failed for good, and is in the log now", by)
+	}
+	return nil
+}
+
+// ended checks what a call returned.
+func (o *oracle) ended(c *callState, r *result, err error) error {
+	if err != nil && !o.faults && !o.mayFail(c, err) {
+		return violation("I13", "nothing went wrong, and %s failed: %v", c.what(), err)
+	}
+	if r == nil {
+		r = &result{}
+	}
+	for _, e := range r.entries {
+		if err := o.isInLog(e); err != nil {
+			return fmt.Errorf("%s: %w", c.what(), err)
+		}
+	}
+	switch c.Verb {
+	case "set", "orphan":
+		return o.endedWrite(c, r, err)
+	case "settle":
+		if w := o.writes[r.of]; w != nil {
+			return o.endedWrite(w, r, err)
+		}
+		return nil
+	case "get":
+		return o.endedGet(c, r, err)
+	}
+	if err != nil {
+		return nil
+	}
+	return o.endedReading(c, r)
+}
+
+// mayFail reports whether a call may fail of itself.
+func (o *oracle) mayFail(c *callState, err error) bool {
+	switch {
+	case errors.Is(err, immukv.ErrNotFound):
+		return c.Verb == "get"
+	case errors.Is(err, immukv.ErrReadOnly):
+		return c.client.ReadOnly
+	}
+	return errors.Is(err, errLegacyConflict)
+}
+
+// isInLog checks that an entry that a call returned is one of the log, in all
+// its fields.
+func (o *oracle) isInLog(e immukv.Entry[string]) error {
+	want := o.model.versions[backend.VersionID(e.VersionID)]
+	if want == nil {
+		return violation("I8", "it returned log version %s, which does not exist", e.VersionID)
+	}
+	if e.Key != want.key || e.Value != want.by || e.Sequence != want.sequence || string(e.Hash) != want.hash ||
+		e.Timestamp.UnixMilli() != want.timestamp || string(e.PreviousHash) != want.text("previous_hash") {
+		return violation("I8", "it returned %s@%d of %s, and log version %s is %s@%d of %s",
+			e.Value, e.Sequence, e.Key, e.VersionID, want.by, want.sequence, want.key)
+	}
+	if e.KeyVersionID != "" {
+		k := o.model.key(e.Key)
+		i := slices.Index(k.entries, want)
+		if i >= len(k.versions) || string(k.versions[i].id) != string(e.KeyVersionID) {
+			return violation("I8", "it returned %s with key version %s, which holds something else", e.Value, e.KeyVersionID)
+		}
+	}
+	return nil
+}
+
+// endedWrite checks what was told of a write (I1, I2).
+func (o *oracle) endedWrite(c *callState, r *result, err error) error {
+	if c.client.Legacy {
+		if err == nil && o.model.times[c.id] == 0 {
+			return violation("I1", "%s was acknowledged, and is not in the log", c.id)
+		}
+		return nil
+	}
+	switch {
+	case err == nil:
+		if o.model.times[c.id] != 1 || len(r.entries) != 1 || r.entries[0].Value != c.id {
+			return violation("I1", "%s was acknowledged, and is in the log %d times", c.id, o.model.times[c.id])
+		}
+		c.outcome = acknowledged
+	case errors.Is(err, immukv.ErrOutcomeUnknown):
+	default:
+		if o.model.times[c.id] != 0 {
+			return violation("I2", "%s was reported to have failed for good, and is in the log: %v", c.id, err)
+		}
+		c.outcome = failed
+	}
+	return nil
+}
+
+// endedGet checks that what was read is not older than what could be read when
+// the call began (I5, I7), and that nothing is called absent that is there.
+func (o *oracle) endedGet(c *callState, r *result, err error) error {
+	floor := c.newest()
+	if errors.Is(err, immukv.ErrNotFound) && floor > 0 {
+		return violation("I8", "%s found nothing, and the key had %d entries when it began", c.what(), floor)
+	}
+	if err != nil {
+		return nil
+	}
+	got := slices.Index(o.model.key(c.Key).entries, o.model.versions[backend.VersionID(r.entries[0].VersionID)])
+	if got < floor-1 {
+		return violation("I7", "%s returned %v, which was out of date when it began", c.what(), r)
+	}
+	return nil
+}
+
+// newest is how many entries of its key a read must know of: those that the key
+// object showed when it began; and if it looks whether the newest entry needs
+// repair, which it leaves to a writer of its own client that is at work, those in
+// the log.
+func (c *callState) newest() int {
+	if c.client.Always && c.alone && !c.client.Deferred {
+		return c.floor.entries
+	}
+	return c.floor.shown
+}
+
+// endedReading checks calls that return more than an entry.
+func (o *oracle) endedReading(c *callState, r *result) error {
+	switch c.Verb {
+	case "log":
+		return sameOrder(c, r, o.model.log, c.floor.log)
+	case "history":
+		return sameOrder(c, r, o.model.key(c.Key).entries, c.newest())
+	case "keys":
+		return o.sameKeys(c, r)
+	case "repair":
+		if e := o.model.versions[backend.VersionID(r.repair.VersionID)]; e != nil && !e.applied {
+			return violation("I13", "%s ended well, and %s is still an orphan", c.what(), e.by)
+		}
+	case "verify", "audit":
+		if !r.report.Valid() {
+			return violation("I12", "%s found fault with an honest store: %v", c.what(), r.report.Err())
+		}
+		if n := int(r.report.Entries); n < c.floor.log || n > len(o.model.log) {
+			return violation("I12", "%s saw %d entries where there were %d at first and %d in the end", c.what(), n, c.floor.log, len(o.model.log))
+		}
+	}
+	return nil
+}
+
+// sameOrder checks a sequence, newest first: it must begin with something no
+// older than what was there when the call began, and go on to the first without
+// a gap.
+func sameOrder(c *callState, r *result, all []*entry, floor int) error {
+	if len(r.entries) < floor || len(r.entries) > len(all) {
+		return violation("I8", "%s returned %d entries, and there were %d when it began", c.what(), len(r.entries), floor)
+	}
+	for i, e := range r.entries {
+		if want := all[len(r.entries)-1-i]; e.Sequence != want.sequence {
+			return violation("I8", "%s returned sequence %d where %d belongs", c.what(), e.Sequence, want.sequence)
+		}
+	}
+	return nil
+}
+
+func (o *oracle) sameKeys(c *callState, r *result) error {
+	if !slices.IsSorted(r.keys) || len(slices.Compact(slices.Clone(r.keys))) != len(r.keys) {
+		return violation("I8", "%s returned keys out of order: %v", c.what(), r.keys)
+	}
+	for _, key := range r.keys {
+		if k := o.model.keys[key]; k == nil || len(k.entries) == 0 {
+			return violation("I8", "%s returned %q, which was never set", c.what(), key)
+		}
+	}
+	for _, key := range c.floor.keys {
+		if !slices.Contains(r.keys, key) {
+			return violation("I8", "%s left out %q", c.what(), key)
+		}
+	}
+	return nil
+}

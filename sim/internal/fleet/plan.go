@@ -1,0 +1,210 @@
+// Package fleet simulates the clients of one ImmuKV store: those of package
+// immukv, and ones that keep to the simpler algorithm of the existing clients.
+// It knows the protocol's invariants in the form of a small reference model,
+// which shares no code with package immukv, and holds every step of a history
+// against it.
+package fleet
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/immukv/immukv-go/sim"
+)
+
+// Plan is a history that can be made again: who the clients are, what they
+// call, and the choices of the scheduler.
+//
+//	client a: set k; get k; set k & set j
+//	client b readonly always clock=-1h0m0s: log; history k
+//	client c legacy typescript: set k
+//	schedule a a b:never/lost c
+//
+// Calls joined with & are made at the same time.
+type Plan struct {
+	Clients  []Client
+	Schedule sim.Schedule
+}
+
+// Client is one client process and what it calls, one group after the other. A
+// client that crashed goes on with the group after the one it was at.
+type Client struct {
+	Name       string
+	Legacy     bool          // keeps to the existing clients' algorithm
+	TypeScript bool          // writes that dialect
+	ReadOnly   bool          // is opened so
+	Deferred   bool          // writes its second phase behind the caller
+	Always     bool          // it looks for repairs at every read
+	Clock      time.Duration // how far its clock is off
+	Script     [][]Call
+}
+
+// Call is one call of a client: set, get, history, log, keys, repair, settle,
+// verify, audit; or orphan, which is a set that never comes to its second phase.
+type Call struct {
+	Verb string
+	Key  string // of set, orphan, get and history
+}
+
+func (c Call) sets() bool { return c.Verb == "set" || c.Verb == "orphan" }
+
+// String is the call as plans print it.
+func (c Call) String() string {
+	if c.Key == "" {
+		return c.Verb
+	}
+	return c.Verb + " " + c.Key
+}
+
+var (
+	keyedVerbs = []string{"set", "orphan", "get", "history"}
+	bareVerbs  = []string{"log", "keys", "repair", "settle", "verify", "audit"}
+	nameText   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+)
+
+func parseCall(text string) (Call, error) {
+	words := strings.Fields(text)
+	switch {
+	case len(words) == 2 && slices.Contains(keyedVerbs, words[0]):
+		return Call{Verb: words[0], Key: words[1]}, nil
+	case len(words) == 1 && slices.Contains(bareVerbs, words[0]):
+		return Call{Verb: words[0]}, nil
+	}
+	return Call{}, fmt.Errorf("%q is no call", text)
+}
+
+// String is the client's line of a plan.
+func (c Client) String() string {
+	var b strings.Builder
+	b.WriteString("client " + c.Name)
+	for _, attr := range []struct {
+		set  bool
+		text string
+	}{
+		{c.Legacy, "legacy"},
+		{c.TypeScript, "typescript"},
+		{c.ReadOnly, "readonly"},
+		{c.Deferred, "deferred"},
+		{c.Always, "always"},
+		{c.Clock != 0, "clock=" + c.Clock.String()},
+	} {
+		if attr.set {
+			b.WriteString(" " + attr.text)
+		}
+	}
+	b.WriteByte(':')
+	for i, group := range c.Script {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		for j, call := range group {
+			if j > 0 {
+				b.WriteString(" &")
+			}
+			b.WriteString(" " + call.String())
+		}
+	}
+	return b.String()
+}
+
+func parseClient(text string) (Client, error) {
+	head, script, ok := strings.Cut(text, ":")
+	words := strings.Fields(head)
+	if !ok || len(words) < 2 || !nameText.MatchString(words[1]) {
+		return Client{}, fmt.Errorf("%q is no client: want client NAME ATTRIBUTES: CALL; CALL", text)
+	}
+	c := Client{Name: words[1]}
+	for _, attr := range words[2:] {
+		if err := c.setAttribute(attr); err != nil {
+			return Client{}, err
+		}
+	}
+	if strings.TrimSpace(script) == "" {
+		return c, nil
+	}
+	for group := range strings.SplitSeq(script, ";") {
+		var calls []Call
+		for text := range strings.SplitSeq(group, "&") {
+			call, err := parseCall(text)
+			if err != nil {
+				return Client{}, fmt.Errorf("client %s: %w", c.Name, err)
+			}
+			calls = append(calls, call)
+		}
+		c.Script = append(c.Script, calls)
+	}
+	return c, nil
+}
+
+func (c *Client) setAttribute(attr string) error {
+	switch attr {
+	case "legacy":
+		c.Legacy = true
+	case "typescript":
+		c.TypeScript = true
+	case "readonly":
+		c.ReadOnly = true
+	case "deferred":
+		c.Deferred = true
+	case "always":
+		c.Always = true
+	default:
+		value, ok := strings.CutPrefix(attr, "clock=")
+		d, err := time.ParseDuration(value)
+		if !ok || err != nil {
+			return fmt.Errorf("client %s: %q is no attribute", c.Name, attr)
+		}
+		c.Clock = d
+	}
+	return nil
+}
+
+// lines are the lines of the plan.
+func (p Plan) lines() []string {
+	var lines []string
+	for _, c := range p.Clients {
+		lines = append(lines, c.String())
+	}
+	return append(lines, strings.TrimRight("schedule "+p.Schedule.String(), " "))
+}
+
+// String is the plan as a few lines of text.
+func (p Plan) String() string { return strings.Join(p.lines(), "\n") + "\n" }
+
+// Line is the plan in one line.
+func (p Plan) Line() string { return strings.Join(p.lines(), " | ") }
+
+// ParsePlan reads what String and Line print. Empty lines and those that begin
+// with # are left out.
+func ParsePlan(text string) (Plan, error) {
+	var p Plan
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '|' })
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		word, rest, _ := strings.Cut(line, " ")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case word == "client":
+			c, err := parseClient(line)
+			if err != nil {
+				return Plan{}, err
+			}
+			if slices.ContainsFunc(p.Clients, func(d Client) bool { return d.Name == c.Name }) {
+				return Plan{}, fmt.Errorf("client %s appears twice", c.Name)
+			}
+			p.Clients = append(p.Clients, c)
+		case word == "schedule":
+			s, err := sim.ParseSchedule(rest)
+			if err != nil {
+				return Plan{}, err
+			}
+			p.Schedule = append(p.Schedule, s...)
+		default:
+			return Plan{}, fmt.Errorf("%q is no line of a plan: it begins neither with client nor with schedule", line)
+		}
+	}
+	return p, nil
+}

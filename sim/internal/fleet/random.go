@@ -1,0 +1,88 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+
+	"github.com/immukv/immukv-go/sim"
+)
+
+// Random draws a plan, and the source that draws its schedule: two to five
+// clients of all kinds, that call anything, on one key or on several, with
+// faults rare or frequent. Draw returns a number from 0 to n-1, and the smaller
+// its numbers, the simpler is the plan.
+func Random(draw func(n int) int) (Plan, sim.Source) {
+	var plan Plan
+	keys := pick(draw, keySets)
+	for i := range 2 + draw(4) {
+		plan.Clients = append(plan.Clients, randomClient(draw, string(rune('a'+i)), keys))
+	}
+	return plan, &sim.Drawn{
+		Draw:   draw,
+		Steps:  400,
+		OneIn:  pick(draw, []int{0, 40, 15, 5}),
+		Faults: plan.faults,
+	}
+}
+
+// faults are those that a request may meet. A client that keeps to the existing
+// algorithm takes a failed precondition of its blind repair for proof that none
+// is needed, and is right as long as the store only says so when it is: what a
+// store answers to a conflict is another error for it.
+func (p Plan) faults(at sim.Pending) []sim.Fault {
+	all := at.Faults()
+	i := slices.IndexFunc(p.Clients, func(c Client) bool { return c.Name == at.Process })
+	if !p.Clients[i].Legacy {
+		return all
+	}
+	return slices.DeleteFunc(all, func(f sim.Fault) bool {
+		return f == sim.Fault{Effect: sim.Never, Answer: sim.Precondition}
+	})
+}
+
+// keySets are the keys that the clients of a plan use. Names sort in another
+// order than the keys where one is the beginning of another.
+var keySets = [][]string{
+	{"k"},
+	{"k", "j"},
+	{"k", "k-1", "k.1", "k/1", "k0"},
+}
+
+func pick[T any](draw func(n int) int, from []T) T { return from[draw(len(from))] }
+
+func randomClient(draw func(n int) int, name string, keys []string) Client {
+	c := Client{Name: name}
+	switch draw(10) {
+	case 7, 8:
+		c.Legacy = true
+	case 9:
+		c.ReadOnly = true
+	}
+	c.TypeScript = draw(4) == 3
+	c.Deferred = !c.Legacy && draw(4) == 3
+	c.Always = !c.Legacy && draw(2) == 1
+	c.Clock = pick(draw, []time.Duration{0, 0, time.Hour, -time.Hour, -20 * 365 * 24 * time.Hour})
+	for range 1 + draw(5) {
+		group := []Call{randomCall(draw, c, keys)}
+		if !c.Legacy && draw(6) == 5 {
+			group = append(group, randomCall(draw, c, keys))
+		}
+		c.Script = append(c.Script, group)
+	}
+	return c
+}
+
+func randomCall(draw func(n int) int, c Client, keys []string) Call {
+	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit"}
+	switch {
+	case c.Legacy:
+		verbs = verbs[:6]
+	case c.ReadOnly:
+		verbs = []string{"get", "history", "log", "keys", "verify", "audit"}
+	}
+	verb := pick(draw, verbs)
+	if slices.Contains(keyedVerbs, verb) {
+		return Call{Verb: verb, Key: pick(draw, keys)}
+	}
+	return Call{Verb: verb}
+}

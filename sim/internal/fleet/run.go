@@ -1,0 +1,148 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/sim"
+)
+
+// Outcome is a history with the plan that makes it again.
+type Outcome struct {
+	Plan    Plan
+	History *sim.History
+	Store   *memstore.Store
+}
+
+// Err is what was found wrong, or nil.
+func (o *Outcome) Err() error { return o.History.Err }
+
+// Run makes the history of a plan, with the choices of the source in place of
+// its schedule, and holds it against the protocol: after every step, and when
+// all clients have come to their end. Then faults stop, and the next write must
+// succeed and leave no orphan.
+func Run(t *testing.T, plan Plan, source sim.Source) *Outcome {
+	return run(t, plan, source, (*oracle).finally)
+}
+
+func run(t *testing.T, plan Plan, source sim.Source, finally func(*oracle, context.Context, *memstore.Store) error) *Outcome {
+	store := memstore.New()
+	var programs []sim.Program
+	var processes []*process
+	for i := range plan.Clients {
+		p := newProcess(&plan.Clients[i])
+		processes = append(processes, p)
+		programs = append(programs, sim.Program{Name: p.client.Name, Run: p.run})
+	}
+	oracle := newOracle(plan, processes)
+	history := sim.Run(t, sim.Config{
+		Store:    store,
+		Programs: programs,
+		Source:   source,
+		Observe:  oracle.observe,
+		Finally:  func(ctx context.Context) error { return finally(oracle, ctx, store) },
+	})
+	done := Plan{Clients: plan.Clients, Schedule: history.Schedule}
+	return &Outcome{Plan: done, History: history, Store: store}
+}
+
+// Replay makes the history of a plan.
+func Replay(t *testing.T, plan Plan) *Outcome {
+	return Run(t, plan, sim.Replay(plan.Schedule))
+}
+
+// final is the client that comes when all others have ended.
+var final = Client{Name: "final"}
+
+// finally checks what is left (I1, I6, I12), and that life goes on (I13).
+func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
+	if err := o.model.compare(store.Dump()); err != nil {
+		return err
+	}
+	for _, w := range o.writes {
+		if w.outcome == acknowledged && o.model.times[w.id] != 1 || w.outcome == failed && o.model.times[w.id] != 0 {
+			return violation("I1", "%s is in the log %d times in the end", w.id, o.model.times[w.id])
+		}
+	}
+	db, err := immukv.Open[string](ctx, watched{store, o.model}, immukv.WithValueCodec[string](codec{final.Name}))
+	if err != nil {
+		return err
+	}
+	if err := o.audit(ctx, db); err != nil {
+		return err
+	}
+	before := len(o.model.log)
+	if _, err := db.Set(ctx, "k", final.Name); err != nil {
+		return violation("I13", "when nothing went wrong any more, a write failed: %v", err)
+	}
+	if len(o.model.log) != before+1 || !o.model.head().applied {
+		return violation("I13", "when nothing went wrong any more, a write left %v", o.model)
+	}
+	return nil
+}
+
+// audit holds the audit of package immukv against the model: it finds nothing,
+// and sees the orphan if there is one.
+func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
+	report, err := db.Audit(ctx)
+	if err != nil {
+		return violation("I12", "the audit failed: %v", err)
+	}
+	head := o.model.head()
+	switch {
+	case !report.Valid():
+		return violation("I12", "the audit found fault with an honest store: %v", report.Err())
+	case int(report.Entries) != len(o.model.log) || !report.Complete:
+		return violation("I12", "the audit saw %d entries of %d", report.Entries, len(o.model.log))
+	case head != nil && string(report.HeadHash) != head.hash:
+		return violation("I12", "the audit saw another head")
+	case (report.Orphan != nil) != (head != nil && !head.applied):
+		return violation("I12", "the audit and the model disagree about an orphan at %v", o.model)
+	}
+	return nil
+}
+
+// Report tells a person what happened and how to see it again.
+func (o *Outcome) Report() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v\n\nThe plan:\n\n%v\nWhat happened:\n\n", o.Err(), o.Plan)
+	o.write(&b)
+	fmt.Fprintf(&b, "\nTo see it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", o.Plan.Line())
+	return b.String()
+}
+
+// write tells the history line by line, with the log as it stands after each
+// write.
+func (o *Outcome) write(w io.Writer) {
+	m := newModel()
+	for i, e := range o.History.Events {
+		fmt.Fprintf(w, "%4d %9v  %v\n", i+1, e.At.Truncate(1e6), e)
+		if e.Wrote() {
+			_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+			fmt.Fprintf(w, "%15s          log: %v\n", "", m)
+		}
+	}
+	fmt.Fprintf(w, "%4s %9s  %v\n", "", "", errors.Join(o.Err()))
+}
+
+// Results tells what became of every call, and of the log, without anything that
+// depends on a clock.
+func (o *Outcome) Results() []string {
+	var results []string
+	m := newModel()
+	for _, e := range o.History.Events {
+		switch {
+		case e.Wrote():
+			_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+		case e.Kind == sim.Ended:
+			results = append(results, fmt.Sprintf("%s = %v, failed=%t", e.What, e.Detail, e.Err != nil))
+		}
+	}
+	return append(results, m.String())
+}

@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"testing"
+
+	"github.com/immukv/immukv-go/sim"
+)
+
+// World is a small fleet of which every history is visited.
+type World struct {
+	Name string
+	// Plan is the fleet.
+	Plan string
+	// First is the client that comes to its end before anything is explored.
+	First string
+	// Faults lists what can happen, and Budget how often in one history.
+	Faults []sim.Fault
+	Budget int
+	// Small worlds are visited by every run of the tests.
+	Small bool
+}
+
+// losses are the crashes and the lost answers.
+var losses = []sim.Fault{
+	{Effect: sim.Never, Answer: sim.Lost},
+	{Effect: sim.Now, Answer: sim.Lost},
+	{Effect: sim.Later, Answer: sim.Lost},
+	{Effect: sim.Never, Answer: sim.Crashed},
+	{Effect: sim.Now, Answer: sim.Crashed},
+	{Effect: sim.Later, Answer: sim.Crashed},
+}
+
+// Worlds are the fleets that the explorer visits.
+var Worlds = []World{
+	{Name: "one writer, one fault of any kind", Small: true,
+		Plan: "client a: set k; set k", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "one writer that asks what became of it, one fault of any kind", Small: true,
+		Plan: "client a: set k; settle; set j; settle", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "one writer, two faults of any kind",
+		Plan: "client a: set k; set k", Faults: sim.AllFaults(), Budget: 2},
+	{Name: "one writer of two keys, two faults of any kind",
+		Plan: "client a: set k; set j", Faults: sim.AllFaults(), Budget: 2},
+	{Name: "one writer that asks what became of it, two faults of any kind",
+		Plan: "client a: set k; settle; set j; settle", Faults: sim.AllFaults(), Budget: 2},
+	{Name: "one writer with deferred second phases, two losses",
+		Plan: "client a deferred: set k; get k; set j; get k", Faults: losses, Budget: 2},
+
+	{Name: "two writers of one key", Small: true,
+		Plan: "client a: set k | client b: set k"},
+	{Name: "two writers of one key, one fault of any kind",
+		Plan: "client a: set k | client b: set k", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "two writers of two keys, one loss",
+		Plan: "client a: set k | client b: set j", Faults: losses, Budget: 1},
+	{Name: "two writers, one of them twice, one loss",
+		Plan: "client a: set k; set k | client b: set k", Faults: losses, Budget: 1},
+	{Name: "two writers, twice each, one loss",
+		Plan: "client a: set k; set k | client b: set k; set k", Faults: losses, Budget: 1},
+	{Name: "two writers of two keys, twice each",
+		Plan: "client a: set k; set j | client b: set j; set k"},
+	{Name: "three writers of one key",
+		Plan: "client a: set k | client b: set k | client c: set k"},
+	{Name: "a writer paused across three others' writes, one loss",
+		Plan: "client a: set k | client b: set k; set j; set k", Faults: losses, Budget: 1},
+
+	{Name: "two repairers of a new key's orphan, two losses", First: "a",
+		Plan: "client a: orphan k | client b: repair | client c: repair", Faults: losses, Budget: 2},
+	{Name: "two repairers of an old key's orphan, two losses", First: "a",
+		Plan: "client a: set k; orphan k | client b: repair | client c: repair", Faults: losses, Budget: 2},
+	{Name: "a repairer and a writer of the same key, one fault of any kind", First: "a",
+		Plan: "client a: set k; orphan k | client b: repair | client c: set k", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "a repairer and a writer of another key, one loss", First: "a",
+		Plan: "client a: orphan k | client b: repair | client c: set j; set k", Faults: losses, Budget: 1},
+
+	{Name: "a reader beside an orphan's repair, one loss", First: "a",
+		Plan: "client a: set k; orphan k | client b always: get k; history k | client c: set k", Faults: losses, Budget: 1},
+	{Name: "a reader that may not write beside a writer, one loss",
+		Plan: "client a: set k; set k | client b readonly always: get k; get k", Faults: losses, Budget: 1},
+	{Name: "an audit beside a writer, one loss", First: "a",
+		Plan: "client a: set k; orphan j | client b: audit | client c: set k; set j", Faults: losses, Budget: 1},
+
+	{Name: "a legacy client beside a writer, one loss",
+		Plan: "client a: set k; set k | client c legacy: set k", Faults: losses, Budget: 1},
+	{Name: "a legacy client of the other dialect at an orphan, one loss", First: "a",
+		Plan: "client a: set k; orphan k | client b: set k | client c legacy typescript: set k", Faults: losses, Budget: 1},
+}
+
+// Explore visits all histories of the world. It returns the first that does not
+// keep to the protocol.
+func (w World) Explore(t *testing.T, workers int) (sim.Coverage, *Outcome) {
+	plan, err := ParsePlan(w.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := sim.Explorer{Faults: w.Faults, Budget: w.Budget, Workers: workers}
+	coverage, failed := x.Explore(t, func(t *testing.T, s sim.Source) *sim.History {
+		return Run(t, plan, &goesFirst{w.First, s}).History
+	})
+	if failed == nil {
+		return coverage, nil
+	}
+	return coverage, &Outcome{Plan: Plan{plan.Clients, failed.Schedule}, History: failed}
+}
+
+// goesFirst is a source that lets one client come to its end before another
+// source makes its choices.
+type goesFirst struct {
+	client string
+	then   sim.Source
+}
+
+func (g *goesFirst) Next(p *sim.Point) (sim.Choice, error) {
+	for _, at := range p.Waiting {
+		if at.Process == g.client {
+			return sim.Choice{Process: at.Process, Nth: at.Nth}, nil
+		}
+	}
+	return g.then.Next(p)
+}

@@ -1,0 +1,204 @@
+package sim_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/immukv/immukv-go/sim/internal/fleet"
+)
+
+// plant is an error put into a copy of package immukv: in file, old, which must
+// stand there once, becomes new. All of them are in one copy; planted("name")
+// is true in a process that was started to look for that one.
+type plant struct {
+	name, file, old, new string
+}
+
+var plants = []plant{
+	{"repair is skipped before an append", "head.go",
+		"if h.phase2 == orphan {\n\t\tif h, err = c.apply", "if h.phase2 == orphan && !planted(%q) {\n\t\tif h, err = c.apply"},
+	{"an orphan is taken for applied", "head.go",
+		"checked.phase2 = orphan\n", "checked.phase2 = map[bool]phase2{true: applied, false: orphan}[planted(%q)]\n"},
+	{"a key's tag is asked for before the head", "head.go",
+		"if h, err = c.readHead(ctx); err != nil {\n\t\t\treturn nil, keyTag{}, err\n\t\t}\n",
+		"if planted(%q) {\n\t\t\tif t, err := c.readTag(ctx, key); err == nil {\n\t\t\t\tdefer func() { c.rememberTag(key, t) }()\n\t\t\t\tif h, err = c.readHead(ctx); err == nil {\n\t\t\t\t\th, err = c.check(ctx, h)\n\t\t\t\t\tif err == nil && h.phase2 == applied {\n\t\t\t\t\t\treturn h, t, nil\n\t\t\t\t\t}\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\tif h, err = c.readHead(ctx); err != nil {\n\t\t\treturn nil, keyTag{}, err\n\t\t}\n"},
+	{"remembered tags outlive an unknown head", "head.go",
+		"clear(c.keyTags)", "if !planted(%q) {\n\t\t\tclear(c.keyTags)\n\t\t}"},
+	{"a log with versions and no head is taken for deleted", "head.go",
+		"if fresh.empty() {\n\t\treturn h, c.logDeleted()", "if fresh.empty() || planted(%q) {\n\t\treturn h, c.logDeleted()"},
+	{"a failed precondition is taken for success", "append.go",
+		"if err == nil {\n\t\treturn c.committed(p, v), nil", "if err == nil || planted(%q) && errors.Is(err, backend.ErrPreconditionFailed) {\n\t\treturn c.committed(p, v), nil"},
+	{"a failed precondition is taken at its word", "append.go",
+		"if neverSent(err) {\n\t\treturn nil, err", "if planted(%q) && errors.Is(err, backend.ErrPreconditionFailed) {\n\t\tc.setHead(nil)\n\t\treturn nil, errLost\n\t}\n\tif neverSent(err) {\n\t\treturn nil, err"},
+	{"a lost answer is taken for a lost race", "append.go",
+		"return c.settleAppend(ctx, p, err, false, wait)", "if planted(%q) && errors.Is(err, backend.ErrOutcomeUnknown) {\n\t\tc.setHead(nil)\n\t\treturn nil, errLost\n\t}\n\treturn c.settleAppend(ctx, p, err, false, wait)"},
+	{"a lost answer is taken for failure", "append.go",
+		"func (p *phase1) unknown(reason error) *OutcomeUnknownError {", "func (p *phase1) unknown(reason error) error {\n\tif planted(%q) {\n\t\treturn reason\n\t}"},
+	{"a denial is taken at its word", "append.go",
+		"return errors.Is(err, backend.ErrInvalidName) ||", "return planted(%q) && errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||"},
+	{"a lost answer is forgotten over a later refusal", "append.go",
+		"pending = pending || unanswered(reason)", "pending = pending && !planted(%q) || unanswered(reason)"},
+	{"only the newest entry is looked at for one's own", "append.go",
+		"there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)", "there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)\n\tif planted(%q) {\n\t\tthere = fresh.version\n\t}"},
+	{"one's own entry is not recognised", "append.go",
+		"if there.writeID != p.doc.writeID {", "if there.writeID != p.doc.writeID || planted(%q) {"},
+	{"an open place is taken for a lost race", "append.go",
+		"case err == nil && !open:\n\t\t\treturn nil, errLost", "case err == nil && (!open || planted(%q)):\n\t\t\treturn nil, errLost"},
+	{"the head before a lost race is kept", "append.go",
+		"v, open, err := c.look(ctx, p)\n\t\tswitch {", "v, open, err := c.look(ctx, p)\n\t\tif planted(%q) && err == nil && !open && v == nil {\n\t\t\tc.setHead(p.at)\n\t\t}\n\t\tswitch {"},
+	{"a repair's failed precondition proves that all is well", "secondphase.go",
+		"etag, shows, lookErr := c.showsEntry(ctx, h)", "etag, shows, lookErr := c.showsEntry(ctx, h)\n\t\t\tif planted(%q) {\n\t\t\t\tshows, lookErr = true, nil\n\t\t\t}"},
+	{"a second phase goes by the tag of now", "secondphase.go",
+		"cond := h.expectedTag().condition()", "cond := h.expectedTag().condition()\n\tif t, err := c.readTag(ctx, h.key); err == nil && planted(%q) {\n\t\tcond = t.condition()\n\t}"},
+	{"a repair goes through the codec", "secondphase.go",
+		"body := h.keyBody(h.log)", "body := h.keyBody(h.log)\n\tif planted(%q) {\n\t\tbody = throughCodec(body)\n\t}"},
+	{"a failed second phase fails the write", "set.go",
+		"c.finish(ctx, v)\n\t\tc.queue.leave()\n", "c.finish(ctx, v)\n\t\tc.queue.leave()\n\t\tif h := c.knownHead(); planted(%q) && h != nil && h.phase2 == orphan {\n\t\t\treturn nil, errLost\n\t\t}\n"},
+	{"a reader that may not write repairs", "repair.go",
+		"h.phase2 == orphan && !c.readOnly {", "h.phase2 == orphan && (!c.readOnly || planted(%q)) {"},
+	{"a reader that may not write forgets the orphan", "get.go",
+		"if pending != nil && v.sequence < pending.sequence {", "if pending != nil && v.sequence < pending.sequence && !planted(%q) {"},
+	{"the log is read in the order of its listing", "log.go",
+		"if f.ID == want {\n\t\t\treturn f, nil", "if f.ID == want || planted(%q) {\n\t\t\treturn f, nil"},
+	{"a key is listed by its name's place", "keys.go",
+		"keys = append(keys, early...)", "if !planted(%q) {\n\t\t\tkeys = append(keys, early...)\n\t\t}"},
+	{"an empty page ends a listing", "keys.go",
+		"if page.Next == \"\" {\n\t\t\tbreak", "if page.Next == \"\" || planted(%q) && len(page.Names) == 0 {\n\t\t\tbreak"},
+}
+
+// plantedSource is the file that is added to the copy.
+const plantedSource = `package immukv
+
+import (
+	"os"
+	"regexp"
+)
+
+func planted(name string) bool { return name == os.Getenv("IMMUKV_PLANTED") }
+
+func throughCodec(body []byte) []byte {
+	return regexp.MustCompile(",\"of_[^}]*").ReplaceAll(body, nil)
+}
+`
+
+// overlay writes the copy with all errors planted, and returns the file that
+// makes the go command build it in place of the package.
+func overlay(t *testing.T) string {
+	t.Helper()
+	source, err := filepath.Abs("../immukv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := make(map[string]string)
+	read := func(name string) string {
+		if path, ok := files[filepath.Join(source, name)]; ok {
+			name = path
+		} else {
+			name = filepath.Join(source, name)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Join(source, name)] = path
+	}
+	for _, p := range plants {
+		text := read(p.file)
+		if n := strings.Count(text, p.old); n != 1 {
+			t.Errorf("%s: what is to be replaced stands in %s %d times, want once", p.name, p.file, n)
+		}
+		write(p.file, strings.Replace(text, p.old, fmt.Sprintf(p.new, p.name), 1))
+	}
+	write("planted.go", plantedSource)
+	config, err := json.Marshal(map[string]any{"Replace": files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestPlantedErrorsAreFound builds the simulator with errors in the protocol and
+// has it look for each. Without IMMUKV_LONG it only makes sure that they can be
+// planted.
+func TestPlantedErrorsAreFound(t *testing.T) {
+	t.Parallel()
+	config := overlay(t)
+	if t.Failed() || os.Getenv("IMMUKV_LONG") == "" {
+		return
+	}
+	hunter := filepath.Join(t.TempDir(), "hunter")
+	build := exec.Command("go", "test", "-c", "-overlay", config, "-o", hunter, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build with errors planted: %v\n%s", err, out)
+	}
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for _, p := range plants {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			var out bytes.Buffer
+			hunt := exec.Command(hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "5m")
+			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
+			hunt.Stdout, hunt.Stderr = &out, &out
+			err := hunt.Run()
+			found := foundText.Find(out.Bytes())
+			if err == nil || found == nil {
+				t.Fatalf("not found: %v\n%s", err, out.Bytes())
+			}
+			t.Logf("%s", found)
+		})
+	}
+}
+
+var foundText = regexp.MustCompile(`found after .*`)
+
+// huntedSeeds is how many random histories are made in search of an error that
+// the smallest worlds do not show.
+const huntedSeeds = 20_000
+
+// TestHunt looks for an error in the protocol, in the smallest worlds and then
+// in random histories. It fails if there is one, with the number of histories
+// that it took. Where none was planted, it leaves the random ones to other tests.
+func TestHunt(t *testing.T) {
+	made := 0
+	for _, w := range fleet.Worlds {
+		if !w.Small {
+			continue
+		}
+		coverage, failed := w.Explore(t, 1)
+		made += coverage.Histories
+		if failed != nil {
+			t.Fatalf("found after %d histories, in the world %q: %v", made, w.Name, failed.Err())
+		}
+	}
+	if os.Getenv("IMMUKV_PLANTED") == "" {
+		return
+	}
+	for seed := range uint64(huntedSeeds) {
+		made++
+		if outcome := random(t, seed); outcome.Err() != nil {
+			t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, outcome.Err())
+		}
+	}
+}

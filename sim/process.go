@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Program is what a process runs. After a crash it runs again from its
+// beginning, in a new [Process] that remembers nothing.
+type Program struct {
+	// Name is a lower-case letter, and then letters, digits, _ and -.
+	Name string
+	Run  func(*Process)
+}
+
+// Process is one life of a program. Its methods are for the program's
+// goroutines; all of these must have ended when Run returns.
+type Process struct {
+	world  *world
+	name   string
+	life   int
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when Run has returned
+
+	// Guarded by world.mu.
+	dead   bool
+	exited bool
+	skew   time.Duration // of its clock
+}
+
+// Name is the name of the program.
+func (p *Process) Name() string { return p.name }
+
+// Life counts the crashes before this life: 0 in the first.
+func (p *Process) Life() int { return p.life }
+
+// Context ends when the process crashes.
+func (p *Process) Context() context.Context { return p.ctx }
+
+// Store is the store as the process sees it: every request waits for the
+// scheduler. It may be used by any number of the process's goroutines. After a
+// crash every request fails with [ErrCrashed].
+func (p *Process) Store() backend.VersionedStore { return handle{p} }
+
+// Now is the time by the process's clock, which a [Jump] changes. It does not
+// govern timers: these run by the time of the bubble.
+func (p *Process) Now() time.Time {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return time.Now().Add(p.skew)
+}
+
+// Do runs one call of the program, and makes it part of the history with what
+// it was called for, what came of it and its error. The context that f is given
+// is the one that a [Cancelled] request ends.
+func (p *Process) Do(what string, f func(context.Context) (any, error)) (any, error) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	d := &doing{what: what, cancel: cancel}
+	p.tell(d, &Event{Kind: Began, What: what})
+	detail, err := f(context.WithValue(ctx, doingKey{}, d))
+	p.tell(d, &Event{Kind: Ended, What: what, Detail: detail, Err: err})
+	return detail, err
+}
+
+// doing is a Do under way.
+type doing struct {
+	what   string
+	cancel context.CancelFunc
+}
+
+type doingKey struct{}
+
+// tell hands the scheduler something to record, and waits until it has: what
+// two processes do at one moment must not be recorded in the order in which
+// their goroutines happened to run. The dead tell nothing.
+func (p *Process) tell(d *doing, e *Event) {
+	w := p.world
+	n := &note{process: p, doing: d, event: e, done: make(chan struct{})}
+	w.mu.Lock()
+	if p.dead {
+		w.mu.Unlock()
+		return
+	}
+	w.notes = append(w.notes, n)
+	w.mu.Unlock()
+	w.wake()
+	<-n.done
+}
+
+// note is an event that the scheduler has not recorded yet.
+type note struct {
+	process *Process
+	doing   *doing
+	event   *Event
+	done    chan struct{}
+}
+
+// call is a request that a process has made.
+type call struct {
+	process *Process
+	doing   *doing // nil outside of a Do
+	request *Request
+	held    bool  // it took effect, and its answer waits
+	copied  bool  // a copy of it took effect
+	twin    int   // how many equal requests of the process stand before it
+	reply   Reply // for the caller, once done is closed or while held
+	replied bool
+	done    chan struct{}
+	stack   [6]uintptr // where in the program the request was made
+}
+
+// pass implements gate: the request waits until the scheduler answers it, or
+// its context ends.
+func (p *Process) pass(ctx context.Context, r *Request) Reply {
+	w := p.world
+	c := &call{process: p, request: r, done: make(chan struct{})}
+	c.doing, _ = ctx.Value(doingKey{}).(*doing)
+	runtime.Callers(3, c.stack[:]) // from the caller of the store's method on
+
+	w.mu.Lock()
+	if p.dead {
+		w.mu.Unlock()
+		return Reply{Err: Crashed.err(r)}
+	}
+	if err := ctx.Err(); err != nil {
+		w.mu.Unlock()
+		return Reply{Err: endedErr(r, err)}
+	}
+	w.waiting = append(w.waiting, c)
+	w.mu.Unlock()
+	w.wake()
+
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		w.abandon(c, ctx.Err())
+	}
+	return c.reply
+}
+
+// endedErr is the error of a request whose context has ended.
+func endedErr(r *Request, cause error) error {
+	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version, Err: cause}
+	if r.Writes() {
+		e.Kind = backend.ErrOutcomeUnknown
+	}
+	return e
+}

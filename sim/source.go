@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Source makes the choices of a history.
+type Source interface {
+	// Next makes the next choice. io.EOF leaves the rest to go on without
+	// faults, one process after the other; any other error ends the history. A
+	// choice that is not possible at the point is skipped.
+	Next(*Point) (Choice, error)
+}
+
+// Point is where a choice is made: everybody waits.
+type Point struct {
+	// Waiting are the requests that wait to take effect and the answers that
+	// are held, sorted by process and request. It is empty when all have ended.
+	Waiting []Pending
+	// Late are the writes that were answered and can still arrive.
+	Late []Pending
+}
+
+// Pending is a request that the scheduler can choose.
+type Pending struct {
+	Process string
+	Nth     int // among those of the process in the same list, from 0
+	Request *Request
+	Held    bool // it took effect, and its answer waits
+	Copied  bool // a copy of it took effect
+	// Holds says of a late write that its condition holds, so that to arrive
+	// now would not be in vain.
+	Holds bool
+}
+
+// Replay is the source that follows a schedule.
+func Replay(s Schedule) Source { return &replay{s} }
+
+type replay struct{ rest Schedule }
+
+func (r *replay) Next(*Point) (Choice, error) {
+	if len(r.rest) == 0 {
+		return Choice{}, io.EOF
+	}
+	c := r.rest[0]
+	r.rest = r.rest[1:]
+	return c, nil
+}
+
+// Drawn is the source that draws every choice.
+type Drawn struct {
+	// Draw returns a number from 0 to n-1. The smaller, the simpler is what is
+	// chosen: 0 is the first process and no fault.
+	Draw func(n int) int
+	// Steps is how many choices are drawn; the rest goes on without faults.
+	Steps int
+	// OneIn is how rare a fault is: 0 for none, 1 for one at every step.
+	OneIn int
+	// Faults lists those that a request may meet, if it is not all that fit.
+	Faults func(Pending) []Fault
+}
+
+// Seeded draws from a generator with the given seed.
+func Seeded(seed uint64) func(n int) int {
+	return rand.New(rand.NewPCG(seed, 0)).IntN
+}
+
+// Pauses and jumps that are drawn: some that matter to nobody, some longer than
+// any interval of a client, and clocks that go back.
+var (
+	pauses = []time.Duration{time.Second, 6 * time.Minute}
+	jumps  = []time.Duration{time.Millisecond, time.Hour, -time.Hour, -365 * 24 * time.Hour}
+)
+
+// Next implements [Source].
+func (d *Drawn) Next(p *Point) (Choice, error) {
+	if d.Steps <= 0 {
+		return Choice{}, io.EOF
+	}
+	d.Steps--
+	n := len(p.Waiting) + len(p.Late)
+	if n == 0 {
+		return Choice{}, io.EOF
+	}
+	fault := d.OneIn > 0 && d.Draw(d.OneIn) == d.OneIn-1
+	i := d.Draw(n)
+	if i >= len(p.Waiting) {
+		late := p.Late[i-len(p.Waiting)]
+		return Choice{Move: Arrive, Process: late.Process, Nth: late.Nth}, nil
+	}
+	c := Choice{Process: p.Waiting[i].Process, Nth: p.Waiting[i].Nth}
+	if fault {
+		return d.fault(c, p.Waiting[i]), nil
+	}
+	return c, nil
+}
+
+// fault draws what the chosen request meets, or something else that happens in
+// its stead.
+func (d *Drawn) fault(c Choice, at Pending) Choice {
+	switch d.Draw(12) {
+	case 10:
+		return Choice{Move: Pause, By: pauses[d.Draw(len(pauses))]}
+	case 11:
+		return Choice{Move: Jump, Process: c.Process, By: jumps[d.Draw(len(jumps))]}
+	}
+	meets := at.Faults
+	if d.Faults != nil {
+		meets = func() []Fault { return d.Faults(at) }
+	}
+	if faults := meets(); len(faults) > 0 {
+		c.Fault = faults[d.Draw(len(faults))]
+	}
+	return c
+}
+
+// Faults lists what the request can meet, or its answer if that is held.
+func (p Pending) Faults() []Fault {
+	return slices.DeleteFunc(Faults(p.Request.Op), func(f Fault) bool { return !p.canMeet(f) })
+}
+
+func (p Pending) canMeet(f Fault) bool {
+	switch {
+	case p.Held:
+		return f.fitsHeld()
+	case p.Copied && (f.Answer == InvalidName || f.Answer == TooLarge):
+		return false // its copy was not refused for what it is
+	default:
+		return f.fits(p.Request.Op)
+	}
+}

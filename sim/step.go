@@ -1,0 +1,269 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// point sorts what waits and what is late, and shows it to the source.
+func (w *world) point() (_ *Point, waiting, late []*call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.SortStableFunc(w.waiting, (*call).compare)
+	slices.SortStableFunc(w.late, (*call).compare)
+	for i, c := range w.waiting {
+		c.twin = 0
+		if i > 0 && c.process == w.waiting[i-1].process && c.request.compare(w.waiting[i-1].request) == 0 {
+			c.twin = w.waiting[i-1].twin + 1
+		}
+	}
+	waiting, late = slices.Clone(w.waiting), slices.Clone(w.late)
+	point := &Point{Waiting: pending(waiting), Late: pending(late)}
+	for i, c := range late {
+		point.Late[i].Holds = w.holds(c.request)
+	}
+	return point, waiting, late
+}
+
+// holds reports whether the condition of a write does.
+func (w *world) holds(r *Request) bool {
+	v, err := w.Store.Head(context.Background(), r.Name)
+	if err != nil {
+		return r.Cond.Absent()
+	}
+	return v.ETag == r.Cond.ETag()
+}
+
+// compare orders requests in a way that does not depend on which goroutine ran
+// first. Those of one process that ask for the same are told apart by the call
+// that they belong to and by where in the program they were made; what is left
+// is interchangeable.
+func (c *call) compare(d *call) int {
+	if n := cmp.Compare(c.process.name, d.process.name); n != 0 {
+		return n
+	}
+	if n := c.request.compare(d.request); n != 0 {
+		return n
+	}
+	if n := cmp.Compare(c.name(), d.name()); n != 0 {
+		return n
+	}
+	return slices.Compare(c.stack[:], d.stack[:])
+}
+
+// name is what the call under way is called.
+func (c *call) name() string {
+	if c.doing == nil {
+		return ""
+	}
+	return c.doing.what
+}
+
+func pending(calls []*call) []Pending {
+	list := make([]Pending, len(calls))
+	nth := 0
+	for i, c := range calls {
+		if i > 0 && calls[i-1].process.name == c.process.name {
+			nth++
+		} else {
+			nth = 0
+		}
+		list[i] = Pending{Process: c.process.name, Nth: nth, Request: c.request, Held: c.held, Copied: c.copied}
+	}
+	return list
+}
+
+// take carries out a choice, if it is possible.
+func (w *world) take(choice Choice, waiting, late []*call) error {
+	switch choice.Move {
+	case Pause:
+		time.Sleep(choice.By)
+		return w.record(&Event{Kind: Paused, By: choice.By})
+	case Jump:
+		return w.jump(choice)
+	case Arrive:
+		if c := find(late, choice); c != nil {
+			return w.arrive(c)
+		}
+	case Step:
+		if c := find(waiting, choice); c != nil {
+			at := Pending{Request: c.request, Held: c.held, Copied: c.copied}
+			switch {
+			case !at.canMeet(choice.Fault):
+			case c.held:
+				return w.release(c, choice.Fault)
+			default:
+				return w.step(c, choice.Fault)
+			}
+		}
+	}
+	w.history.Skipped++
+	return nil
+}
+
+func find(calls []*call, choice Choice) *call {
+	n := 0
+	for _, c := range calls {
+		if c.process.name != choice.Process {
+			continue
+		}
+		if n == choice.Nth {
+			return c
+		}
+		n++
+	}
+	return nil
+}
+
+func (w *world) jump(choice Choice) error {
+	for _, p := range w.lives {
+		if p.name == choice.Process {
+			w.mu.Lock()
+			p.skew += choice.By
+			w.mu.Unlock()
+			return w.record(&Event{Kind: Jumped, Process: p.name, Life: p.life, By: choice.By})
+		}
+	}
+	w.history.Skipped++
+	return nil
+}
+
+// arrive lets a late write take effect; nobody is told.
+func (w *world) arrive(c *call) error {
+	effect := perform(context.Background(), w.Store, c.request)
+	w.mu.Lock()
+	w.late = without(w.late, c)
+	w.mu.Unlock()
+	return w.record(w.event(Arrived, c, Fault{}, &effect, nil))
+}
+
+// release gives a held answer to its caller, or loses it.
+func (w *world) release(c *call, f Fault) error {
+	told := &c.reply
+	if f.Answer != Own {
+		told = &Reply{Err: f.Answer.err(c.request)}
+	}
+	return w.finish(c, f, nil, told)
+}
+
+// step lets a request take effect, and answers it, as the fault has it.
+func (w *world) step(c *call, f Fault) error {
+	var effect *Reply
+	if f.Effect == Now || f.Effect == Again || f.Effect == Copy {
+		effect = new(shaped(context.Background(), w.Store, c.request, f.Answer))
+	}
+	if f.Effect == Later || f.Effect == Again {
+		w.mu.Lock()
+		w.late = append(w.late, c)
+		w.mu.Unlock()
+	}
+	switch {
+	case f.Effect == Copy:
+		c.copied = true
+		return w.record(w.event(Stepped, c, f, effect, nil))
+	case f.Answer == Held:
+		w.mu.Lock()
+		c.held, c.reply = true, *effect
+		w.mu.Unlock()
+		return w.record(w.event(Stepped, c, f, effect, nil))
+	case f.Answer == Own || f.Answer >= Short:
+		return w.finish(c, f, effect, effect)
+	default:
+		return w.finish(c, f, effect, &Reply{Err: f.Answer.err(c.request)})
+	}
+}
+
+// finish records what became of a request and tells its caller.
+func (w *world) finish(c *call, f Fault, effect, told *Reply) error {
+	e := w.event(Stepped, c, f, effect, told)
+	if f.Answer == Crashed {
+		e.Told = nil
+	}
+	err := w.record(e)
+	switch f.Answer {
+	case Crashed:
+		w.kill(c.process)
+	case Cancelled:
+		w.reply(c, *told)
+		if c.doing != nil {
+			c.doing.cancel()
+		}
+	default:
+		w.reply(c, *told)
+	}
+	return err
+}
+
+func (w *world) event(kind EventKind, c *call, f Fault, effect, told *Reply) *Event {
+	return &Event{
+		Kind: kind, Process: c.process.name, Life: c.process.life, What: c.name(),
+		Request: c.request, Twin: c.twin, Fault: f, Effect: effect, Told: told,
+	}
+}
+
+// reply answers a request that waits.
+func (w *world) reply(c *call, reply Reply) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = without(w.waiting, c)
+	c.reply, c.replied = reply, true
+	close(c.done)
+}
+
+// abandon answers a request whose context has ended. What was not yet at the
+// store may still get there, if it is a write.
+func (w *world) abandon(c *call, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.replied {
+		return
+	}
+	w.waiting = without(w.waiting, c)
+	c.reply, c.replied = Reply{Err: endedErr(c.request, cause)}, true
+	if c.request.Writes() && !c.held {
+		w.late = append(w.late, c)
+	}
+}
+
+// kill ends a process at once: what it does from now on has no effect, and its
+// code is made to wind up.
+func (w *world) kill(p *Process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.dead = true
+	w.waiting = slices.DeleteFunc(w.waiting, func(c *call) bool {
+		if c.process != p {
+			return false
+		}
+		c.reply, c.replied = Reply{Err: Crashed.err(c.request)}, true
+		close(c.done)
+		return true
+	})
+	w.notes = slices.DeleteFunc(w.notes, func(n *note) bool {
+		if n.process != p {
+			return false
+		}
+		close(n.done)
+		return true
+	})
+	p.cancel()
+}
+
+// shutDown ends every process and waits for its goroutine.
+func (w *world) shutDown() {
+	for _, p := range w.lives {
+		w.kill(p)
+	}
+	for _, p := range w.lives {
+		<-p.ended
+	}
+}
+
+func without(calls []*call, c *call) []*call {
+	if i := slices.Index(calls, c); i >= 0 {
+		return slices.Delete(calls, i, i+1)
+	}
+	return calls
+}

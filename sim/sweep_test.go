@@ -1,0 +1,55 @@
+package sim_test
+
+import (
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/immukv/immukv-go/sim"
+	"github.com/immukv/immukv-go/sim/internal/fleet"
+)
+
+// sweepAll is set by make sweep: all worlds are visited, not the smallest alone.
+var sweepAll = os.Getenv("IMMUKV_SWEEP") == "all"
+
+// fullSweep is how many histories all worlds have at least.
+const fullSweep = 1_000_000
+
+// TestSweep visits every history of small fleets, and says what it visited.
+func TestSweep(t *testing.T) {
+	var total sim.Coverage
+	start := time.Now()
+	for _, w := range fleet.Worlds {
+		if !w.Small && !sweepAll {
+			continue
+		}
+		begin := time.Now()
+		coverage, failed := w.Explore(t, runtime.GOMAXPROCS(0))
+		if failed != nil {
+			t.Fatalf("%s: %s", w.Name, failed.Reduce(t).Report())
+		}
+		total.Add(coverage)
+		t.Logf("%8d histories of up to %2d requests, %7d cut, %6.1f s: %s",
+			coverage.Histories, coverage.Longest, coverage.Cut, time.Since(begin).Seconds(), w.Name)
+	}
+	seconds := time.Since(start).Seconds()
+	t.Logf("%8d histories of up to %2d requests, %7d cut, %6.1f s: in all, %.0f a second",
+		total.Histories, total.Longest, total.Cut, seconds, float64(total.Histories)/seconds)
+	faultsFired(t, total.Faults)
+	if sweepAll && total.Histories < fullSweep {
+		t.Errorf("visited %d histories, want %d", total.Histories, fullSweep)
+	}
+}
+
+// faultsFired tells how often each fault was met. One that never was is a hole
+// in the test. The explorer holds no answers, so that none can be lost then.
+func faultsFired(t *testing.T, met map[sim.Fault]int) {
+	t.Helper()
+	for _, f := range sim.AllFaults() {
+		t.Logf("%8d %v", met[f], f)
+		if met[f] == 0 && f.Answer != sim.Held {
+			t.Errorf("no request met %v", f)
+		}
+	}
+}
