@@ -193,21 +193,18 @@ func TestHistoryTampered(t *testing.T) {
 	t.Parallel()
 	other := versionsOf(filled(t, 4, 2).Dump(), "keys/k1.json")[0].Body
 	for name, c := range map[string]struct {
-		body string
-		want error
+		change func(body string) string
+		want   error
 	}{
-		"malformed":     {"{", immukv.ErrMalformedEntry},
-		"changed":       {"", immukv.ErrVerificationFailed},
-		"another key's": {other, immukv.ErrVerificationFailed},
+		"malformed":     {func(string) string { return "{" }, immukv.ErrMalformedEntry},
+		"changed":       {func(body string) string { return replaced(body, `"value":`, `"value":1`) }, immukv.ErrVerificationFailed},
+		"another key's": {func(string) string { return other }, immukv.ErrVerificationFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for i := range 5 {
 				mem := edit(t, filled(t, 10, 2), "keys/k0.json", func(v []memstore.Version) []memstore.Version {
-					if v[i].Body = c.body; c.body == "" {
-						v[i].Body = versionsOf(filled(t, 10, 2).Dump(), "keys/k0.json")[i].Body
-						v[i].Body = v[i].Body[:len(v[i].Body)-60] + "7" + v[i].Body[len(v[i].Body)-59:]
-					}
+					v[i].Body = c.change(v[i].Body)
 					return slices.Insert(v, i, memstore.Version{ID: "marker", DeleteMarker: true})
 				})
 				var good, bad int

@@ -346,12 +346,12 @@ func TestTamperedHead(t *testing.T) {
 	mem := memstore.New()
 	set(t, open[string](t, mem), "k", "value")
 	set(t, open[string](t, mem), "other", "value")
-	for name, body := range map[string]string{"malformed": "{}", "changed": ""} {
+	for name, change := range map[string]func(body string) string{
+		"malformed": func(string) string { return "{}" },
+		"changed":   func(body string) string { return replaced(body, `"value":"`, `"value":"x`) },
+	} {
 		bad := edit(t, mem, logObject, func(v []memstore.Version) []memstore.Version {
-			head := &v[len(v)-1]
-			if head.Body = body; body == "" {
-				head.Body = versionsOf(mem.Dump(), logObject)[0].Body[:20] + "0" + versionsOf(mem.Dump(), logObject)[0].Body[21:]
-			}
+			v[1].Body = change(v[1].Body)
 			return v
 		})
 		db := open[string](t, bad)
