@@ -137,11 +137,11 @@ func TestCanonicalNestedDisorder(t *testing.T) {
 	text := strings.Repeat(`{"b":[1],"a":`, depth) + `{"d":{},"c":{"y":1,"x":2}}` + strings.Repeat(`}`, depth)
 	want := strings.Repeat(`{"a":`, depth-1) + `{"a":{"c":{"x":2,"y":1},"d":{}}` + strings.Repeat(`,"b":[1]}`, depth)
 	for _, d := range dialects {
-		got, err := d.Canonical([]byte(text))
-		if err == nil {
+		if _, err := d.Canonical([]byte(text)); err == nil {
 			t.Fatalf("%v: nesting of %d is accepted", d, depth+2)
 		}
-		if got, err = d.Canonical([]byte(text[len(`{"b":[1],"a":`) : len(text)-1])); err != nil {
+		got, err := d.Canonical([]byte(text[len(`{"b":[1],"a":`) : len(text)-1]))
+		if err != nil {
 			t.Fatal(err)
 		}
 		if string(got) != want[len(`{"a":`):len(want)-len(`,"b":[1]}`)] {

@@ -19,7 +19,7 @@ const plainIntegerDigits = 15
 // unless the dialect has no form for the number or, when writing, would change
 // an integer.
 func (d Dialect) appendNumber(dst, token []byte, writing bool) (_ []byte, problem string) {
-	integer := bytes.IndexAny(token, ".eE") < 0
+	integer := !bytes.ContainsAny(token, ".eE")
 	if integer {
 		digits := len(bytes.TrimPrefix(token, []byte("-")))
 		if writing && digits > maxIntegerDigits {

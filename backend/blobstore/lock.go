@@ -53,7 +53,7 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 		return func() { l.release(file) }, nil
 	case <-ctx.Done():
 		go func() {
-			<-done
+			_ = <-done // locked or not, the turn is passed on
 			l.release(file)
 		}()
 		return nil, l.waited(ctx)

@@ -69,7 +69,7 @@ func TestDeleteMarkers(t *testing.T) {
 			name := "dir/" + history + "/a.json"
 			var want []backend.Version // newest first
 			for i, c := range history {
-				v := backend.Version{}
+				var v backend.Version
 				if c == 'v' {
 					v = put(name, fmt.Sprint(history, i))
 				} else {
