@@ -74,6 +74,50 @@ func TestInvalidKeys(t *testing.T) {
 	}
 }
 
+// A key that the store at hand cannot hold is refused before anything is written.
+func TestKeyThatStoreCannotHold(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{"first entry": "", "later entry": "other"} {
+		store := counted(memstore.New())
+		count := store.before
+		store.before = func(ctx context.Context, r request) error {
+			_ = count(ctx, r)
+			if r.name == "keys/CON.json" {
+				return storeError(backend.ErrInvalidName)
+			}
+			return nil
+		}
+		db := open[int](t, store)
+		if first != "" {
+			set(t, db, first, 1)
+		}
+		store.take()
+		_, err := db.Set(t.Context(), "CON", 1)
+		if !errors.Is(err, immukv.ErrInvalidKey) || !errors.Is(err, backend.ErrInvalidName) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := writes(store.take()); n > 0 {
+			t.Errorf("%s: %d writes sent", name, n)
+		}
+		set(t, db, "next", 1)
+	}
+}
+
+// An append that the store refuses to take at all is a definite failure.
+func TestRefusedAppend(t *testing.T) {
+	t.Parallel()
+	for _, why := range []error{backend.ErrInvalidName, backend.ErrTooLarge} {
+		store := counted(onPut(memstore.New(), logObject, notApplied(storeError(why))))
+		_, err := open[int](t, store).Set(t.Context(), "k", 1)
+		if !errors.Is(err, why) || errors.Is(err, immukv.ErrOutcomeUnknown) {
+			t.Errorf("error is %v", err)
+		}
+		if n := writes(store.take()); n != 1 {
+			t.Errorf("%d writes sent", n)
+		}
+	}
+}
+
 // Values that canonical JSON cannot carry are refused before anything is sent.
 func TestInvalidValues(t *testing.T) {
 	t.Parallel()
