@@ -10,7 +10,7 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test lint race sweep soak bench matrix servers fuzz cover
+.PHONY: demo test lint race sweep soak servers
 
 ## demo: a guided tour on local files
 demo:
@@ -19,8 +19,7 @@ demo:
 ## test: everything, real servers included
 test: lint servers
 	$(STRICT) $(GO) test -timeout 14m ./...
-	$(GO) test -race -timeout 5m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
-	@$(MAKE) --no-print-directory sweep
+	$(GO) test -race -timeout 10m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
 
 ## lint: formatting, vet, staticcheck, and the arrows between packages
 lint: $(LINTER)
@@ -34,19 +33,15 @@ $(LINTER): Makefile
 servers:
 	$(GO) run ./backend/s3store/s3test/install
 
-## race: the tests that need no server under the race detector
+## race: the tests that need no server, under the race detector
 race:
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 20m ./...
 
-## sweep: the simulator's exhaustive part
+## sweep: the simulator's exhaustive part, with what it covered
 sweep:
+	IMMUKV_SWEEP=all $(GO) test -count=1 -timeout 30m -run '^TestSweep$$' -v ./sim/
 
 ## soak: random histories until the time is up: make soak DURATION=10m
 soak:
-
-## bench: every benchmark, with the ratios that docs/performance.md states
-bench:
-
-## matrix: the conformance suite against every store at hand, as a table
-matrix: servers
+	IMMUKV_SOAK=$(DURATION) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./sim/
 
