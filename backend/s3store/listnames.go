@@ -37,9 +37,9 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 			return backend.NamesPage{}, nil
 		}
 		start = soundStart(prefix, start)
-		if limit == 1 && from.server == "" {
-			limit = 2 // MinIO ends the listing after one name if that is the prefix
-		}
+	}
+	if s.endsEarly {
+		limit = 0
 	}
 	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(limit)}
 	if prefix != "" {

@@ -116,7 +116,11 @@ func soundPrefix(wanted string) (prefix string, possible bool) {
 // It has no slash beyond those of the prefix. Asked to begin at "a/x", MinIO
 // counts the names between "a" and "a/x" in the size of the page, leaves them
 // out of it, and takes the page for the last if none are left. So what lies
-// between is listed and passed over.
+// between is listed and passed over. A page that MinIO itself continues can end
+// early in the same way, when it has forgotten the listing; so it is always
+// asked for the largest, and a listing can then lack names only where more than
+// a thousand lie between. (A page of one it takes for the last, too, if the name
+// is the prefix.)
 func soundStart(prefix, wanted string) string {
 	if !strings.HasPrefix(wanted, prefix) {
 		return ""

@@ -28,6 +28,9 @@ type Store struct {
 	// tearsReads is set for servers that may give parts of different versions
 	// in one answer.
 	tearsReads bool
+	// endsEarly is set for servers that may end a listing of names in small
+	// pages before its end.
+	endsEarly bool
 	// release frees what opening took; nil if nothing.
 	release func()
 }
@@ -118,7 +121,13 @@ func enableVersioning(bucket string) string {
 func (s *Store) learnServer(response *smithyhttp.Response) {
 	s.paths = !ofAWS(response)
 	s.maxSegment = maxSegment
-	if response != nil && response.Response != nil && response.Header.Get("Server") == "VERSITYGW" {
+	if response == nil || response.Response == nil {
+		return
+	}
+	switch response.Header.Get("Server") {
+	case "MinIO":
+		s.endsEarly = true // see soundStart
+	case "VERSITYGW":
 		s.maxSegment = maxSegmentVersityGW
 		s.tearsReads = true // see torn.go
 	}
