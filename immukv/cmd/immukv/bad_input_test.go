@@ -189,7 +189,7 @@ func TestUnwritableDirectory(t *testing.T) {
 		"get --value k": {exitDone, "1\n", ""},
 		"audit":         {exitDone, "valid", ""},
 	} {
-		cmd := exec.Command("immukv", append([]string{"--store", "file://" + dir}, strings.Fields(command)...)...)
+		cmd := exec.CommandContext(t.Context(), "immukv", append([]string{"--store", "file://" + dir}, strings.Fields(command)...)...)
 		cmd.Stdin = strings.NewReader(`{"key":"k","value":2}`)
 		var stdout, stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr

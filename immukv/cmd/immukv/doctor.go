@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,24 +95,22 @@ func (a *app) printProbe(r *backend.ProbeReport) error {
 
 // printProbe prints the report of a probe for people.
 func printProbe(w io.Writer, r *backend.ProbeReport) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
 	for _, f := range r.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Clause, f.Outcome, f.Title)
+		fmt.Fprintf(&b, "%-3s  %-11s  %s\n", f.Clause, f.Outcome, f.Title)
 		if f.Outcome == backend.ProbeFailed {
-			fmt.Fprintf(table, "\t\tseen: %s\n\t\tremedy: %s\n", f.Seen, f.Remedy)
+			fmt.Fprintf(&b, "                  seen: %s\n                  remedy: %s\n", f.Seen, f.Remedy)
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
 	if r.Object != "" {
-		fmt.Fprintf(w, "\nIt made %s, and left %s of the object\n  %s\n",
+		fmt.Fprintf(&b, "\nIt made %s, and left %s of the object\n  %s\n",
 			count(r.Requests, "request", "requests"), count(r.Left, "version", "versions"), r.Object)
 	}
-	verdict := "The store can be trusted, as far as one visit shows.\n"
-	if !r.Trusted() {
-		verdict = "The store cannot be trusted.\n"
+	if r.Trusted() {
+		b.WriteString("\nThe store can be trusted, as far as one visit shows.\n")
+	} else {
+		b.WriteString("\nThe store cannot be trusted.\n")
 	}
-	_, err := io.WriteString(w, "\n"+verdict)
+	_, err := io.WriteString(w, b.String())
 	return err
 }

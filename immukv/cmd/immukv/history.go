@@ -143,7 +143,7 @@ func (a *app) printEntries(entries iter.Seq2[immukv.Entry[value], error]) (read 
 		switch {
 		case errors.As(err, &entryErr):
 			bad++
-			fmt.Fprintf(a.stderr, "immukv: not printed: %v\n", err)
+			a.tell("immukv: not printed: %v\n", err)
 		case err != nil:
 			if read > 0 && errors.Is(err, immukv.ErrNotFound) {
 				// A version that a newer one refers to.

@@ -59,18 +59,20 @@ func (a *app) load(cmd *cobra.Command, path string, concurrency int, write *writ
 	if err := a.refuseReadOnly("load"); err != nil {
 		return err
 	}
-	in, err := a.openInput(cmd.Context(), path)
+	reading, cancelReading := a.limit(cmd.Context(), cmd, 0)
+	defer cancelReading()
+	in, err := a.openInput(reading, path)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	ctx, done := withGrace(cmd.Context())
+	defer func() { _ = in.Close() }()
+	setting, done := withGrace(cmd.Context())
 	defer done()
-	ctx, cancel := a.limit(ctx, cmd, 0)
-	defer cancel()
-	return a.withClient(ctx, func(db *client) error {
+	setting, cancelSetting := a.limit(setting, cmd, 0)
+	defer cancelSetting()
+	return a.withClient(setting, func(db *client) error {
 		l := newLoader(a, db, in.size)
-		stopped := l.run(cmd.Context(), ctx, in, concurrency)
+		stopped := l.run(reading, setting, in, concurrency)
 		l.bar.clear()
 		return l.report(path, stopped)
 	}, opts...)

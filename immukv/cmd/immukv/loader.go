@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -46,10 +47,10 @@ func newLoader(a *app, db *client, size int64) *loader {
 	}
 }
 
-// run sets the lines of the input until it ends, a line fails or ctx ends, and in
-// the last case returns its error. A line that is begun then goes on for as long
-// as its own context lets it.
-func (l *loader) run(ctx, setting context.Context, in io.Reader, concurrency int) error {
+// run sets the lines of the input until it ends, a line fails or reading is over,
+// and in the last case returns its error. A line that is begun then goes on for as
+// long as setting lets it.
+func (l *loader) run(reading, setting context.Context, in io.Reader, concurrency int) error {
 	var running sync.WaitGroup
 	workers := make([]chan line, concurrency)
 	for i := range workers {
@@ -61,7 +62,7 @@ func (l *loader) run(ctx, setting context.Context, in io.Reader, concurrency int
 			}
 		})
 	}
-	err := l.deal(ctx, in, workers)
+	err := l.deal(reading, in, workers)
 	for _, lines := range workers {
 		close(lines)
 	}
@@ -81,7 +82,7 @@ func (l *loader) deal(ctx context.Context, in io.Reader, workers []chan line) er
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if r.err == io.EOF {
+		if errors.Is(r.err, io.EOF) {
 			return nil
 		}
 		if r.err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -126,6 +127,17 @@ func TestTimeout(t *testing.T) {
 		if r.code != exitFailed || !strings.Contains(r.stderr, "deadline exceeded") || !strings.Contains(r.stderr, "--timeout") {
 			t.Errorf("%s: exit code %d: %s%s", command, r.code, r.stdout, r.stderr)
 		}
+	}
+
+	// The same for input that never comes.
+	for _, command := range []string{"set k -", "load -"} {
+		in, feed := io.Pipe()
+		var stderr strings.Builder
+		code := run(t.Context(), append([]string{"--store", url, "--timeout", "1ms"}, strings.Fields(command)...), in, io.Discard, &stderr)
+		if code != exitFailed || !strings.Contains(stderr.String(), "deadline exceeded") {
+			t.Errorf("%s: exit code %d: %s", command, code, &stderr)
+		}
+		_ = feed.Close()
 	}
 }
 

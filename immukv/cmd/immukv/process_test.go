@@ -32,7 +32,7 @@ type process struct {
 
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command("immukv", args...), t: t}
+	p := &process{Cmd: exec.CommandContext(t.Context(), "immukv", args...), t: t}
 	p.Env = append(os.Environ(), "IMMUKV_STORE="+fileURL(dir), "IMMUKV_PREFIX=")
 	p.Stderr = &p.stderr
 	in, err := p.StdinPipe()
@@ -396,7 +396,7 @@ func TestInterruptedWait(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	in, feed := io.Pipe()
-	defer feed.Close()
+	defer func() { _ = feed.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr strings.Builder
 	ended := make(chan int)

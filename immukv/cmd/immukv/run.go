@@ -181,8 +181,12 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		interrupted = "interrupted: "
 	}
-	fmt.Fprintf(a.stderr, "immukv: %s%v\n", interrupted, err)
+	a.tell("immukv: %s%v\n", interrupted, err)
 	if hint := hint(err, name); hint != "" {
-		fmt.Fprintln(a.stderr, hint)
+		a.tell("%s\n", hint)
 	}
 }
+
+// tell says something on standard error. If that fails, there is nobody left to
+// tell.
+func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.stderr, format, args...) }

@@ -67,7 +67,9 @@ func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags) err
 	if err := a.refuseReadOnly("set"); err != nil {
 		return err
 	}
-	text, err := a.readValue(cmd.Context(), source)
+	reading, cancelReading := a.limit(cmd.Context(), cmd, 0)
+	defer cancelReading()
+	text, err := a.readValue(reading, source)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func (a *app) readValue(ctx context.Context, source string) (value, error) {
 			if err != nil {
 				return nil, err
 			}
-			defer f.Close()
+			defer func() { _ = f.Close() }()
 			from = f
 		}
 		return io.ReadAll(io.LimitReader(from, maxValueText+1))

@@ -47,7 +47,7 @@ func unprivileged(t *testing.T, dir string) func(*exec.Cmd) {
 // directory, which only it and its children see.
 func onSmallDisk(t *testing.T, dir, script string) result {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", `mount -t tmpfs -o size=512k tmpfs "$0" || exit 100`+"\n"+script, dir)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `mount -t tmpfs -o size=512k tmpfs "$0" || exit 100`+"\n"+script, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
