@@ -21,64 +21,66 @@ var benchBody = []byte(strings.Repeat("x", 400))
 var versionCounts = []int{100, 10_000, 100_000}
 
 // BenchmarkPut compares writing a version with its bare cost: a file written,
-// synced and renamed, its directory synced. They take turns, because disks have
-// moods; "x-bare" is the ratio.
+// synced and renamed, its directory synced. One operation is a write to each of
+// three stores and a bare one; they take turns, because disks have moods.
 func BenchmarkPut(b *testing.B) {
+	bare := newBareWriter(b)
+	calls := []call{{"bare", func() error { return bare.write() }}}
 	for _, versions := range versionCounts {
-		b.Run(fmt.Sprint(versions), func(b *testing.B) {
-			s, _ := openWithVersions(b, "o", versions)
-			bare := newBareWriter(b)
-			head, err := s.Head(b.Context(), "o")
-			if err != nil {
-				b.Fatal(err)
-			}
-			var put, base []time.Duration
-			for b.Loop() {
-				start := time.Now()
-				bare.write(b)
-				between := time.Now()
-				if head, err = s.Put(b.Context(), "o", benchBody, backend.IfMatch(head.ETag)); err != nil {
-					b.Fatal(err)
-				}
-				base = append(base, between.Sub(start))
-				put = append(put, time.Since(between))
-			}
-			report(b, put, base)
-		})
+		s, _ := openWithVersions(b, "o", versions)
+		cond := backend.IfMatch(backend.ETag(fmt.Sprint("e", versions)))
+		calls = append(calls, call{fmt.Sprint(versions), func() error {
+			v, err := s.Put(b.Context(), "o", benchBody, cond)
+			cond = backend.IfMatch(v.ETag)
+			return err
+		}})
 	}
+	compare(b, calls)
 }
 
 // BenchmarkGet compares reading the newest version with one os.ReadFile of its
 // file.
 func BenchmarkGet(b *testing.B) {
+	var calls []call
 	for _, versions := range versionCounts {
-		b.Run(fmt.Sprint(versions), func(b *testing.B) {
-			s, dir := openWithVersions(b, "o", versions)
+		s, dir := openWithVersions(b, "o", versions)
+		if calls == nil {
 			file := filepath.Join(dir, "o!", fmt.Sprintf("%016d.v%d", int64(1e16)-1-int64(versions), versions))
-			var get, base []time.Duration
-			for b.Loop() {
-				start := time.Now()
-				if _, err := os.ReadFile(file); err != nil {
-					b.Fatal(err)
-				}
-				between := time.Now()
-				if _, err := s.Get(b.Context(), "o"); err != nil {
-					b.Fatal(err)
-				}
-				base = append(base, between.Sub(start))
-				get = append(get, time.Since(between))
-			}
-			report(b, get, base)
-		})
+			calls = []call{{"bare", func() error { _, err := os.ReadFile(file); return err }}}
+		}
+		calls = append(calls, call{fmt.Sprint(versions), func() error { _, err := s.Get(b.Context(), "o"); return err }})
 	}
+	compare(b, calls)
 }
 
-// report gives medians: the mean is that of the machine's other work.
-func report(b *testing.B, took, base []time.Duration) {
+// call is one of several that are compared.
+type call struct {
+	name string
+	do   func() error
+}
+
+// compare makes the calls in turn, and reports the ratios of their medians: of
+// each to the first, as "x-bare", and of the last to the second, as "growth". A
+// mean would be that of the machine's other work.
+func compare(b *testing.B, calls []call) {
 	b.Helper()
-	b.ReportMetric(float64(median(took).Nanoseconds()), "ns/op")
-	b.ReportMetric(float64(median(base).Nanoseconds()), "bare-ns/op")
-	b.ReportMetric(float64(median(took))/float64(median(base)), "x-bare")
+	took := make([][]time.Duration, len(calls))
+	for b.Loop() {
+		for i, c := range calls {
+			start := time.Now()
+			if err := c.do(); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = append(took[i], time.Since(start))
+		}
+	}
+	first := median(took[0])
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(first.Nanoseconds()), "bare-ns")
+	for i, c := range calls[1:] {
+		b.ReportMetric(float64(median(took[i+1]))/float64(first), "x-bare-"+c.name)
+	}
+	b.ReportMetric(float64(median(took[len(took)-1]))/float64(median(took[1])), "growth")
 }
 
 func median(took []time.Duration) time.Duration {
@@ -168,13 +170,12 @@ func newBareWriter(b *testing.B) *bareWriter {
 	return &bareWriter{path: path, dir: dir}
 }
 
-func (w *bareWriter) write(b *testing.B) {
-	b.Helper()
+func (w *bareWriter) write() error {
 	w.n++
 	name := filepath.Join(w.path, fmt.Sprint(w.n))
 	f, err := os.Create(name + ".tmp")
 	if err != nil {
-		b.Fatal(err)
+		return err
 	}
 	_, err = f.Write(benchBody)
 	for _, step := range []func() error{
@@ -186,7 +187,5 @@ func (w *bareWriter) write(b *testing.B) {
 			err = step()
 		}
 	}
-	if err != nil {
-		b.Fatal(err)
-	}
+	return err
 }

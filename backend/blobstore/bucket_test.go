@@ -273,8 +273,8 @@ func TestListNamesBucket(t *testing.T) {
 			}
 		}
 		for _, d.pageSize = range []int{1, 3, 1000} {
-			for _, limit := range []int{1, 4, 0} {
-				for _, prefix := range []string{"", "a", long[:100], long, long + "a", long + long} {
+			for _, limit := range []int{2, 0} {
+				for _, prefix := range []string{"", "a", long[:100], long + "a", long + long} {
 					for _, after := range append(names, "", "zz", long[:127], strings.Repeat("\xff", 2000)) {
 						checkListing(t, s, names, backend.NamesRequest{Prefix: prefix, After: after, Limit: limit})
 					}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 
 func TestLockExcludes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), lockName)
-	var holders, entered int // guarded by the lock alone: the race detector looks on
+	var holders, entered atomic.Int32
 	var group sync.WaitGroup
 	for range 4 {
 		l := newLock(path)
@@ -29,19 +30,19 @@ func TestLockExcludes(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					if holders++; holders > 1 {
+					if holders.Add(1) > 1 {
 						t.Error("two hold the lock at once")
 					}
-					entered++
-					holders--
+					entered.Add(1)
+					holders.Add(-1)
 					release()
 				}
 			})
 		}
 	}
 	group.Wait()
-	if entered != 400 {
-		t.Errorf("the lock was held %d times", entered)
+	if entered.Load() != 400 {
+		t.Errorf("the lock was held %d times", entered.Load())
 	}
 }
 
