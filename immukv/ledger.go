@@ -14,7 +14,7 @@ type ledger struct {
 	gaps   int64 // of the places
 }
 
-const ledgerChunkSize = 4096
+const ledgerChunkSize = 256
 
 type ledgerChunk struct {
 	key, entry, writer, tag [ledgerChunkSize]uint64
