@@ -73,7 +73,7 @@ func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, pendin
 			// a store proves it.
 			return nil, p.unknown(reason)
 		}
-		if err := wait.wait(ctx, backend.RetryAfter(reason)); err != nil {
+		if err := wait.wait(ctx, reason); err != nil {
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
 		}
 		v, open, err := c.look(ctx, p)

@@ -3,13 +3,20 @@ package immukv
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"time"
+
+	"github.com/immukv/immukv-go/backend"
 )
 
 const (
 	backoffBase = 10 * time.Millisecond
 	backoffCap  = 2 * time.Second
+	// lostRaceCap is the limit after a lost race, which is no sign of a store in
+	// trouble. A writer that never pauses leaves the others only moments, and
+	// who seldom tries seldom meets one.
+	lostRaceCap = 500 * time.Millisecond
 )
 
 // backoff spaces attempts with full jitter: each wait is drawn evenly from zero
@@ -20,15 +27,19 @@ type backoff struct {
 	waits  int
 }
 
-// wait pauses, at least as long as the store asked for.
-func (b *backoff) wait(ctx context.Context, asked time.Duration) error {
-	limit := backoffBase << min(b.waits, 16)
+// wait pauses after a request that failed so, at least as long as the store asked
+// for.
+func (b *backoff) wait(ctx context.Context, failure error) error {
+	limit := min(backoffBase<<min(b.waits, 16), backoffCap)
+	if errors.Is(failure, backend.ErrPreconditionFailed) {
+		limit = min(limit, lostRaceCap)
+	}
 	b.waits++
-	d, err := jitter(b.random, min(limit, backoffCap))
+	d, err := jitter(b.random, limit)
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(max(d, asked))
+	timer := time.NewTimer(max(d, backend.RetryAfter(failure)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -94,6 +94,9 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 		}
 		r := c.readChain(ctx, from.id, limit-1)
 		defer r.close()
+		if limit == 2 {
+			r.budget = 0 // a single one is asked for by name, without a listing
+		}
 		newer := from
 		for n := 1; (limit == 0 || n < limit) && newer.previousVersionID != ""; n++ {
 			f, err := r.take(newer.previousVersionID)

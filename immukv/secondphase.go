@@ -42,7 +42,7 @@ func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
 		if try >= maxUnanswered {
 			return h, err
 		}
-		if waitErr := wait.wait(ctx, backend.RetryAfter(err)); waitErr != nil {
+		if waitErr := wait.wait(ctx, err); waitErr != nil {
 			return h, fmt.Errorf("%w, after: %w", waitErr, err)
 		}
 	}

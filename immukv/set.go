@@ -92,6 +92,14 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 		if c.maxAttempts > 0 && lost >= c.maxAttempts {
 			return nil, fmt.Errorf("%w: %d of them, and each time %w", ErrConflict, lost, errLost)
 		}
+		if h := c.knownHead(); h != nil && !h.empty() && h.sequence > p.doc.sequence {
+			// Several came first, and finding out took time in which more may
+			// have come. Who goes on with a head as old as that loses to a
+			// writer that never pauses, again and again.
+			if _, err := c.readHead(ctx); err != nil {
+				return nil, err
+			}
+		}
 	}
 }
 
