@@ -202,6 +202,10 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 	}
 	checked := *h
 	tag, err := c.readTag(ctx, h.key)
+	if err == nil && tag == h.expectedTag() {
+		// Most likely its writer is just about to write the key object.
+		tag, err = c.readTag(ctx, h.key)
+	}
 	if err != nil {
 		return h, err
 	}
