@@ -179,8 +179,11 @@ func checkMatchForeign(ctx context.Context, e *env) error {
 	}
 	tag := written[1].ETag
 	tags := []backend.ETag{foreign[0].ETag, unlikeTag(tag), tag[:len(tag)/2], tag + tag, `"0123456789abcdef0123456789abcdef"`, `""`, "*"}
-	for _, tag := range tags {
-		if err := refused(ctx, s, object, []byte("another"), backend.IfMatch(tag)); err != nil {
+	for _, foreign := range tags {
+		if foreign == "" || foreign == tag {
+			continue // of tags as short as they are opaque
+		}
+		if err := refused(ctx, s, object, []byte("another"), backend.IfMatch(foreign)); err != nil {
 			return err
 		}
 	}
