@@ -3,7 +3,6 @@ package sim
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -152,17 +151,18 @@ func errorWord(err error) string {
 	return "failed"
 }
 
-// WriteTo writes the history for a person to follow: one line for each event.
-func (h *History) WriteTo(w io.Writer) (int64, error) {
-	var b strings.Builder
+// Tell writes the history for a person to follow: a line for each event, and
+// beneath it what note, if it is not nil, has to say of it.
+func (h *History) Tell(w io.Writer, note func(*Event) string) {
 	for i, e := range h.Events {
-		fmt.Fprintf(&b, "%4d %8s  %v\n", i+1, "+"+e.At.Round(time.Millisecond).String(), e)
+		fmt.Fprintf(w, "%4d %9v  %v\n", i+1, e.At.Truncate(time.Millisecond), e)
+		if note == nil {
+			continue
+		}
+		if text := note(e); text != "" {
+			fmt.Fprintf(w, "%26s%s\n", "", text)
+		}
 	}
-	if h.Err != nil {
-		fmt.Fprintf(&b, "%v\n", h.Err)
-	}
-	n, err := io.WriteString(w, b.String())
-	return int64(n), err
 }
 
 // String is the event as a line of the history.
@@ -245,10 +245,4 @@ func more(next backend.PageToken) string {
 		return ""
 	}
 	return " and more"
-}
-
-// HashString is Hash as text.
-func (h *History) HashString() string {
-	sum := h.Hash()
-	return hex.EncodeToString(sum[:])
 }

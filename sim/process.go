@@ -111,7 +111,7 @@ type call struct {
 	reply   Reply // for the caller, once done is closed or while held
 	replied bool
 	done    chan struct{}
-	stack   [6]uintptr // where in the program the request was made
+	stack   [5]uintptr // where in the program the request was made
 }
 
 // pass implements gate: the request waits until the scheduler answers it, or

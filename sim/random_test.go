@@ -70,6 +70,7 @@ func TestEveryKindOfFaultFires(t *testing.T) {
 	var mu sync.Mutex
 	met := make(map[sim.Fault]int)
 	events := make(map[sim.EventKind]int)
+	ends := make(map[string]int)
 	forSeeds(400, func(seed uint64) {
 		outcome := random(t, seed)
 		mu.Lock()
@@ -83,6 +84,9 @@ func TestEveryKindOfFaultFires(t *testing.T) {
 		for _, e := range outcome.History.Events {
 			events[e.Kind]++
 		}
+		for end, n := range outcome.Ends() {
+			ends[end] += n
+		}
 	})
 	faultsFired(t, met)
 	if met[sim.Fault{Answer: sim.Held}] == 0 {
@@ -92,6 +96,16 @@ func TestEveryKindOfFaultFires(t *testing.T) {
 		t.Logf("%8d events of kind %d", events[kind], kind)
 		if events[kind] == 0 {
 			t.Errorf("no event was of kind %d", kind)
+		}
+	}
+	for _, end := range []string{
+		"set: well", "set: outcome unknown", "set: conflict", "set: failed",
+		"settle: well", "settle: outcome unknown", "settle: conflict",
+		"get: well", "get: failed", "history: well", "log: well", "keys: well", "repair: well", "verify: well", "audit: well",
+	} {
+		t.Logf("%8d calls ended so: %s", ends[end], end)
+		if ends[end] == 0 {
+			t.Errorf("no call ended so: %s", end)
 		}
 	}
 }

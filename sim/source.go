@@ -50,7 +50,9 @@ func (r *replay) Next(*Point) (Choice, error) {
 	return c, nil
 }
 
-// Drawn is the source that draws every choice.
+// Drawn is the source that draws every choice. Among the faults that it draws
+// are outages, in which a process loses many requests in a row, pauses, and
+// clocks that jump.
 type Drawn struct {
 	// Draw returns a number from 0 to n-1. The smaller, the simpler is what is
 	// chosen: 0 is the first process and no fault.
@@ -61,6 +63,8 @@ type Drawn struct {
 	OneIn int
 	// Faults lists those that a request may meet, if it is not all that fit.
 	Faults func(Pending) []Fault
+
+	outages map[string]int // requests that the process will not get through
 }
 
 // Seeded draws from a generator with the given seed.
@@ -91,17 +95,41 @@ func (d *Drawn) Next(p *Point) (Choice, error) {
 		late := p.Late[i-len(p.Waiting)]
 		return Choice{Move: Arrive, Process: late.Process, Nth: late.Nth}, nil
 	}
-	c := Choice{Process: p.Waiting[i].Process, Nth: p.Waiting[i].Nth}
-	if fault {
-		return d.fault(c, p.Waiting[i]), nil
+	at := p.Waiting[i]
+	c := Choice{Process: at.Process, Nth: at.Nth}
+	switch {
+	case d.outages[at.Process] > 0 && !at.Held:
+		d.outages[at.Process]--
+		c.Fault = d.lost(at)
+	case fault:
+		return d.fault(c, at), nil
 	}
 	return c, nil
+}
+
+// maxOutage is how many requests of a process are lost in a row at most: more
+// than a client is likely to try.
+const maxOutage = 25
+
+// lost draws how a request is lost.
+func (d *Drawn) lost(at Pending) Fault {
+	effects := []Effect{Never, Now, Later}
+	if !at.Request.Writes() {
+		effects = effects[:1]
+	}
+	return Fault{effects[d.Draw(len(effects))], Lost}
 }
 
 // fault draws what the chosen request meets, or something else that happens in
 // its stead.
 func (d *Drawn) fault(c Choice, at Pending) Choice {
-	switch d.Draw(12) {
+	switch d.Draw(13) {
+	case 9:
+		if d.outages == nil {
+			d.outages = make(map[string]int)
+		}
+		d.outages[at.Process] = 1 + d.Draw(maxOutage)
+		return c
 	case 10:
 		return Choice{Move: Pause, By: pauses[d.Draw(len(pauses))]}
 	case 11:

@@ -102,6 +102,9 @@ func (p *process) open(sp *sim.Process) caller {
 	if p.client.Deferred {
 		options = append(options, immukv.WithDeferredSecondPhase())
 	}
+	if p.client.Impatient {
+		options = append(options, immukv.WithMaxAttempts(1))
+	}
 	if p.client.Always {
 		options = append(options, immukv.WithRepairCheckInterval(0))
 	}

@@ -196,6 +196,8 @@ func (o *oracle) mayFail(c *callState, err error) bool {
 		return c.Verb == "get"
 	case errors.Is(err, immukv.ErrReadOnly):
 		return c.client.ReadOnly
+	case errors.Is(err, immukv.ErrConflict):
+		return c.client.Impatient
 	}
 	return errors.Is(err, errLegacyConflict)
 }

@@ -37,6 +37,7 @@ type Client struct {
 	TypeScript bool          // writes that dialect
 	ReadOnly   bool          // is opened so
 	Deferred   bool          // writes its second phase behind the caller
+	Impatient  bool          // gives up a write that has lost a race
 	Always     bool          // it looks for repairs at every read
 	Clock      time.Duration // how far its clock is off
 	Script     [][]Call
@@ -88,6 +89,7 @@ func (c Client) String() string {
 		{c.TypeScript, "typescript"},
 		{c.ReadOnly, "readonly"},
 		{c.Deferred, "deferred"},
+		{c.Impatient, "impatient"},
 		{c.Always, "always"},
 		{c.Clock != 0, "clock=" + c.Clock.String()},
 	} {
@@ -149,6 +151,8 @@ func (c *Client) setAttribute(attr string) error {
 		c.ReadOnly = true
 	case "deferred":
 		c.Deferred = true
+	case "impatient":
+		c.Impatient = true
 	case "always":
 		c.Always = true
 	default:

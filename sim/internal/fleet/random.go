@@ -60,6 +60,7 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 	}
 	c.TypeScript = draw(4) == 3
 	c.Deferred = !c.Legacy && draw(4) == 3
+	c.Impatient = !c.Legacy && draw(6) == 5
 	c.Always = !c.Legacy && draw(2) == 1
 	c.Clock = pick(draw, []time.Duration{0, 0, time.Hour, -time.Hour, -20 * 365 * 24 * time.Hour})
 	for range 1 + draw(5) {
@@ -68,6 +69,9 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 			group = append(group, randomCall(draw, c, keys))
 		}
 		c.Script = append(c.Script, group)
+		if group[0].Verb == "set" && !c.Legacy && draw(3) == 2 {
+			c.Script = append(c.Script, []Call{{Verb: "settle"}})
+		}
 	}
 	return c
 }

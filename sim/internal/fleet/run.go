@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -108,27 +107,26 @@ func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
 	return nil
 }
 
-// Report tells a person what happened and how to see it again.
+// Report tells a person what happened, with the log as it stood after each
+// write, and how to see it again.
 func (o *Outcome) Report() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v\n\nThe plan:\n\n%v\nWhat happened:\n\n", o.Err(), o.Plan)
-	o.write(&b)
-	fmt.Fprintf(&b, "\nTo see it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", o.Plan.Line())
-	return b.String()
-}
-
-// write tells the history line by line, with the log as it stands after each
-// write.
-func (o *Outcome) write(w io.Writer) {
-	m := newModel()
-	for i, e := range o.History.Events {
-		fmt.Fprintf(w, "%4d %9v  %v\n", i+1, e.At.Truncate(1e6), e)
-		if e.Wrote() {
-			_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
-			fmt.Fprintf(w, "%15s          log: %v\n", "", m)
-		}
+	verdict := "It keeps to the protocol."
+	if o.Err() != nil {
+		verdict = o.Err().Error()
 	}
-	fmt.Fprintf(w, "%4s %9s  %v\n", "", "", errors.Join(o.Err()))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nThe plan:\n\n%v\nWhat happened:\n\n", verdict, o.Plan)
+	m := newModel()
+	o.History.Tell(&b, func(e *sim.Event) string {
+		if !e.Wrote() {
+			return ""
+		}
+		// What is wrong with it was found when it happened.
+		_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+		return "log: " + m.String()
+	})
+	fmt.Fprintf(&b, "\n%s\n\nTo see it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", verdict, o.Plan.Line())
+	return b.String()
 }
 
 // Results tells what became of every call, and of the log, without anything that
@@ -145,4 +143,35 @@ func (o *Outcome) Results() []string {
 		}
 	}
 	return append(results, m.String())
+}
+
+// Ends counts how calls ended: "set: well", "set: outcome unknown", "settle:
+// conflict".
+func (o *Outcome) Ends() map[string]int {
+	ends := make(map[string]int)
+	for _, e := range o.History.Events {
+		if e.Kind != sim.Ended {
+			continue
+		}
+		_, call, _ := strings.Cut(e.What, " ")
+		verb, _, _ := strings.Cut(call, " ")
+		if r, ok := e.Detail.(*result); ok && verb == "settle" && r.of == "" {
+			verb = "settle of nothing"
+		}
+		ends[verb+": "+endWord(e.Err)]++
+	}
+	return ends
+}
+
+func endWord(err error) string {
+	switch {
+	case err == nil:
+		return "well"
+	case errors.Is(err, immukv.ErrOutcomeUnknown):
+		return "outcome unknown"
+	case errors.Is(err, immukv.ErrConflict):
+		return "conflict"
+	default:
+		return "failed"
+	}
 }
