@@ -133,10 +133,13 @@ func (p *probe) refusedWrites(ctx context.Context) error {
 	} else if applied {
 		p.fail("S1", remedyConditions, "a write if absent was accepted on an object that exists")
 	}
-	if applied, err := p.refused(ctx, p.report.Object, IfMatch(otherTag(current.ETag))); err != nil {
-		return err
-	} else if applied {
-		p.fail("S2", remedyConditions, "a write was accepted under an ETag that no version has")
+	// HTTP has a condition * that any version meets. It must not get there.
+	for _, tag := range []ETag{otherTag(current.ETag), "*"} {
+		if applied, err := p.refused(ctx, p.report.Object, IfMatch(tag)); err != nil {
+			return err
+		} else if applied {
+			p.fail("S2", remedyConditions, "a write was accepted under the ETag %s, which no version has", tag)
+		}
 	}
 	p.pass("S1", "writes if absent on an absent object and on a present one")
 	return nil
@@ -201,6 +204,9 @@ func (p *probe) refused(ctx context.Context, name string, cond Condition) (appli
 		}
 		return true, nil
 	case errors.Is(err, ErrPreconditionFailed):
+		return false, nil
+	case errors.Is(err, ErrNotFound):
+		p.fail("S2", remedyStore, "a write %v that does not hold was reported as not found instead of as a failed precondition", cond)
 		return false, nil
 	default:
 		return false, err

@@ -162,12 +162,16 @@ func listNames(ctx context.Context, s backend.VersionedStore, req backend.NamesR
 	})
 }
 
-// collect gives up on a listing that has more pages than its items explain: a
-// store may cut pages short, but has to come to an end.
+// emptyPages is how many pages more than its items need a listing may have:
+// pages may be empty, while a store passes by what does not belong in them.
+const emptyPages = 100
+
+// collect gives up on a listing that has more pages than that: it has to come to
+// an end.
 func collect[T any](what string, bound, limit int, page func(backend.PageToken) ([]T, backend.PageToken, error)) ([]T, error) {
 	var all []T
 	var token backend.PageToken
-	for range 2*bound + 3 {
+	for range bound + emptyPages {
 		items, next, err := page(token)
 		if err != nil {
 			return nil, unlike(what+" to be listed", "%v", err)
@@ -181,7 +185,7 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 		}
 		token = next
 	}
-	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", 2*bound+3, len(all))
+	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", bound+emptyPages, len(all))
 }
 
 // together runs n functions at once, as nearly as can be, and joins their

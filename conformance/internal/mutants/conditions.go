@@ -182,17 +182,26 @@ var raceMutants = []Mutant{
 		Name: "nobody-wins", Clause: "S3",
 		Habit: "has all writers lose when they collide",
 		mutate: shared(func(w *world, h *handle) {
+			type collision struct{ writers, most int }
 			var mu sync.Mutex
-			under := make(map[string]int)
+			under := make(map[string]*collision)
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				mu.Lock()
-				under[name]++
+				c := under[name]
+				if c == nil {
+					c = &collision{}
+					under[name] = c
+				}
+				c.writers++
+				c.most = max(c.most, c.writers)
 				mu.Unlock()
 				dawdle()
 				mu.Lock()
 				defer mu.Unlock()
-				defer func() { under[name]-- }()
-				if under[name] > 1 {
+				if c.writers--; c.writers == 0 {
+					delete(under, name)
+				}
+				if c.most > 1 {
 					return failed()
 				}
 				return w.Put(ctx, name, body, cond)

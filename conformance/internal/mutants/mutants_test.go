@@ -2,8 +2,10 @@ package mutants_test
 
 import (
 	"os"
+	"slices"
 	"testing"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/conformance"
 	"github.com/immukv/immukv-go/conformance/internal/mutants"
 )
@@ -62,6 +64,47 @@ func TestMutantsAreFound(t *testing.T) {
 			}
 			if found < repetitions {
 				t.Errorf("survived %d of %d runs of the suite: it %s", repetitions-found, repetitions, m.Habit)
+			}
+		})
+	}
+}
+
+// unseenByProbe are the mutants whose fault does not show in one short visit.
+var unseenByProbe = map[string]string{
+	"empty-taken-for-absent": "the probe writes no empty body",
+	"match-never-on-empty":   "the probe writes no empty body",
+	"lock-in-process":        "the probe has one handle",
+	"fileblob":               "the window is narrow, and package blobstore knows fileblob without a probe",
+	"body-kept":              "the probe leaves its bodies as they are",
+	"body-shared":            "the probe leaves its bodies as they are",
+	"expiring-versions":      "the probe makes few versions",
+}
+
+// TestProbe has the probe behind immukv doctor find the mutants of the clauses
+// that it is there for.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	probed := []string{"S1", "S2", "S3", "S4", "S8"}
+	for _, m := range mutants.All() {
+		if _, unseen := unseenByProbe[m.Name]; unseen || !slices.Contains(probed, m.Clause) {
+			continue
+		}
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			store, err := m.Harness().New(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			handle, err := store.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := backend.Probe(t.Context(), handle, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Trusted() {
+				t.Errorf("the probe trusts a store that %s", m.Habit)
 			}
 		})
 	}
