@@ -42,10 +42,13 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 
 	// The system's call cannot be interrupted. Abandoned, it passes the lock
 	// on as soon as it has it, and the turn with it.
-	done := make(chan error, 1)
-	go func() { done <- l.wait(file) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = l.wait(file)
+	}()
 	select {
-	case err := <-done:
+	case <-done:
 		if err != nil {
 			<-l.turn
 			return nil, err
@@ -53,7 +56,7 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 		return func() { l.release(file) }, nil
 	case <-ctx.Done():
 		go func() {
-			_ = <-done // locked or not, the turn is passed on
+			<-done // locked or not, the turn is passed on
 			l.release(file)
 		}()
 		return nil, l.waited(ctx)
