@@ -43,15 +43,16 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 	// The system's call cannot be interrupted. Abandoned, it passes the lock
 	// on as soon as it has it, and the turn with it.
 	done := make(chan struct{})
+	var failed error // may be looked at when done is closed
 	go func() {
 		defer close(done)
-		err = l.wait(file)
+		failed = l.wait(file)
 	}()
 	select {
 	case <-done:
-		if err != nil {
+		if failed != nil {
 			<-l.turn
-			return nil, err
+			return nil, failed
 		}
 		return func() { l.release(file) }, nil
 	case <-ctx.Done():
