@@ -31,7 +31,8 @@ type core struct {
 	mu        sync.Mutex
 	head      *head // nil: not known
 	keyTags   keyTags
-	lastCheck time.Time // when the newest entry was last known to need no repair
+	lastCheck time.Time  // when the newest entry was last known to need no repair
+	checking  *headCheck // nil: no read is looking at the head
 	closed    bool
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -90,6 +92,56 @@ func TestReadOnlyOrphanRepaired(t *testing.T) {
 		}
 		if got := all(t, reader.Keys(t.Context())); !slices.Equal(got, []string{"k", "other"}) {
 			t.Errorf("keys are %q", got)
+		}
+	})
+}
+
+// The first reads of a client, made at once, all have what the first look at the
+// head finds, and one look serves them all; but not if it was cut short.
+func TestFirstReadsAtOnce(t *testing.T) {
+	bothOrphans(t, func(t *testing.T, isNew bool) {
+		mem, e := orphaned(t, isNew)
+		slow := counted(mem)
+		count := slow.before
+		slow.before = func(ctx context.Context, r request) error {
+			_ = count(ctx, r)
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		for _, impatientFirst := range []bool{false, true} {
+			db := open[string](t, slow, immukv.WithReadOnly())
+			var wg sync.WaitGroup
+			impatient := func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+				defer cancel()
+				if _, err := db.Get(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("a read that waits longer than its context: %v", err)
+				}
+			}
+			if impatientFirst {
+				wg.Go(impatient)
+				time.Sleep(time.Millisecond)
+			}
+			for range 10 {
+				wg.Go(func() {
+					if got := get(t, db, "k"); got.Hash != e.Hash {
+						t.Errorf("got %+v", got)
+					}
+				})
+			}
+			looks := "1 get _log.json"
+			if impatientFirst {
+				looks = "2 get _log.json"
+			} else {
+				time.Sleep(time.Millisecond)
+				wg.Go(impatient)
+			}
+			wg.Wait()
+			slow.want(t, "first reads", looks, "2 head keys/k.json", "10 get keys/k.json")
 		}
 	})
 }

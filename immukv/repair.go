@@ -59,14 +59,70 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 }
 
 // checkHead looks, when the interval has passed, whether the newest entry needs
-// repair, and repairs it or, where that cannot be done, remembers that it stands in
-// the log only. A read that comes while somebody of this client writes leaves it to
-// the writer.
+// repair. A read that comes while another looks waits for what that one finds; one
+// that comes while somebody of this client writes leaves it to the writer.
 func (c *core) checkHead(ctx context.Context) error {
-	if !c.checkDue() || !c.queue.tryEnter() {
-		return nil
+	for c.checkDue() {
+		check, ours := c.startCheck()
+		switch {
+		case check == nil:
+			return nil
+		case ours:
+			err := c.checkHeadNow(ctx)
+			c.endCheck(err)
+			return err
+		}
+		select {
+		case <-check.done:
+			if check.err == nil {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	defer c.queue.leave()
+	return nil
+}
+
+// headCheck is a look at the head that is under way.
+type headCheck struct {
+	done chan struct{}
+	err  error // set when done is closed
+}
+
+// startCheck takes the writers' turn for a look at the head, unless another read is
+// looking already. If a writer has the turn, there is no look.
+func (c *core) startCheck() (check *headCheck, ours bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.checking == nil && c.queue.tryEnter() {
+		c.checking = &headCheck{done: make(chan struct{})}
+		return c.checking, true
+	}
+	return c.checking, false
+}
+
+func (c *core) endCheck(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checking.err = err
+	close(c.checking.done)
+	c.checking = nil
+	c.queue.leave()
+}
+
+func (c *core) checkDue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.checkInterval < 0 {
+		return false
+	}
+	return c.lastCheck.IsZero() || time.Since(c.lastCheck) >= c.checkInterval
+}
+
+// checkHeadNow repairs the newest entry if it needs it or, where that cannot be
+// done, remembers that it stands in the log only.
+func (c *core) checkHeadNow(ctx context.Context) error {
 	h, err := c.readHead(ctx)
 	if err == nil && !h.empty() {
 		if h, err = c.check(ctx, h); err == nil && h.phase2 == orphan && !c.readOnly {
@@ -95,13 +151,4 @@ func (c *core) checkHead(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.lastCheck = time.Now()
 	return nil
-}
-
-func (c *core) checkDue() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.checkInterval < 0 {
-		return false
-	}
-	return c.lastCheck.IsZero() || time.Since(c.lastCheck) >= c.checkInterval
 }
