@@ -288,7 +288,7 @@ func (d Dialect) appendPlain(dst, run []byte) []byte {
 
 // appendQuoted appends s, which is valid UTF-8, as a canonical JSON string.
 func (d Dialect) appendQuoted(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	dst = append(slices.Grow(dst, len(s)+len(`""`)), '"')
 	for _, r := range s {
 		dst = d.appendRune(dst, r)
 	}

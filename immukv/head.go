@@ -162,14 +162,12 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 	_, known := c.keyTags[key]
 	ask := !known && (empty || h.key != key)
 	var tag keyTag
-	err = both(
-		func() (err error) { h, err = c.check(ctx, h); return err },
-		func() (err error) {
-			if ask {
-				tag, err = c.readTag(ctx, key)
-			}
-			return err
-		})
+	check := func() (err error) { h, err = c.check(ctx, h); return err }
+	if ask {
+		err = both(check, func() (err error) { tag, err = c.readTag(ctx, key); return err })
+	} else {
+		err = check()
+	}
 	if err != nil {
 		return nil, keyTag{}, err
 	}
