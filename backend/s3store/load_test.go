@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend/s3store/s3test"
@@ -20,10 +19,7 @@ func TestLoadThroughCrash(t *testing.T) {
 		t.Log("left out: it builds the command and waits for it to give up; set IMMUKV_LONG=1")
 		return
 	}
-	command := filepath.Join(t.TempDir(), "immukv")
-	if out, err := exec.Command("go", "build", "-o", command, "github.com/immukv/immukv-go/immukv/cmd/immukv").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	command := buildCommand(t)
 	for _, sw := range s3test.All {
 		t.Run(sw.Name, func(t *testing.T) {
 			t.Parallel()
