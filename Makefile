@@ -23,7 +23,7 @@ test: lint servers
 
 ## lint: formatting, vet, staticcheck, and the arrows between packages
 lint: $(LINTER)
-	$(LINTER) run ./...
+	$(LINTER) run --allow-parallel-runners ./...
 
 $(LINTER): Makefile
 	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
