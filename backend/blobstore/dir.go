@@ -59,6 +59,9 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 		NoTempDir:   true, // or files would be renamed between file systems
 		Metadata:    fileblob.MetadataDontWrite,
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open store directory: %w (CreateDir makes it, and create_dir=true in a URL)", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store directory: %w", osFault(err))
 	}

@@ -151,17 +151,20 @@ func (d *dir) makeDirs(object string) error {
 
 // createRoot makes the directory of the store and those above it, durably.
 func (d *dir) createRoot(path string) error {
-	err := os.Mkdir(path, d.mode)
 	parent := filepath.Dir(path)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case errors.Is(err, fs.ErrNotExist) && parent != path:
+	err := os.Mkdir(path, d.mode)
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
 		if err := d.createRoot(parent); err != nil {
 			return err
 		}
-		return d.createRoot(path)
-	case err != nil:
+		// Not every directory lets one be made in it: /proc says that there
+		// is none.
+		err = os.Mkdir(path, d.mode)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return d.syncDir(parent)

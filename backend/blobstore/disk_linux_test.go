@@ -217,3 +217,11 @@ func TestDeniedDir(t *testing.T) {
 		denied("get of what is not there", get)
 	})
 }
+
+// TestCreateInProc: /proc reports that a directory which cannot be made does not
+// exist.
+func TestCreateInProc(t *testing.T) {
+	if _, err := blobstore.OpenDir("/proc/store/sub", blobstore.CreateDir()); err == nil {
+		t.Error("a store was made in /proc")
+	}
+}

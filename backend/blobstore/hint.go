@@ -91,25 +91,14 @@ func (d *dir) writeHint(object string, h hint) {
 // writer at work.
 func (d *dir) sweep(object string) error {
 	return d.eachFile(object, func(base string) {
-		version, rest, _ := cutBase(base)
-		if _, ok := numberOfBase(version); ok && strings.HasSuffix(rest, ".tmp") {
+		// Such as 9999999999999996.v3.18a0b1c2d3e4f506.tmp
+		rest, temporary := strings.CutSuffix(base, ".tmp")
+		version := strings.TrimSuffix(rest, filepath.Ext(rest))
+		if _, ok := numberOfBase(version); ok && temporary {
 			// What cannot be removed is in nobody's way.
 			_ = os.Remove(d.file(object, base))
 		}
 	})
-}
-
-// cutBase cuts what follows the name of a version's file from it.
-func cutBase(base string) (version, rest string, ok bool) {
-	ext := strings.Index(base, ".")
-	if ext < 0 {
-		return base, "", false
-	}
-	end := strings.Index(base[ext+1:], ".")
-	if end < 0 {
-		return base, "", false
-	}
-	return base[:ext+1+end], base[ext+1+end:], true
 }
 
 func (d *dir) file(object, base string) string {
