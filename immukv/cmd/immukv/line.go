@@ -24,7 +24,7 @@ type line struct {
 	value  value
 }
 
-// lineError says which line of the input is wrong, and what is wrong with it.
+// lineError says which line of the input was not set, and why.
 type lineError struct {
 	number int64
 	err    error
@@ -44,8 +44,8 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{in: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// next is the next line that is not blank, or io.EOF, or what is wrong with that
-// line as a *lineError.
+// next is the next line that is not blank, or io.EOF, or what is wrong with the
+// line that r.number then is.
 func (r *lineReader) next() (line, error) {
 	for {
 		text, err := r.text()
@@ -57,7 +57,7 @@ func (r *lineReader) next() (line, error) {
 		}
 		key, value, err := parseLine(text)
 		if err != nil {
-			return line{}, &lineError{r.number, &inputError{err}}
+			return line{}, &inputError{err}
 		}
 		return line{number: r.number, end: r.offset, key: key, value: value}, nil
 	}
@@ -71,7 +71,7 @@ func (r *lineReader) text() ([]byte, error) {
 		part, err := r.in.ReadSlice('\n')
 		r.offset += int64(len(part))
 		if len(text)+len(part) > maxLineBytes {
-			return nil, &lineError{r.number, &inputError{fmt.Errorf("it is longer than %d bytes: %w", maxLineBytes, immukv.ErrValueTooLarge)}}
+			return nil, &inputError{fmt.Errorf("it is longer than %d bytes: %w", maxLineBytes, immukv.ErrValueTooLarge)}
 		}
 		text = append(text, part...)
 		switch {
@@ -80,7 +80,7 @@ func (r *lineReader) text() ([]byte, error) {
 		case err == io.EOF:
 			return nil, io.EOF
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, &lineError{r.number, fmt.Errorf("read: %w", err)}
+			return nil, err
 		}
 	}
 }

@@ -129,9 +129,10 @@ func TestLoadSaysWhatWasOvertaken(t *testing.T) {
 			l.acknowledge(line{number: n}, immukv.Entry[value]{})
 		}
 	}
-	l.fail(2998, errors.New("late"))
-	l.fail(2000, errors.New("early"))
-	l.fail(2999, errors.New("later"))
+	l.fail(&lineError{2998, errors.New("late")})
+	l.fail(&lineError{2000, errors.New("early")})
+	unknown := &lineError{2999, &immukv.OutcomeUnknownError{Key: "k", WriteID: "w", Sequence: 7, Err: errors.New("later")}}
+	l.fail(unknown)
 	if l.begin(line{number: 3001}) || !l.passed(line{number: 2001}) || l.passed(line{number: 1999}) {
 		t.Error("a failed line does not stop those behind it alone")
 	}
@@ -142,9 +143,12 @@ func TestLoadSaysWhatWasOvertaken(t *testing.T) {
 			after = append(after, strconv.Itoa(n))
 		}
 	}
-	want := "load file: early; every line before line 2000 is set, and of those after it " + strings.Join(after, ", ")
+	want := "load file: line 2000: early; every line before line 2000 is set, and of those after it " + strings.Join(after, ", ") + "\n" + unknown.Error()
 	if err == nil || err.Error() != want {
-		t.Errorf("got %v\nwant %s", err, want)
+		t.Errorf("got %.200v…\nwant %.200s…", err, want)
+	}
+	if code := exitCode(err); code != exitUnknown {
+		t.Errorf("exit code %d, want %d", code, exitUnknown)
 	}
 }
 

@@ -33,6 +33,9 @@ type loader struct {
 	// before it are set all the same, and none after it that was not begun.
 	stopAt int64
 	failed error
+	// unknown are lines whose outcome is: what was interrupted may be more than
+	// the line that is named.
+	unknown []*lineError
 	// recent has the lines that were set while one before them was not, and
 	// some more.
 	recent []int64
@@ -86,7 +89,7 @@ func (l *loader) deal(ctx context.Context, in io.Reader, workers []chan line) er
 			return nil
 		}
 		if r.err != nil {
-			l.fail(r.number, r.err)
+			l.fail(&lineError{r.number, r.err})
 			return nil
 		}
 		if !l.begin(r.line) {
@@ -168,19 +171,22 @@ func (l *loader) setLine(ctx context.Context, ln line) {
 		if isAny(err, immukv.ErrInvalidKey, immukv.ErrInvalidValue, immukv.ErrValueTooLarge, backend.ErrInvalidName) {
 			err = &inputError{err}
 		}
-		l.fail(ln.number, &lineError{ln.number, err})
+		l.fail(&lineError{ln.number, err})
 		return
 	}
 	l.acknowledge(ln, entry)
 }
 
 // fail notes that a line was not set, and why.
-func (l *loader) fail(number int64, err error) {
+func (l *loader) fail(err *lineError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.begun, number)
-	if number < l.stopAt {
-		l.stopAt, l.failed = number, err
+	delete(l.begun, err.number)
+	if err.number < l.stopAt {
+		l.stopAt, l.failed = err.number, err
+	}
+	if errors.Is(err, immukv.ErrOutcomeUnknown) {
+		l.unknown = append(l.unknown, err)
 	}
 }
 
@@ -229,7 +235,13 @@ func (l *loader) report(path string, stopped error) error {
 	if why == nil {
 		return err
 	}
-	return fmt.Errorf("load %s: %w; %s", path, why, l.extent())
+	why = fmt.Errorf("load %s: %w; %s", path, why, l.extent())
+	for _, unknown := range l.unknown {
+		if unknown.number != l.stopAt {
+			why = errors.Join(why, unknown)
+		}
+	}
+	return why
 }
 
 // extent says which lines are set, of an input that was not set to its end.
