@@ -4,9 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -36,7 +40,8 @@ func newCommand() *cobra.Command {
 the invariants of the ImmuKV protocol on it, I1 to I14.
 
 The store is given as to immukv: file:///dir, s3://bucket?region=…, mem://, or
-mutant:NAME for one that breaks a clause on purpose (see the command mutants).
+specimen:NAME for one of those that the suite itself is tested with, most of
+which break a clause on purpose (see the command specimens).
 In a directory the suite works in a new directory, in a bucket under a new
 prefix, and removes what it wrote, old versions included; with --keep it leaves
 that, and where it cannot remove, it says what is left.
@@ -46,7 +51,7 @@ is 0 if everything holds, 1 if something does not, and 2 for a mistake in how
 the command was called.`,
 		Example: `  immukv-conformance --store file:///tmp/store?create_dir=true
   immukv-conformance --store 's3://bucket?region=us-east-1&endpoint=http://127.0.0.1:9000&use_path_style=true' --quick
-  immukv-conformance --store mutant:check-then-act --only S3`,
+  immukv-conformance --store specimen:check-then-act --only S3`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -62,7 +67,7 @@ the command was called.`,
 	f.BoolVar(&s.json, "json", false, "print one JSON object a line: a result for each check, then a summary")
 	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings of thousands, and run races a quarter as often")
 	f.BoolVar(&s.keep, "keep", false, "leave behind what was written")
-	cmd.AddCommand(newWorkCommand(), newMutantsCommand())
+	cmd.AddCommand(newWorkCommand(), newSpecimensCommand())
 	return cmd
 }
 
@@ -145,16 +150,21 @@ func newWorkCommand() *cobra.Command {
 	return cmd
 }
 
-func newMutantsCommand() *cobra.Command {
+func newSpecimensCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "mutants",
-		Short: "List the stores that break a clause on purpose, for --store mutant:NAME",
+		Use:   "specimens",
+		Short: "List the stores for --store specimen:NAME: healthy ones, and mutants with the clause that each breaks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list strings.Builder
+			for _, name := range slices.Sorted(maps.Keys(mutants.Healthy())) {
+				fmt.Fprintf(&list, "%-4s %s\n", "-", name)
+			}
 			for _, m := range mutants.All() {
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-4s %-34s %s\n", m.Clause, m.Name, m.Habit); err != nil {
-					return failedError{err}
-				}
+				fmt.Fprintf(&list, "%-4s %-32s %s\n", m.Clause, m.Name, m.Habit)
+			}
+			if _, err := io.WriteString(cmd.OutOrStdout(), list.String()); err != nil {
+				return failedError{err}
 			}
 			return nil
 		},

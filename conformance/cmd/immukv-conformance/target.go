@@ -39,8 +39,8 @@ func workplace() string { return "immukv-conformance-" + strings.ToLower(rand.Te
 
 // newTarget makes the target that a URL names.
 func newTarget(ctx context.Context, s settings) (*target, error) {
-	if name, ok := strings.CutPrefix(s.store, "mutant:"); ok {
-		return mutantTarget(name)
+	if name, ok := strings.CutPrefix(s.store, "specimen:"); ok {
+		return specimenTarget(name)
 	}
 	u, err := url.Parse(s.store)
 	if err != nil {
@@ -61,8 +61,8 @@ func newTarget(ctx context.Context, s settings) (*target, error) {
 	return t, err
 }
 
-func mutantTarget(name string) (*target, error) {
-	t := &target{url: "mutant:" + name, where: "in memory or in temporary files"}
+func specimenTarget(name string) (*target, error) {
+	t := &target{url: "specimen:" + name, where: "in memory or in temporary files"}
 	if h, ok := mutants.Healthy()[name]; ok {
 		t.harness = h
 		return t, nil
@@ -73,7 +73,7 @@ func mutantTarget(name string) (*target, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("no mutant is called %q; the command mutants lists them", name)
+	return nil, fmt.Errorf("no specimen is called %q; the command specimens lists them", name)
 }
 
 // memory is a store that is gone with its handle, so that all share one.
