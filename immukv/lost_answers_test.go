@@ -320,6 +320,24 @@ func TestSettleLost(t *testing.T) {
 	})
 }
 
+// A write is settled as what it was, whichever client asks.
+func TestSettleInOtherDialect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		ctx, cancel := context.WithCancel(t.Context())
+		store := onPut(mem, logObject, followedBy(notApplied(storeError(backend.ErrOutcomeUnknown)), cancel))
+		_, err := open[float64](t, store, immukv.WithDialect(immukv.TypeScript)).Set(ctx, "k", 1e-7)
+		e, err := open[float64](t, mem).Settle(t.Context(), asUnknown(t, err))
+		if err != nil || e.Dialect != immukv.TypeScript || e.Value != 1e-7 || string(e.JSON) != "1e-7" {
+			t.Errorf("settled as %+v, %v", e, err)
+		}
+		if r := audit(t, mem); r.Orphan != nil || r.Dialects[0] != immukv.TypeScript {
+			t.Errorf("report is %+v", r)
+		}
+	})
+}
+
 // With what the error tells, anybody can look for the write in the log, in another
 // process too.
 func TestUnknownAfterRestart(t *testing.T) {
