@@ -24,7 +24,9 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrAccessDenied: the store does not permit the operation (S17).
 	ErrAccessDenied = errors.New("access denied")
-	// ErrUnavailable: the store asks to be left alone for a while (S17). The
+	// ErrUnavailable: the store asks to be left alone for a while (S17), or
+	// nothing could be asked of it: it was not to be reached, its disk is full,
+	// or the context ended before anything was sent. Nothing took effect. The
 	// caller retries, after the RetryAfter of the [*Error] that carries it.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrInvalidName: the store cannot hold an object of that name (S12).

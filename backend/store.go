@@ -192,10 +192,10 @@ type VersionedStore interface {
 	// does not change it.
 	//
 	// ErrPreconditionFailed, ErrAccessDenied, ErrUnavailable, ErrInvalidName,
-	// ErrTooLarge and ErrUnsupported mean that this call had no effect and
-	// will have none, with one exception: the version that ErrUnsupported
-	// complains of at a first write was written. Every other error is
-	// ErrOutcomeUnknown.
+	// ErrTooLarge, ErrDamaged, ErrNoCondition and ErrUnsupported mean that this
+	// call had no effect and will have none, with one exception: the version
+	// that ErrUnsupported complains of at a first write was written. Every other
+	// error is ErrOutcomeUnknown.
 	Put(ctx context.Context, name string, body []byte, cond Condition) (Version, error)
 
 	// ListVersions returns one page of the versions of an object, newest

@@ -53,7 +53,8 @@ func refused(err error) bool {
 // denied or untrustworthy store does not: a copy of the request may have fared
 // better, and a store that cannot name a version may have written it.
 func neverSent(err error) bool {
-	return errors.Is(err, backend.ErrInvalidName) || errors.Is(err, backend.ErrTooLarge) || errors.Is(err, backend.ErrNoCondition)
+	return errors.Is(err, backend.ErrInvalidName) || errors.Is(err, backend.ErrTooLarge) ||
+		errors.Is(err, backend.ErrNoCondition) || errors.Is(err, backend.ErrDamaged)
 }
 
 // settleAppend goes on from an append that was sent and not acknowledged, for the
