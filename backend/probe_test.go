@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend"
@@ -230,5 +231,81 @@ func TestProbeThatCannotBeCarriedOutIsAnError(t *testing.T) {
 	report, err = backend.Probe(t.Context(), denied, "")
 	if !errors.Is(err, backend.ErrAccessDenied) || report.Trusted() || report.Err() != nil {
 		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
+// failingStore fails its n-th request and those after it.
+type failingStore struct {
+	backend.VersionedStore
+	left atomic.Int64
+	err  error
+}
+
+func (f *failingStore) fail() error {
+	if f.left.Add(-1) < 0 {
+		return f.err
+	}
+	return nil
+}
+
+func (f *failingStore) Get(ctx context.Context, name string) (backend.Object, error) {
+	if err := f.fail(); err != nil {
+		return backend.Object{}, err
+	}
+	return f.VersionedStore.Get(ctx, name)
+}
+
+func (f *failingStore) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+	if err := f.fail(); err != nil {
+		return backend.Object{}, err
+	}
+	return f.VersionedStore.GetVersion(ctx, name, id)
+}
+
+func (f *failingStore) Head(ctx context.Context, name string) (backend.Version, error) {
+	if err := f.fail(); err != nil {
+		return backend.Version{}, err
+	}
+	return f.VersionedStore.Head(ctx, name)
+}
+
+func (f *failingStore) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if err := f.fail(); err != nil {
+		return backend.Version{}, err
+	}
+	return f.VersionedStore.Put(ctx, name, body, cond)
+}
+
+func (f *failingStore) ListVersions(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
+	if err := f.fail(); err != nil {
+		return backend.VersionsPage{}, err
+	}
+	return f.VersionedStore.ListVersions(ctx, name, req)
+}
+
+// Wherever a probe is interrupted, it says so, accuses nobody, and trusts
+// nobody.
+func TestProbeInterruptedAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	whole, err := backend.Probe(t.Context(), memstore.New(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := &backend.Error{Op: "any", Kind: backend.ErrUnavailable}
+	// The last request counts what is left behind, and can do without an
+	// answer.
+	for n := range whole.Requests - 1 {
+		store := &failingStore{VersionedStore: memstore.New(), err: busy}
+		store.left.Store(int64(n))
+		report, err := backend.Probe(t.Context(), store, "")
+		if !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("after %d requests: got error %v", n, err)
+		}
+		if report.Err() != nil {
+			t.Errorf("after %d requests: it accuses the store: %v", n, report.Err())
+		}
+		if err != nil && report.Trusted() {
+			t.Errorf("after %d requests: it trusts the store", n)
+		}
 	}
 }
