@@ -154,11 +154,12 @@ func TestNamesBeginningBelow(t *testing.T) {
 		for i := range 8 {
 			names = append(names, fmt.Sprintf("keys/a-%02d.json", i), fmt.Sprintf("keys/a/%02d.json", i), fmt.Sprintf("keys/b%02d.json", i))
 		}
+		names = append(names, "keys/b00.json.old") // a prefix of it is itself a name
 		for _, name := range names {
 			write(t, s, name, "1", backend.IfAbsent())
 		}
 		slices.Sort(names)
-		for _, prefix := range []string{"", "keys/", "keys/a"} {
+		for _, prefix := range []string{"", "keys/", "keys/a", "keys/b00.json"} {
 			for _, after := range []string{"", "keys/a/05", "keys/a/05.json", "keys/a/../x", "keys/..", "z", "keys/b05.json/x"} {
 				for _, limit := range []int{1, 3, 0} {
 					var want []string

@@ -230,6 +230,35 @@ func TestVersioningUnasked(t *testing.T) {
 	})
 }
 
+// The client that a store makes for itself does not follow a redirect: to write
+// where it leads would be a second attempt.
+func TestRedirect(t *testing.T) {
+	server := servers.Get(t, s3test.MinIO)
+	bucket := server.NewBucket(t)
+	proxy := s3test.NewProxy(t, server.Endpoint())
+	s, err := s3store.Open(t.Context(), s3store.Config{
+		Bucket: bucket, Region: s3test.Region, Endpoint: proxy.URL, PathStyle: true, Credentials: server.Root(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	proxy.Requests()
+	proxy.Follow(func(r *http.Request) s3test.Fault {
+		return func(_ *s3test.Proxy, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", proxy.URL+r.URL.Path)
+			s3test.Answer(http.StatusTemporaryRedirect, "TemporaryRedirect", 0)(nil, w, r)
+		}
+	})
+	// Without content, net/http could send it again.
+	if _, err := s.Put(t.Context(), "a", nil, backend.IfAbsent()); !errors.Is(err, backend.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	if seen := proxy.Requests(); len(seen) != 1 {
+		t.Errorf("%d requests", len(seen))
+	}
+}
+
 func TestURLErrors(t *testing.T) {
 	for storeURL, says := range map[string][]string{
 		"s3://bucket?colour=red":                      {`unknown parameter "colour"`, "region", "endpoint", "kmskeyid", "use_path_style"},
