@@ -71,7 +71,7 @@ func open(ctx context.Context, cfg aws.Config, bucket string, enc encryption, op
 	transport := newTransport(cfg.HTTPClient)
 	cfg.HTTPClient = &http.Client{
 		Transport: transport,
-		// A redirect followed would be a second attempt.
+		// S3 redirects to other hosts, for which the request is not signed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	s, err := New(ctx, s3.NewFromConfig(cfg, opts...), bucket, WithEncryption(enc.sse, enc.kmsKeyID))

@@ -230,8 +230,7 @@ func TestVersioningUnasked(t *testing.T) {
 	})
 }
 
-// The client that a store makes for itself does not follow a redirect: to write
-// where it leads would be a second attempt.
+// The client that a store makes for itself does not follow redirects.
 func TestRedirect(t *testing.T) {
 	server := servers.Get(t, s3test.MinIO)
 	bucket := server.NewBucket(t)
@@ -250,12 +249,14 @@ func TestRedirect(t *testing.T) {
 			s3test.Answer(http.StatusTemporaryRedirect, "TemporaryRedirect", 0)(nil, w, r)
 		}
 	})
-	// Without content, net/http could send it again.
 	if _, err := s.Put(t.Context(), "a", nil, backend.IfAbsent()); !errors.Is(err, backend.ErrUnavailable) {
-		t.Errorf("error %v", err)
+		t.Errorf("put: %v", err)
 	}
-	if seen := proxy.Requests(); len(seen) != 1 {
-		t.Errorf("%d requests", len(seen))
+	if _, err := s.Get(t.Context(), "a"); err == nil || errors.Is(err, backend.ErrNotFound) {
+		t.Errorf("get: %v", err)
+	}
+	if seen := proxy.Requests(); len(seen) != 2 {
+		t.Errorf("%d requests, want 2", len(seen))
 	}
 }
 
