@@ -47,7 +47,7 @@ func keyTamperings(versions, others []memstore.Version) map[string]tampering {
 		"an older one on top":      {func(v list) list { return append(v, copied(v[0])) }, immukv.KeyMismatch, 1},
 		"another key's on top":     {func(v list) list { return append(v, copied(others[1])) }, immukv.KeyMismatch, 5},
 		"made up":                  {func(v list) list { return append(v, copied(madeUp(v[3], others[3]))) }, immukv.HashMismatch, 10},
-		"from the future":          {func(v list) list { return append(v, copied(ofFuture(v[3]))) }, immukv.KeyMismatch, 99},
+		"from the future":          {func(v list) list { return append(v, copied(ofFuture(v[3], "k1"))) }, immukv.KeyMismatch, 99},
 		"deleted":                  {marked, immukv.DeleteMarker, -1},
 		"deleted and written":      {func(v list) list { return slices.Insert(v, 2, memstore.Version{ID: "x", DeleteMarker: true}) }, immukv.DeleteMarker, -1},
 	}
@@ -62,12 +62,12 @@ func madeUp(v, other memstore.Version) memstore.Version {
 }
 
 // ofFuture is a version with a right hash, of an entry that is not in the log.
-func ofFuture(v memstore.Version) memstore.Version {
-	hash, err := immukv.Python.Hash("k1", immukv.GenesisHash, 99, 1, []byte("1"))
+func ofFuture(v memstore.Version, key string) memstore.Version {
+	hash, err := immukv.Python.Hash(key, immukv.GenesisHash, 99, 1, []byte("1"))
 	if err != nil {
 		panic(err)
 	}
-	v.Body = fmt.Sprintf(`{"hash":"%s","key":"k1","log_version_id":"none","previous_hash":"sha256:genesis","sequence":99,"timestamp_ms":1,"value":1}`, hash)
+	v.Body = fmt.Sprintf(`{"hash":"%s","key":"%s","log_version_id":"none","previous_hash":"sha256:genesis","sequence":99,"timestamp_ms":1,"value":1}`, hash, key)
 	return v
 }
 

@@ -295,6 +295,10 @@ func TestDiverged(t *testing.T) {
 		"an older one":  older,
 		"deleted":       marked,
 		"another key's": nil, // below
+		"a later one of another key": func(v []memstore.Version) []memstore.Version {
+			later := ofFuture(memstore.Version{ID: "x", ETag: `"x"`}, "other")
+			return append(v, later)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -306,6 +306,37 @@ func TestDeferredSecondPhase(t *testing.T) {
 	})
 }
 
+// A second phase behind the caller goes on when the caller's context has ended.
+func TestDeferredOutlivesContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		slow := &tapped{store: mem, before: func(ctx context.Context, r request) error {
+			if r.name == logObject {
+				return nil
+			}
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		db := open[string](t, slow, immukv.WithDeferredSecondPhase())
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := db.Set(ctx, "a", "one"); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if r := audit(t, mem); r.Orphan != nil {
+			t.Errorf("orphan left: %+v", r.Orphan)
+		}
+	})
+}
+
 // A second phase behind the caller that is never answered is given up, and the
 // next write makes it good.
 func TestDeferredGivenUp(t *testing.T) {
