@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Config is what [Open] needs to know. What it leaves open comes from where the
@@ -68,6 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // open opens the store through a client of its own.
 func open(ctx context.Context, cfg aws.Config, bucket string, enc encryption, opts ...func(*s3.Options)) (*Store, error) {
+	cfg.Logger = logging.Nop{} // what there is to say is in errors
 	transport := newTransport(cfg.HTTPClient)
 	cfg.HTTPClient = &http.Client{
 		Transport: transport,
