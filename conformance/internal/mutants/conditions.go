@@ -14,7 +14,7 @@ func put(f func(ctx context.Context, w *world, name string, body []byte, cond ba
 		honest := h.put
 		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			// What no store performs is refused before anything goes wrong.
-			if backend.CheckPut(name, body, cond) != nil || ctx.Err() != nil {
+			if backend.CheckPut(name, body, cond) != nil || len(body) > maxBody || ctx.Err() != nil {
 				return honest(ctx, name, body, cond)
 			}
 			return f(ctx, w, name, body, cond)

@@ -54,6 +54,9 @@ func (w *world) honest() *handle {
 		},
 		head: func(ctx context.Context, name string) (backend.Version, error) { return w.Head(ctx, name) },
 		put: func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			if len(body) > maxBody {
+				return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrTooLarge}
+			}
 			return w.Put(ctx, name, body, cond)
 		},
 		listVersions: func(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {

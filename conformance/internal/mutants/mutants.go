@@ -60,6 +60,9 @@ func Healthy() map[string]conformance.Harness {
 	}
 }
 
+// maxBody is the largest body that local mutants take: there are many of them.
+const maxBody = 1 << 20
+
 // world is a store in memory and what befalls it.
 type world struct {
 	*memstore.Store
@@ -94,6 +97,7 @@ func localHarness(mutate func(w *world) func() *handle) conformance.Harness {
 				OpenAbsent: func(context.Context) (backend.VersionedStore, error) { return failing(w.onAbsent), nil },
 			}, nil
 		},
+		Limits: conformance.Limits{MaxBody: maxBody},
 		Lacks: map[conformance.Facility]string{
 			conformance.OpenHTTP: "a store in memory has no network",
 			conformance.Worker:   "a store in memory is its process's own",

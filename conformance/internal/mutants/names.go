@@ -165,7 +165,7 @@ var bodyMutants = []Mutant{
 		mutate: each(func(w *world, h *handle) {
 			honest := h.put
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-				return honest(ctx, name, body[:min(len(body), backend.MaxBodyBytes)], cond)
+				return honest(ctx, name, body[:min(len(body), maxBody)], cond)
 			}
 		}),
 	},
