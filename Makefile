@@ -18,8 +18,8 @@ demo:
 
 ## test: everything, real servers included
 test: lint servers
-	$(STRICT) $(GO) test -timeout 14m ./...
-	$(GO) test -race -timeout 10m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
+	$(STRICT) $(GO) test -timeout 30m ./...
+	$(GO) test -race -timeout 20m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
 
 ## lint: formatting, vet, staticcheck, and the arrows between packages
 lint: $(LINTER)
