@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"testing"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -66,4 +67,25 @@ func entries(ctx context.Context, store backend.VersionedStore, key string) int 
 		n++
 	}
 	return n
+}
+
+// Two processes run the program together, with every choice drawn from a seed:
+// who goes next, what is lost, who dies. Two that look at the same moment both
+// set a sensor; none is ever left out.
+func TestTogether(t *testing.T) {
+	for seed := range uint64(100) {
+		store := memstore.New()
+		run := func(p *sim.Process) { _ = calibrate(p.Context(), p.Store()) }
+		h := sim.Run(t, sim.Config{
+			Store:    store,
+			Programs: []sim.Program{{Name: "a", Run: run}, {Name: "b", Run: run}},
+			Source:   &sim.Drawn{Draw: sim.Seeded(seed), Steps: 200, OneIn: 10},
+			Finally:  func(ctx context.Context) error { return calibrate(ctx, store) },
+		})
+		for _, sensor := range sensors {
+			if n := entries(t.Context(), store, sensor); h.Err != nil || n < 1 || n > 2 {
+				t.Errorf("%s was set %d times, error %v; to see it again: sim.Replay of %v", sensor, n, h.Err, h.Schedule)
+			}
+		}
+	}
 }

@@ -17,9 +17,9 @@ import (
 // same object; and those in which a write arrives late and in vain, or never,
 // or was lost for good.
 type Explorer struct {
-	// Faults lists what a request can meet, besides no fault. Held answers,
-	// pauses and jumps are not explored.
-	Faults []Fault
+	// Faults lists what a request may meet, besides no fault; nil stands for
+	// none. Held answers, pauses and jumps are not explored.
+	Faults func(Pending) []Fault
 	// Budget is how many faults there can be in one history.
 	Budget int
 	// Workers is how many histories are made at a time.
@@ -229,10 +229,8 @@ func (w *walk) moves(p *Point) []move {
 	}
 	if w.spent < w.explorer.Budget {
 		for _, at := range p.Waiting {
-			for _, f := range w.explorer.Faults {
-				if w.explorer.worthwhile(at, f) {
-					moves = append(moves, step(at, f))
-				}
+			for _, f := range w.explorer.faults(at) {
+				moves = append(moves, step(at, f))
 			}
 		}
 	}
@@ -249,13 +247,20 @@ func (w *walk) moves(p *Point) []move {
 	return moves
 }
 
-// worthwhile reports whether a fault leads to histories of its own.
-func (x Explorer) worthwhile(at Pending, f Fault) bool {
-	if f.Answer == Held || f == (Fault{}) || !at.canMeet(f) {
-		return false
+// faults are those that lead to histories of their own.
+func (x Explorer) faults(at Pending) []Fault {
+	if x.Faults == nil {
+		return nil
 	}
-	later := Fault{Later, f.Answer}
-	return x.All || f.Effect != Never || !at.canMeet(later) || !slices.Contains(x.Faults, later)
+	all := slices.DeleteFunc(slices.Clone(x.Faults(at)), func(f Fault) bool {
+		return f.Answer == Held || f == (Fault{}) || !at.canMeet(f)
+	})
+	if x.All {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f Fault) bool {
+		return f.Effect == Never && slices.Contains(all, Fault{Later, f.Answer})
+	})
 }
 
 func step(at Pending, f Fault) move {

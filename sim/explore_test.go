@@ -83,7 +83,7 @@ func TestExplorerVisitsEveryFault(t *testing.T) {
 	// second, after which it runs to its end, the second time with a failed
 	// precondition: 2. The first lost, and applied never or at the end: 2. The
 	// second lost, likewise: 2.
-	coverage, _ := explore(t, sim.Explorer{Faults: faults, Budget: 1}, writer("a"))
+	coverage, _ := explore(t, sim.Explorer{Faults: func(sim.Pending) []sim.Fault { return faults }, Budget: 1}, writer("a"))
 	if coverage.Histories != 7 {
 		t.Errorf("visited %d histories, want 7", coverage.Histories)
 	}
@@ -110,7 +110,9 @@ func TestExplorerMissesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := sim.Explorer{
-				Faults:  []sim.Fault{sim.CrashAfter, {Effect: sim.Later, Answer: sim.Lost}, {Effect: sim.Again, Answer: sim.Own}},
+				Faults: func(sim.Pending) []sim.Fault {
+					return []sim.Fault{sim.CrashAfter, {Effect: sim.Later, Answer: sim.Lost}, {Effect: sim.Again, Answer: sim.Own}}
+				},
 				Budget:  1,
 				Workers: 2,
 			}
@@ -132,7 +134,7 @@ func TestExplorerMissesNothing(t *testing.T) {
 func TestExplorerStopsAtAnError(t *testing.T) {
 	t.Parallel()
 	found := errors.New("found")
-	x := sim.Explorer{Faults: []sim.Fault{sim.CrashAfter}, Budget: 1, Workers: 2}
+	x := sim.Explorer{Faults: func(sim.Pending) []sim.Fault { return []sim.Fault{sim.CrashAfter} }, Budget: 1, Workers: 2}
 	_, failed := x.Explore(t, func(t *testing.T, s sim.Source) *sim.History {
 		store := memstore.New()
 		return sim.Run(t, sim.Config{

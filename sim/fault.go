@@ -46,13 +46,14 @@ const (
 	// write that is [backend.ErrOutcomeUnknown], for a read an error of no
 	// promised kind.
 	Lost
-	// Precondition to TooLarge are the errors of the contract.
+	// Precondition to Damaged are the errors of the contract.
 	Precondition
 	Denied
 	Unavailable
 	Unsupported
 	InvalidName
 	TooLarge
+	Damaged
 	// Cancelled: the context of the call ends. What belongs to a whole
 	// [Process.Do] is cancelled with it.
 	Cancelled
@@ -68,7 +69,7 @@ const (
 
 var answerNames = [...]string{
 	"own", "held", "lost", "precondition", "denied", "unavailable", "unsupported",
-	"invalid-name", "too-large", "cancelled", "crashed", "short", "hollow", "disordered",
+	"invalid-name", "too-large", "damaged", "cancelled", "crashed", "short", "hollow", "disordered",
 }
 
 // String is the answer as schedules print it.
@@ -109,7 +110,7 @@ var (
 		{Never, Denied}, {Now, Denied},
 		{Never, Unavailable}, {Now, Unavailable},
 		{Now, Unsupported}, {Never, Unsupported},
-		{Never, InvalidName}, {Never, TooLarge},
+		{Never, InvalidName}, {Never, TooLarge}, {Never, Damaged},
 		{Never, Cancelled}, {Now, Cancelled}, {Later, Cancelled},
 		{Never, Crashed}, {Now, Crashed}, {Later, Crashed},
 	}
@@ -203,6 +204,8 @@ func (a Answer) err(r *Request) error {
 		e.Kind = backend.ErrInvalidName
 	case TooLarge:
 		e.Kind = backend.ErrTooLarge
+	case Damaged:
+		e.Kind = backend.ErrDamaged
 	case Cancelled:
 		e.Err = context.Canceled
 	case Crashed:

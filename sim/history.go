@@ -136,6 +136,7 @@ var errorWords = []struct {
 	{backend.ErrUnsupported, "unsupported"},
 	{backend.ErrInvalidName, "invalid name"},
 	{backend.ErrTooLarge, "too large"},
+	{backend.ErrDamaged, "damaged"},
 }
 
 // errorWord is the kind of an error of the store, in a word or two.

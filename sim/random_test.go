@@ -71,7 +71,7 @@ func TestEveryKindOfFaultFires(t *testing.T) {
 	met := make(map[sim.Fault]int)
 	events := make(map[sim.EventKind]int)
 	ends := make(map[string]int)
-	forSeeds(400, func(seed uint64) {
+	forSeeds(600, func(seed uint64) {
 		outcome := random(t, seed)
 		mu.Lock()
 		defer mu.Unlock()

@@ -154,8 +154,8 @@ func (p Pending) canMeet(f Fault) bool {
 	switch {
 	case p.Held:
 		return f.fitsHeld()
-	case p.Copied && (f.Answer == InvalidName || f.Answer == TooLarge):
-		return false // its copy was not refused for what it is
+	case p.Copied && f.Answer >= InvalidName && f.Answer <= Damaged:
+		return false // its copy was not refused for what it is, or where
 	default:
 		return f.fits(p.Request.Op)
 	}

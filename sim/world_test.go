@@ -101,6 +101,7 @@ func TestScheduleDecides(t *testing.T) {
 		{"a a:never/unavailable", "a! b=1", 1},
 		{"a a:now/unsupported", "a! b=2", 2},
 		{"a a:never/too-large", "a! b=1", 1},
+		{"a a:never/damaged", "a! b=1", 1},
 		{"a a:never/invalid-name", "a! b=1", 1},
 		{"a:never/cancelled", "a! b=1", 1},
 		{"a a:now/cancelled", "a! b=2", 2},

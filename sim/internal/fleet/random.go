@@ -20,7 +20,7 @@ func Random(draw func(n int) int) (Plan, sim.Source) {
 	return plan, &sim.Drawn{
 		Draw:   draw,
 		Steps:  400,
-		OneIn:  pick(draw, []int{0, 40, 15, 5}),
+		OneIn:  pick(draw, []int{0, 40, 15, 5, 2}),
 		Faults: plan.faults,
 	}
 }
@@ -69,7 +69,7 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 			group = append(group, randomCall(draw, c, keys))
 		}
 		c.Script = append(c.Script, group)
-		if group[0].Verb == "set" && !c.Legacy && draw(3) == 2 {
+		if group[0].Verb == "set" && !c.Legacy && draw(3) > 0 {
 			c.Script = append(c.Script, []Call{{Verb: "settle"}})
 		}
 	}

@@ -13,9 +13,12 @@ type World struct {
 	Plan string
 	// First is the client that comes to its end before anything is explored.
 	First string
-	// Faults lists what can happen, and Budget how often in one history.
+	// Faults lists what can happen, and Budget how often in one history. If
+	// Victim is set, it can happen to that client alone: where all clients do
+	// the same, and it happens once, it does not matter to which.
 	Faults []sim.Fault
 	Budget int
+	Victim string
 	// Small worlds are visited by every run of the tests.
 	Small bool
 }
@@ -48,13 +51,13 @@ var Worlds = []World{
 	{Name: "two writers of one key", Small: true,
 		Plan: "client a: set k | client b: set k"},
 	{Name: "two writers of one key, one fault of any kind",
-		Plan: "client a: set k | client b: set k", Faults: sim.AllFaults(), Budget: 1},
+		Plan: "client a: set k | client b: set k", Faults: sim.AllFaults(), Budget: 1, Victim: "a"},
 	{Name: "two writers of two keys, one loss",
 		Plan: "client a: set k | client b: set j", Faults: losses, Budget: 1},
 	{Name: "two writers, one of them twice, one loss",
 		Plan: "client a: set k; set k | client b: set k", Faults: losses, Budget: 1},
 	{Name: "two writers, twice each, one loss",
-		Plan: "client a: set k; set k | client b: set k; set k", Faults: losses, Budget: 1},
+		Plan: "client a: set k; set k | client b: set k; set k", Faults: losses, Budget: 1, Victim: "a"},
 	{Name: "two writers of two keys, twice each",
 		Plan: "client a: set k; set j | client b: set j; set k"},
 	{Name: "three writers of one key",
@@ -91,7 +94,7 @@ func (w World) Explore(t *testing.T, workers int) (sim.Coverage, *Outcome) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := sim.Explorer{Faults: w.Faults, Budget: w.Budget, Workers: workers}
+	x := sim.Explorer{Faults: w.faults, Budget: w.Budget, Workers: workers}
 	coverage, failed := x.Explore(t, func(t *testing.T, s sim.Source) *sim.History {
 		return Run(t, plan, &goesFirst{w.First, s}).History
 	})
@@ -99,6 +102,13 @@ func (w World) Explore(t *testing.T, workers int) (sim.Coverage, *Outcome) {
 		return coverage, nil
 	}
 	return coverage, &Outcome{Plan: Plan{plan.Clients, failed.Schedule}, History: failed}
+}
+
+func (w World) faults(at sim.Pending) []sim.Fault {
+	if w.Victim != "" && w.Victim != at.Process {
+		return nil
+	}
+	return w.Faults
 }
 
 // goesFirst is a source that lets one client come to its end before another
