@@ -51,8 +51,9 @@ func (c cost) requests(h *Harness) int {
 }
 
 // checkTimeout bounds one check, so that a store which never answers does not
-// stop the suite.
-const checkTimeout = 5 * time.Minute
+// stop the suite. Thousands of writes, one after another, take minutes on a
+// network.
+const checkTimeout = 30 * time.Minute
 
 // parallelChecks is how many checks of one clause run side by side, each on a
 // store of its own.

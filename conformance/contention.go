@@ -13,7 +13,7 @@ import (
 // The protocol under contention: clients that share nothing but the store.
 var contentionChecks = []check{
 	{
-		clause: "I1", name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*60},
+		clause: "I1", name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
 		title: "of what eight contending clients were acknowledged each write is in the log exactly once, and chain and key objects are whole",
 		run: func(ctx context.Context, e *env) error {
 			l, s, err := e.contend(ctx, 8, func(i int) []immukv.Option { return nil })
@@ -24,12 +24,12 @@ var contentionChecks = []check{
 		},
 	},
 	{
-		clause: "I5", name: "mixed-fleet", cost: cost{fixed: 100 + 8*contendingWrites*60},
+		clause: "I5", name: "mixed-fleet", cost: cost{fixed: 100 + 8*contendingWrites*30},
 		title: "clients of both dialects, with and without a deferred second phase, and one that keeps to the algorithm of the existing clients, share one log",
 		run:   checkMixedFleet,
 	},
 	{
-		clause: "I7", name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*60},
+		clause: "I7", name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*30},
 		title: "a write that was acknowledged before another began stands before it in the log",
 		run: func(ctx context.Context, e *env) error {
 			l, _, err := e.contend(ctx, 4, func(i int) []immukv.Option { return nil })
@@ -40,17 +40,17 @@ var contentionChecks = []check{
 		},
 	},
 	{
-		clause: "I8", name: "reads-under-load", cost: cost{fixed: 100 + 4*contendingWrites*60 + 2*2*30*4},
+		clause: "I8", name: "reads-under-load", cost: cost{fixed: 100 + 4*contendingWrites*30 + 2*2*30*4},
 		title: "a key read while it is set shows what the log holds, and never goes back",
 		run:   checkReadsUnderLoad,
 	},
 	{
-		clause: "I11", name: "skewed-clocks", cost: cost{fixed: 100 + 4*contendingWrites*60},
+		clause: "I11", name: "skewed-clocks", cost: cost{fixed: 100 + 4*contendingWrites*30},
 		title: "clocks that disagree and run backwards change nothing but the time in the entries",
 		run:   checkSkewedClocks,
 	},
 	{
-		clause: "I14", name: "everyone-gets-through", cost: cost{fixed: 100 + 16*4*80},
+		clause: "I14", name: "everyone-gets-through", cost: cost{fixed: 100 + 16*4*40},
 		title: "each of sixteen contending writers gets through",
 		run:   checkEveryoneGetsThrough,
 	},

@@ -17,26 +17,26 @@ import (
 // request in turn.
 var crashChecks = []check{
 	{
-		clause: "I2", name: "lost-answers-everywhere", cost: cost{fixed: 12_000},
+		clause: "I2", name: "lost-answers-everywhere", cost: cost{fixed: 4000},
 		title: "whatever answer of a write is lost, refused or late by one, what the caller was told holds, and the next write commits",
 		run: func(ctx context.Context, e *env) error {
 			return e.injected(ctx, sim.Injections(answerFaults...))
 		},
 	},
 	{
-		clause: "I4", name: "crash-everywhere", cost: cost{fixed: 4000},
+		clause: "I4", name: "crash-everywhere", cost: cost{fixed: 800},
 		title: "a client that dies at any request leaves at most one orphan, at the head, and the next write repairs it",
 		run: func(ctx context.Context, e *env) error {
 			return e.injected(ctx, sim.Crashes())
 		},
 	},
 	{
-		clause: "I9", name: "crash-in-repair", cost: cost{fixed: 3000},
+		clause: "I9", name: "crash-in-repair", cost: cost{fixed: 800},
 		title: "a client that dies at any request of a repair leaves what another can repair",
 		run:   checkCrashInRepair,
 	},
 	{
-		clause: "I9", name: "repairers-racing", cost: cost{fixed: 20, perRound: 90},
+		clause: "I9", name: "repairers-racing", cost: cost{fixed: 20, perRound: 45},
 		title: "an orphan that eight clients repair at once gets one version of its key object",
 		run:   checkRepairersRacing,
 	},

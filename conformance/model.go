@@ -18,7 +18,7 @@ import (
 // what was set.
 var modelChecks = []check{
 	{
-		clause: "I3", name: "model", cost: cost{fixed: 500, perRound: 300},
+		clause: "I3", name: "model", cost: cost{fixed: 500, perRound: 150},
 		title: "a drawn history of writes, reads, crashes and repairs by several clients is what a plain list of entries says",
 		run:   checkModel,
 	},
