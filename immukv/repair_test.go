@@ -111,6 +111,23 @@ func TestRepairResult(t *testing.T) {
 	})
 }
 
+// What another client repaired meanwhile is no orphan any more, and was not
+// repaired by this one.
+func TestRepairedByAnother(t *testing.T) {
+	bothOrphans(t, func(t *testing.T, isNew bool) {
+		mem, e := orphaned(t, isNew)
+		db := open[string](t, deniedObject(mem, "keys/k.json"))
+		get(t, db, "k") // and knows that it is an orphan
+		if _, err := open[string](t, mem).Repair(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Repair(t.Context())
+		if want := (immukv.RepairResult{Head: e.Checkpoint(), Key: "k", VersionID: e.VersionID}); err != nil || got != want {
+			t.Errorf("repair found %+v, %v", got, err)
+		}
+	})
+}
+
 // Between two looks at the head, reads do not find an orphan; after the interval
 // they do.
 func TestRepairInterval(t *testing.T) {
