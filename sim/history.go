@@ -32,6 +32,11 @@ const (
 	Jumped
 )
 
+var eventKindNames = [...]string{"began", "ended", "stepped", "arrived", "restarted", "paused", "jumped"}
+
+// String is the kind in a word.
+func (k EventKind) String() string { return eventKindNames[k] }
+
 // Event is one thing that happened. Observers must not change or keep it.
 type Event struct {
 	Kind    EventKind

@@ -47,12 +47,8 @@ func TestRandomHistories(t *testing.T) {
 			numbers = numbers[1:]
 			return i
 		})
-		outcome := fleet.Run(t, plan, source)
-		if outcome.Err() != nil {
+		if outcome := checked(fleet.Run(t, plan, source)); outcome.Err() != nil {
 			rt.Fatal(outcome.Report())
-		}
-		if err := outcome.CheckLinearizable(); err != nil {
-			rt.Fatalf("%v\n%s", err, outcome.Report())
 		}
 	})
 }
@@ -60,42 +56,54 @@ func TestRandomHistories(t *testing.T) {
 // random makes the history of a seed.
 func random(t *testing.T, seed uint64) *fleet.Outcome {
 	plan, source := fleet.Random(sim.Seeded(seed))
-	return fleet.Run(t, plan, source)
+	return checked(fleet.Run(t, plan, source))
 }
 
-// TestEveryKindOfFaultFires draws histories from fixed seeds, and counts all
-// that can happen in one.
-func TestEveryKindOfFaultFires(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	met := make(map[sim.Fault]int)
-	events := make(map[sim.EventKind]int)
-	ends := make(map[string]int)
-	forSeeds(600, func(seed uint64) {
-		outcome := random(t, seed)
-		mu.Lock()
-		defer mu.Unlock()
-		if outcome.Err() != nil {
-			t.Errorf("seed %d: %s", seed, outcome.Report())
-		}
-		for f, n := range outcome.History.Faults() {
-			met[f] += n
-		}
-		for _, e := range outcome.History.Events {
-			events[e.Kind]++
-		}
-		for end, n := range outcome.Ends() {
-			ends[end] += n
-		}
-	})
-	faultsFired(t, met)
-	if met[sim.Fault{Answer: sim.Held}] == 0 {
+// checked is an outcome with what porcupine has to say of it.
+func checked(o *fleet.Outcome) *fleet.Outcome {
+	if o.Err() == nil {
+		o.History.Err = o.CheckLinearizable()
+	}
+	return o
+}
+
+// tally counts all that can happen in a history.
+type tally struct {
+	mu     sync.Mutex
+	faults map[sim.Fault]int
+	events map[sim.EventKind]int
+	ends   map[string]int
+}
+
+func newTally() *tally {
+	return &tally{faults: make(map[sim.Fault]int), events: make(map[sim.EventKind]int), ends: make(map[string]int)}
+}
+
+func (c *tally) add(o *fleet.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f, n := range o.History.Faults() {
+		c.faults[f] += n
+	}
+	for _, e := range o.History.Events {
+		c.events[e.Kind]++
+	}
+	for end, n := range o.Ends() {
+		c.ends[end] += n
+	}
+}
+
+// wantAll tells the counts, and fails the test if anything has never happened.
+func (c *tally) wantAll(t *testing.T) {
+	t.Helper()
+	faultsFired(t, c.faults)
+	if c.faults[sim.Fault{Answer: sim.Held}] == 0 {
 		t.Error("no answer was held")
 	}
 	for kind := sim.Began; kind <= sim.Jumped; kind++ {
-		t.Logf("%8d events of kind %d", events[kind], kind)
-		if events[kind] == 0 {
-			t.Errorf("no event was of kind %d", kind)
+		t.Logf("%8d %v", c.events[kind], kind)
+		if c.events[kind] == 0 {
+			t.Errorf("no event was one that %v", kind)
 		}
 	}
 	for _, end := range []string{
@@ -103,11 +111,26 @@ func TestEveryKindOfFaultFires(t *testing.T) {
 		"settle: well", "settle: outcome unknown", "settle: conflict",
 		"get: well", "get: failed", "history: well", "log: well", "keys: well", "repair: well", "verify: well", "audit: well",
 	} {
-		t.Logf("%8d calls ended so: %s", ends[end], end)
-		if ends[end] == 0 {
+		t.Logf("%8d %s", c.ends[end], end)
+		if c.ends[end] == 0 {
 			t.Errorf("no call ended so: %s", end)
 		}
 	}
+}
+
+// TestEveryKindOfFaultFires draws histories from fixed seeds, and counts all
+// that can happen in one.
+func TestEveryKindOfFaultFires(t *testing.T) {
+	t.Parallel()
+	counts := newTally()
+	forSeeds(600, func(seed uint64) {
+		outcome := random(t, seed)
+		counts.add(outcome)
+		if outcome.Err() != nil {
+			t.Errorf("seed %d: %s", seed, outcome.Report())
+		}
+	})
+	counts.wantAll(t)
 }
 
 // forSeeds calls f with n seeds, on all processors.
@@ -216,11 +239,13 @@ func TestSoak(t *testing.T) {
 		first = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seeds from %d on", first)
-	start, made := time.Now(), 0
+	start, made, counts := time.Now(), 0, newTally()
 	var settled usage
 	for round := uint64(0); round < 3 || time.Since(start) < until; round++ {
 		forSeeds(batch, func(i uint64) {
-			if outcome := random(t, first+round*batch+i); outcome.Err() != nil {
+			outcome := random(t, first+round*batch+i)
+			counts.add(outcome)
+			if outcome.Err() != nil {
 				t.Error(outcome.Reduce(t).Report())
 			}
 		})
@@ -240,6 +265,7 @@ func TestSoak(t *testing.T) {
 	if end.goroutines > settled.goroutines || end.heap > 2*settled.heap {
 		t.Error("something is left behind")
 	}
+	counts.wantAll(t)
 }
 
 // usage is what a process holds.
