@@ -10,7 +10,7 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test lint race sweep soak servers
+.PHONY: demo test lint race sweep soak bench servers
 
 ## demo: a guided tour on local files
 demo:
@@ -45,3 +45,6 @@ sweep:
 soak:
 	IMMUKV_SOAK=$(DURATION) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./sim/
 
+## bench: the benchmarks, with the ratios that they report
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./immukv/ ./backend/blobstore/
