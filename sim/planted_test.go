@@ -16,62 +16,98 @@ import (
 )
 
 // plant is an error put into a copy of package immukv: in file, old, which must
-// stand there once, becomes new. All of them are in one copy; planted("name")
-// is true in a process that was started to look for that one.
+// stand there once, however it is laid out, becomes new. All of them are in one
+// copy; HERE is true in a process that was started to look for this one.
 type plant struct {
 	name, file, old, new string
 }
 
 var plants = []plant{
 	{"repair is skipped before an append", "head.go",
-		"if h.phase2 == orphan {\n\t\tif h, err = c.apply", "if h.phase2 == orphan && !planted(%q) {\n\t\tif h, err = c.apply"},
+		`if h.phase2 == orphan { if h, err = c.apply`,
+		`if h.phase2 == orphan && !HERE { if h, err = c.apply`},
 	{"an orphan is taken for applied", "head.go",
-		"checked.phase2 = orphan\n", "checked.phase2 = map[bool]phase2{true: applied, false: orphan}[planted(%q)]\n"},
+		`checked.phase2 = orphan`,
+		`if checked.phase2 = orphan; HERE { checked.phase2 = applied }`},
 	{"a key's tag is asked for before the head", "head.go",
-		"if h, err = c.readHead(ctx); err != nil {\n\t\t\treturn nil, keyTag{}, err\n\t\t}\n",
-		"if planted(%q) {\n\t\t\tif t, err := c.readTag(ctx, key); err == nil {\n\t\t\t\tdefer func() { c.rememberTag(key, t) }()\n\t\t\t\tif h, err = c.readHead(ctx); err == nil {\n\t\t\t\t\th, err = c.check(ctx, h)\n\t\t\t\t\tif err == nil && h.phase2 == applied {\n\t\t\t\t\t\treturn h, t, nil\n\t\t\t\t\t}\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\tif h, err = c.readHead(ctx); err != nil {\n\t\t\treturn nil, keyTag{}, err\n\t\t}\n"},
+		`if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }`,
+		`var early keyTag
+		if HERE { early, _ = c.readTag(ctx, key) }
+		if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }
+		if HERE { if h, err = c.check(ctx, h); err == nil && h.phase2 == applied { return h, early, nil } }`},
 	{"remembered tags outlive an unknown head", "head.go",
-		"clear(c.keyTags)", "if !planted(%q) {\n\t\t\tclear(c.keyTags)\n\t\t}"},
+		`clear(c.keyTags)`,
+		`if !HERE { clear(c.keyTags) }`},
 	{"a log with versions and no head is taken for deleted", "head.go",
-		"if fresh.empty() {\n\t\treturn h, c.logDeleted()", "if fresh.empty() || planted(%q) {\n\t\treturn h, c.logDeleted()"},
+		`if fresh.empty() { return h, c.logDeleted()`,
+		`if fresh.empty() || HERE { return h, c.logDeleted()`},
 	{"a failed precondition is taken for success", "append.go",
-		"if err == nil {\n\t\treturn c.committed(p, v), nil", "if err == nil || planted(%q) && errors.Is(err, backend.ErrPreconditionFailed) {\n\t\treturn c.committed(p, v), nil"},
+		`if err == nil { return c.committed(p, v), nil`,
+		`if err == nil || HERE && errors.Is(err, backend.ErrPreconditionFailed) { return c.committed(p, v), nil`},
 	{"a failed precondition is taken at its word", "append.go",
-		"if neverSent(err) {\n\t\treturn nil, err", "if planted(%q) && errors.Is(err, backend.ErrPreconditionFailed) {\n\t\tc.setHead(nil)\n\t\treturn nil, errLost\n\t}\n\tif neverSent(err) {\n\t\treturn nil, err"},
+		`if neverSent(err) { return nil, err`,
+		`if HERE && errors.Is(err, backend.ErrPreconditionFailed) { c.setHead(nil); return nil, errLost }
+		if neverSent(err) { return nil, err`},
 	{"a lost answer is taken for a lost race", "append.go",
-		"return c.settleAppend(ctx, p, err, false, wait)", "if planted(%q) && errors.Is(err, backend.ErrOutcomeUnknown) {\n\t\tc.setHead(nil)\n\t\treturn nil, errLost\n\t}\n\treturn c.settleAppend(ctx, p, err, false, wait)"},
+		`return c.settleAppend(ctx, p, err, false, wait)`,
+		`if HERE && errors.Is(err, backend.ErrOutcomeUnknown) { c.setHead(nil); return nil, errLost }
+		return c.settleAppend(ctx, p, err, false, wait)`},
 	{"a lost answer is taken for failure", "append.go",
-		"func (p *phase1) unknown(reason error) *OutcomeUnknownError {", "func (p *phase1) unknown(reason error) error {\n\tif planted(%q) {\n\t\treturn reason\n\t}"},
+		`func (p *phase1) unknown(reason error) *OutcomeUnknownError {`,
+		`func (p *phase1) unknown(reason error) error { if HERE { return reason }`},
 	{"a denial is taken at its word", "append.go",
-		"return errors.Is(err, backend.ErrInvalidName) ||", "return planted(%q) && errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||"},
+		`return errors.Is(err, backend.ErrInvalidName) ||`,
+		`return HERE && errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||`},
 	{"a lost answer is forgotten over a later refusal", "append.go",
-		"pending = pending || unanswered(reason)", "pending = pending && !planted(%q) || unanswered(reason)"},
+		`pending = pending || unanswered(reason)`,
+		`pending = pending && !HERE || unanswered(reason)`},
 	{"only the newest entry is looked at for one's own", "append.go",
-		"there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)", "there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)\n\tif planted(%q) {\n\t\tthere = fresh.version\n\t}"},
+		`there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)`,
+		`there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)
+		if HERE { there = fresh.version }`},
 	{"one's own entry is not recognised", "append.go",
-		"if there.writeID != p.doc.writeID {", "if there.writeID != p.doc.writeID || planted(%q) {"},
+		`if there.writeID != p.doc.writeID {`,
+		`if there.writeID != p.doc.writeID || HERE {`},
 	{"an open place is taken for a lost race", "append.go",
-		"case err == nil && !open:\n\t\t\treturn nil, errLost", "case err == nil && (!open || planted(%q)):\n\t\t\treturn nil, errLost"},
+		`case err == nil && !open: return nil, errLost`,
+		`case err == nil && (!open || HERE): return nil, errLost`},
 	{"the head before a lost race is kept", "append.go",
-		"v, open, err := c.look(ctx, p)\n\t\tswitch {", "v, open, err := c.look(ctx, p)\n\t\tif planted(%q) && err == nil && !open && v == nil {\n\t\t\tc.setHead(p.at)\n\t\t}\n\t\tswitch {"},
+		`v, open, err := c.look(ctx, p) switch { case err == nil`,
+		`v, open, err := c.look(ctx, p)
+		if HERE && err == nil && !open && v == nil { c.setHead(p.at) }
+		switch { case err == nil`},
 	{"a repair's failed precondition proves that all is well", "secondphase.go",
-		"etag, shows, lookErr := c.showsEntry(ctx, h)", "etag, shows, lookErr := c.showsEntry(ctx, h)\n\t\t\tif planted(%q) {\n\t\t\t\tshows, lookErr = true, nil\n\t\t\t}"},
+		`etag, shows, lookErr := c.showsEntry(ctx, h)`,
+		`etag, shows, lookErr := c.showsEntry(ctx, h)
+		if HERE { shows, lookErr = true, nil }`},
 	{"a second phase goes by the tag of now", "secondphase.go",
-		"cond := h.expectedTag().condition()", "cond := h.expectedTag().condition()\n\tif t, err := c.readTag(ctx, h.key); err == nil && planted(%q) {\n\t\tcond = t.condition()\n\t}"},
+		`cond := h.expectedTag().condition()`,
+		`cond := h.expectedTag().condition()
+		if HERE { if t, err := c.readTag(ctx, h.key); err == nil { cond = t.condition() } }`},
 	{"a repair goes through the codec", "secondphase.go",
-		"body := h.keyBody(h.log)", "body := h.keyBody(h.log)\n\tif planted(%q) {\n\t\tbody = throughCodec(body)\n\t}"},
+		`body := h.keyBody(h.log)`,
+		`body := h.keyBody(h.log)
+		if HERE { body = throughCodec(body) }`},
 	{"a failed second phase fails the write", "set.go",
-		"c.finish(ctx, v)\n\t\tc.queue.leave()\n", "c.finish(ctx, v)\n\t\tc.queue.leave()\n\t\tif h := c.knownHead(); planted(%q) && h != nil && h.phase2 == orphan {\n\t\t\treturn nil, errLost\n\t\t}\n"},
+		`c.finish(ctx, v) c.queue.leave()`,
+		`c.finish(ctx, v); c.queue.leave()
+		if h := c.knownHead(); HERE && h != nil && h.phase2 == orphan { return nil, errLost }`},
 	{"a reader that may not write repairs", "repair.go",
-		"h.phase2 == orphan && !c.readOnly {", "h.phase2 == orphan && (!c.readOnly || planted(%q)) {"},
+		`h.phase2 == orphan && !c.readOnly {`,
+		`h.phase2 == orphan && (!c.readOnly || HERE) {`},
 	{"a reader that may not write forgets the orphan", "get.go",
-		"if pending != nil && v.sequence < pending.sequence {", "if pending != nil && v.sequence < pending.sequence && !planted(%q) {"},
+		`if pending != nil && v.sequence < pending.sequence {`,
+		`if pending != nil && v.sequence < pending.sequence && !HERE {`},
 	{"the log is read in the order of its listing", "log.go",
-		"if f.ID == want {\n\t\t\treturn f, nil", "if f.ID == want || planted(%q) {\n\t\t\treturn f, nil"},
+		`if f.ID == want { return f, nil } r.skipped`,
+		`if f.ID == want || HERE { return f, nil }
+		r.skipped`},
 	{"a key is listed by its name's place", "keys.go",
-		"keys = append(keys, early...)", "if !planted(%q) {\n\t\t\tkeys = append(keys, early...)\n\t\t}"},
+		`keys = append(keys, early...)`,
+		`if !HERE { keys = append(keys, early...) }`},
 	{"an empty page ends a listing", "keys.go",
-		"if page.Next == \"\" {\n\t\t\tbreak", "if page.Next == \"\" || planted(%q) && len(page.Names) == 0 {\n\t\t\tbreak"},
+		`if page.Next == "" { break`,
+		`if page.Next == "" || HERE && len(page.Names) == 0 { break`},
 }
 
 // plantedSource is the file that is added to the copy.
@@ -88,6 +124,15 @@ func throughCodec(body []byte) []byte {
 	return regexp.MustCompile(",\"of_[^}]*").ReplaceAll(body, nil)
 }
 `
+
+// pattern matches old with any white space where it has some.
+func (p plant) pattern() *regexp.Regexp {
+	words := strings.Fields(p.old)
+	for i := range words {
+		words[i] = regexp.QuoteMeta(words[i])
+	}
+	return regexp.MustCompile(strings.Join(words, `\s+`))
+}
 
 // overlay writes the copy with all errors planted, and returns the file that
 // makes the go command build it in place of the package.
@@ -120,10 +165,13 @@ func overlay(t *testing.T) string {
 	}
 	for _, p := range plants {
 		text := read(p.file)
-		if n := strings.Count(text, p.old); n != 1 {
-			t.Errorf("%s: what is to be replaced stands in %s %d times, want once", p.name, p.file, n)
+		places := p.pattern().FindAllStringIndex(text, -1)
+		if len(places) != 1 {
+			t.Errorf("%s: what is to be replaced stands in %s %d times, want once", p.name, p.file, len(places))
+			continue
 		}
-		write(p.file, strings.Replace(text, p.old, fmt.Sprintf(p.new, p.name), 1))
+		here := fmt.Sprintf("planted(%q)", p.name)
+		write(p.file, text[:places[0][0]]+strings.ReplaceAll(p.new, "HERE", here)+text[places[0][1]:])
 	}
 	write("planted.go", plantedSource)
 	config, err := json.Marshal(map[string]any{"Replace": files})
@@ -166,7 +214,7 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 			if err == nil || found == nil {
 				t.Fatalf("not found: %v\n%s", err, out.Bytes())
 			}
-			t.Logf("%s", found)
+			t.Logf("%s: %s", p.name, found)
 		})
 	}
 }
