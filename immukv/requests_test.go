@@ -101,6 +101,9 @@ func TestRequestsOfSequences(t *testing.T) {
 	store.want(t, "history", "1 versions keys/k0.json", "50 version keys/k0.json")
 	all(t, db.History(ctx, "k0", immukv.Limit(10))) // and what the store may have listed out of place
 	store.want(t, "history of 10", "1 versions keys/k0.json", "18 version keys/k0.json")
+	histories := all(t, db.History(ctx, "k1"))
+	oldest := histories[len(histories)-2]
+	store.take()
 	page := all(t, db.Log(ctx, immukv.Limit(10)))
 	store.want(t, "log of 10", "1 get _log.json", "1 versions _log.json", "9 version _log.json")
 	all(t, db.Log(ctx, immukv.Limit(1)))
@@ -115,6 +118,8 @@ func TestRequestsOfSequences(t *testing.T) {
 	if n := len(store.take()); n > 2+10+32 {
 		t.Errorf("history from a log version: %d requests", n)
 	}
+	all(t, db.History(ctx, "k1", immukv.Before(oldest.VersionID), immukv.Limit(1))) // the whole listing in one page
+	store.want(t, "history of the oldest", "1 version _log.json", "1 versions keys/k1.json", "17 version keys/k1.json")
 	all(t, db.Keys(ctx))
 	store.want(t, "keys", "1 names keys/")
 	if _, err := db.VerifyLog(ctx); err != nil {
