@@ -291,11 +291,13 @@ func TestFirstEntryComesMeanwhile(t *testing.T) {
 			mem := memstore.New()
 			other := open[string](t, mem)
 			store := &tapped{store: mem}
+			var once sync.Once // and not by taking the tap away, which is read meanwhile
 			store.before = func(_ context.Context, r request) error {
 				if r.op == "versions" {
-					time.Sleep(time.Second) // the key object has been looked at by then
-					store.before = nil
-					set(t, other, key, "first")
+					once.Do(func() {
+						time.Sleep(time.Second) // the key object has been looked at by then
+						set(t, other, key, "first")
+					})
 				}
 				return nil
 			}
