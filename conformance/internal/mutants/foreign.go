@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"os"
 
@@ -51,7 +52,7 @@ func lacksAll(reason string, except ...conformance.Facility) map[conformance.Fac
 }
 
 // bucketHarness makes stores in gocloud buckets.
-func bucketHarness(open func() (*blob.Bucket, func() error, error), reason string) conformance.Harness {
+func bucketHarness(maxKey int, open func() (*blob.Bucket, func() error, error), reason string) conformance.Harness {
 	return conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {
 			bucket, remove, err := open()
@@ -60,7 +61,7 @@ func bucketHarness(open func() (*blob.Bucket, func() error, error), reason strin
 			}
 			return conformance.Store{
 				Open: func(context.Context) (backend.VersionedStore, error) {
-					return blobstore.New(bucket, blobstore.MaxKeyBytes(4*backend.MaxNameBytes))
+					return blobstore.New(bucket, blobstore.MaxKeyBytes(maxKey))
 				},
 				Close: func(context.Context) error {
 					if err := bucket.Close(); err != nil {
@@ -70,12 +71,22 @@ func bucketHarness(open func() (*blob.Bucket, func() error, error), reason strin
 				},
 			}, nil
 		},
+		Limits: conformance.Limits{RefusesName: func(name string) bool {
+			// What package blobstore refuses depends on the length of its keys.
+			s, err := blobstore.New(memblob.OpenBucket(nil), blobstore.MaxKeyBytes(maxKey))
+			if err != nil {
+				return false
+			}
+			_, err = s.Head(context.Background(), name)
+			return errors.Is(err, backend.ErrInvalidName)
+		}},
 		Lacks: lacksAll(reason),
 	}
 }
 
 func fileblobHarness() conformance.Harness {
-	h := bucketHarness(func() (*blob.Bucket, func() error, error) {
+	// A key is a path of two parts, of which the first holds 255 bytes.
+	return bucketHarness(255, func() (*blob.Bucket, func() error, error) {
 		dir, err := os.MkdirTemp("", "immukv-fileblob")
 		if err != nil {
 			return nil, nil, err
@@ -86,13 +97,10 @@ func fileblobHarness() conformance.Harness {
 		}
 		return blob.NewBucket(unguarded{bucket}), func() error { return os.RemoveAll(dir) }, nil
 	}, "of a store that is refused anyway")
-	// A part of a path holds 255 bytes.
-	h.Limits.RefusesName = func(name string) bool { return len(name) > 60 }
-	return h
 }
 
 func memblobHarness() conformance.Harness {
-	return bucketHarness(func() (*blob.Bucket, func() error, error) {
+	return bucketHarness(4*backend.MaxNameBytes, func() (*blob.Bucket, func() error, error) {
 		return memblob.OpenBucket(nil), func() error { return nil }, nil
 	}, "the bucket is in memory")
 }
