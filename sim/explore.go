@@ -14,7 +14,7 @@ import (
 // Explorer visits every history of a small world, each once. Of histories that
 // are the same to everybody one stands for all: those that differ only in the
 // order of neighbouring requests, of different processes, which do not touch the
-// same object; and those in which a write arrives late and in vain, or never,
+// same object, or of which one is a write that fails whenever it comes; and those in which a write arrives late and in vain, or never,
 // or was lost for good.
 type Explorer struct {
 	// Faults lists what a request may meet, besides no fault; nil stands for
@@ -271,7 +271,10 @@ func step(at Pending, f Fault) move {
 	switch at.Request.Op {
 	case OpGetVersion: // of what never changes
 	case OpPut:
-		m.object, m.writes = at.Request.Name, true
+		// One whose condition does not hold changes nothing, whenever it comes.
+		if at.Holds {
+			m.object, m.writes = at.Request.Name, true
+		}
 	case OpListNames:
 		m.object, m.all = at.Request.Name, true
 	default:

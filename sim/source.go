@@ -31,8 +31,8 @@ type Pending struct {
 	Request *Request
 	Held    bool // it took effect, and its answer waits
 	Copied  bool // a copy of it took effect
-	// Holds says of a late write that its condition holds, so that to arrive
-	// now would not be in vain.
+	// Holds says of a write that has not taken effect that its condition holds
+	// now. One that does not hold never will again, if tags do not recur.
 	Holds bool
 }
 

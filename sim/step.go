@@ -20,15 +20,14 @@ func (w *world) point() (_ *Point, waiting, late []*call) {
 		}
 	}
 	waiting, late = slices.Clone(w.waiting), slices.Clone(w.late)
-	point := &Point{Waiting: pending(waiting), Late: pending(late)}
-	for i, c := range late {
-		point.Late[i].Holds = w.holds(c.request)
-	}
-	return point, waiting, late
+	return &Point{Waiting: w.pending(waiting), Late: w.pending(late)}, waiting, late
 }
 
-// holds reports whether the condition of a write does.
+// holds reports whether a write's condition does.
 func (w *world) holds(r *Request) bool {
+	if !r.Writes() {
+		return false
+	}
 	v, err := w.Store.Head(context.Background(), r.Name)
 	if err != nil {
 		return r.Cond.Absent()
@@ -61,7 +60,7 @@ func (c *call) name() string {
 	return c.doing.what
 }
 
-func pending(calls []*call) []Pending {
+func (w *world) pending(calls []*call) []Pending {
 	list := make([]Pending, len(calls))
 	nth := 0
 	for i, c := range calls {
@@ -70,7 +69,10 @@ func pending(calls []*call) []Pending {
 		} else {
 			nth = 0
 		}
-		list[i] = Pending{Process: c.process.name, Nth: nth, Request: c.request, Held: c.held, Copied: c.copied}
+		list[i] = Pending{
+			Process: c.process.name, Nth: nth, Request: c.request,
+			Held: c.held, Copied: c.copied, Holds: !c.held && w.holds(c.request),
+		}
 	}
 	return list
 }
