@@ -51,6 +51,10 @@ func TestTrustedHead(t *testing.T) {
 				t.Errorf("head %d, rewritten: %v", i, r.Findings)
 			}
 		}
+		removed := edit(t, mem, logObject, func(v []memstore.Version) []memstore.Version { return slices.Delete(v, spot, spot+1) })
+		if r := verified(t, removed, withKeys, immukv.TrustedHead(heads[spot])); !found(r, immukv.NotExtended, logObject, spot) {
+			t.Errorf("the trusted entry removed: %v", r.Findings)
+		}
 		if r := verified(t, memstore.New(), withKeys, immukv.TrustedHead(heads[0])); !found(r, immukv.NotExtended, logObject, 0) {
 			t.Errorf("nothing left: %v", r.Findings)
 		}
