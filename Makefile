@@ -3,6 +3,7 @@
 
 GO       ?= go
 DURATION ?= 10m
+WORLDS   ?= all
 LINTER   := .bin/golangci-lint
 # Pinned: a newer linter finds new things, and that should be a commit's doing.
 LINTER_VERSION := v2.15.0
@@ -37,9 +38,9 @@ servers:
 race:
 	$(GO) test -race -timeout 20m ./...
 
-## sweep: the simulator's exhaustive part, with what it covered
+## sweep: the simulator's exhaustive part, with what it covered; WORLDS=deep visits more
 sweep:
-	IMMUKV_SWEEP=all $(GO) test -count=1 -timeout 30m -run '^TestSweep$$' -v ./sim/
+	IMMUKV_SWEEP=$(WORLDS) $(GO) test -count=1 -timeout 60m -run '^TestSweep$$' -v ./sim/
 
 ## soak: random histories until the time is up: make soak DURATION=10m
 soak:

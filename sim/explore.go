@@ -14,8 +14,8 @@ import (
 // Explorer visits every history of a small world, each once. Of histories that
 // are the same to everybody one stands for all: those that differ only in the
 // order of neighbouring requests, of different processes, which do not touch the
-// same object, or of which one is a write that fails whenever it comes; and those in which a write arrives late and in vain, or never,
-// or was lost for good.
+// same object, or of which one is a write that fails whenever it comes; and those
+// in which a write arrives late and in vain, or never, or was lost for good.
 type Explorer struct {
 	// Faults lists what a request may meet, besides no fault; nil stands for
 	// none. Held answers, pauses and jumps are not explored.

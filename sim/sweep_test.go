@@ -11,22 +11,24 @@ import (
 	"github.com/immukv/immukv-go/sim/internal/fleet"
 )
 
-// sweepAll is set by make sweep: all worlds are visited, not the smallest alone.
-var sweepAll = os.Getenv("IMMUKV_SWEEP") == "all"
+// sweep is which worlds are visited: the small ones, unless make sweep asks for
+// all, or for the deep ones, too.
+var sweep = os.Getenv("IMMUKV_SWEEP")
 
-// fullSweep is how many histories all worlds have at least.
+// fullSweep is how many histories all worlds have at least, without the deep
+// ones.
 const fullSweep = 1_000_000
 
 // TestSweep visits every history of small fleets, and says what it visited.
 func TestSweep(t *testing.T) {
 	var total sim.Coverage
 	start := time.Now()
-	if sweepAll {
+	if sweep != "" {
 		// Little is alive at a time, and much is made: collect more rarely.
 		defer debug.SetGCPercent(debug.SetGCPercent(800))
 	}
 	for _, w := range fleet.Worlds {
-		if !w.Small && !sweepAll {
+		if !w.Small && sweep == "" || w.Deep && sweep != "deep" {
 			continue
 		}
 		begin := time.Now()
@@ -42,7 +44,7 @@ func TestSweep(t *testing.T) {
 	t.Logf("%8d histories of up to %2d requests, %7d cut, %6.1f s: in all, of %d requests, %.0f histories a second",
 		total.Histories, total.Longest, total.Cut, seconds, total.Steps, float64(total.Histories)/seconds)
 	faultsFired(t, total.Faults)
-	if sweepAll && total.Histories < fullSweep {
+	if sweep != "" && total.Histories < fullSweep {
 		t.Errorf("visited %d histories, want %d", total.Histories, fullSweep)
 	}
 }

@@ -14,13 +14,14 @@ type World struct {
 	// First is the client that comes to its end before anything is explored.
 	First string
 	// Faults lists what can happen, and Budget how often in one history. If
-	// Victim is set, it can happen to that client alone: where all clients do
-	// the same, and it happens once, it does not matter to which.
+	// Victim is set, it can happen to that client alone. Where all clients do
+	// the same, and it happens once, that leaves nothing out.
 	Faults []sim.Fault
 	Budget int
 	Victim string
-	// Small worlds are visited by every run of the tests.
-	Small bool
+	// Small worlds are visited by every run of the tests, and deep ones when
+	// there is time for them.
+	Small, Deep bool
 }
 
 // losses are the crashes and the lost answers.
@@ -58,11 +59,17 @@ var Worlds = []World{
 		Plan: "client a: set k; set k | client b: set k", Faults: losses, Budget: 1},
 	{Name: "two writers, twice each, one loss",
 		Plan: "client a: set k; set k | client b: set k; set k", Faults: losses, Budget: 1, Victim: "a"},
+	{Name: "two writers of two keys, one of them twice, one loss",
+		Plan: "client a: set k; set j | client b: set j", Faults: losses, Budget: 1},
 	{Name: "two writers of two keys, twice each",
 		Plan: "client a: set k; set j | client b: set j; set k"},
+	{Name: "two writers of two keys, twice each, one loss", Deep: true,
+		Plan: "client a: set k; set j | client b: set j; set k", Faults: losses, Budget: 1, Victim: "a"},
 	{Name: "three writers of one key",
 		Plan: "client a: set k | client b: set k | client c: set k"},
-	{Name: "a writer paused across three others' writes, one loss",
+	{Name: "a writer paused across another's three writes, one loss of its own",
+		Plan: "client a: set k | client b: set k; set j; set k", Faults: losses, Budget: 1, Victim: "a"},
+	{Name: "a writer paused across another's three writes, one loss", Deep: true,
 		Plan: "client a: set k | client b: set k; set j; set k", Faults: losses, Budget: 1},
 
 	{Name: "two repairers of a new key's orphan, two losses", First: "a",
@@ -79,6 +86,8 @@ var Worlds = []World{
 	{Name: "a reader that may not write beside a writer, one loss",
 		Plan: "client a: set k; set k | client b readonly always: get k; get k", Faults: losses, Budget: 1},
 	{Name: "an audit beside a writer, one loss", First: "a",
+		Plan: "client a: set k; orphan j | client b: audit | client c: set k", Faults: losses, Budget: 1},
+	{Name: "an audit beside a writer of two keys, one loss", First: "a", Deep: true,
 		Plan: "client a: set k; orphan j | client b: audit | client c: set k; set j", Faults: losses, Budget: 1},
 
 	{Name: "a legacy client beside a writer, one loss",
