@@ -174,7 +174,7 @@ func (h *Harness) run(ctx context.Context, c check) (result Result) {
 			return result
 		}
 	}
-	result.fill(e.run(ctx, c))
+	result.fill(safely(func() error { return c.run(ctx, e) }))
 	return result
 }
 
@@ -193,16 +193,6 @@ func newEnv(h *Harness, c check, store Store) *env {
 	hash := fnv.New64a()
 	io.WriteString(hash, c.id()) //nolint:errcheck // a hash does not fail
 	return &env{h: h, store: store, rand: rand.New(rand.NewPCG(h.Seed, hash.Sum64()))}
-}
-
-// run runs the check and turns a panic of the store into a failure.
-func (e *env) run(ctx context.Context, c check) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return c.run(ctx, e)
 }
 
 // open opens one more handle.

@@ -101,6 +101,27 @@ func TestBreakdowns(t *testing.T) {
 	}
 }
 
+// panicking is a store whose writes panic.
+type panicking struct{ backend.VersionedStore }
+
+func (panicking) Put(context.Context, string, []byte, backend.Condition) (backend.Version, error) {
+	panic("a nil map")
+}
+
+// A store that panics fails its checks, also where the suite calls it from
+// many goroutines.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	h := conformance.Harness{New: func(context.Context) (conformance.Store, error) {
+		return conformance.Store{Open: func(context.Context) (backend.VersionedStore, error) { return panicking{memstore.New()}, nil }}, nil
+	}}
+	for _, check := range []string{"S1/create", "S3/pairs-racing"} {
+		if r := examine(t, h, check)[check]; r.Outcome != conformance.Fail || !strings.Contains(r.Seen, "a nil map") {
+			t.Errorf("%s: %+v", check, r)
+		}
+	}
+}
+
 func ExampleExamine() {
 	harness := conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {

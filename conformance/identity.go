@@ -106,7 +106,7 @@ func checkUniqueIDsUnderRace(ctx context.Context, e *env) error {
 	var written []backend.Object
 	cond := backend.IfAbsent()
 	for round := range e.rounds() {
-		winner, err := race(ctx, stores, object, round, func(int) backend.Condition { return cond })
+		winner, err := race(ctx, stores, racers, object, round, always(cond))
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -192,15 +194,17 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 // errors.
 func together(n int, f func(i int) error) error {
 	errs := make([]error, n)
-	start := make(chan struct{})
+	var ready atomic.Int64
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() {
-			<-start
-			errs[i] = f(i)
+			// All wait at work: of many that are woken, each comes later.
+			for ready.Add(1); ready.Load() < int64(n); {
+				runtime.Gosched()
+			}
+			errs[i] = safely(func() error { return f(i) })
 		})
 	}
-	close(start)
 	running.Wait()
 	for _, err := range errs {
 		if err != nil {
@@ -208,6 +212,16 @@ func together(n int, f func(i int) error) error {
 		}
 	}
 	return nil
+}
+
+// safely turns a panic of the store into an error.
+func safely(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f()
 }
 
 // outcome words the error of a call for a report.
