@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -121,7 +122,11 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 // log is [Client.Log].
 func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
-		from, err := c.logStart(ctx, q)
+		if q.before != "" {
+			c.logBefore(ctx, q)(yield)
+			return
+		}
+		from, err := c.newestEntry(ctx)
 		if from == nil && err == nil {
 			return
 		}
@@ -129,17 +134,32 @@ func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 	}
 }
 
-// logStart is the newest log version asked for, or nil if there is none.
-func (c *core) logStart(ctx context.Context, q logQuery) (*version, error) {
+// logBefore is the log from behind an entry on. The chain begins with that entry, so
+// that its link is checked as every other is: a caller who goes from page to page
+// must not be led round for ever, either.
+func (c *core) logBefore(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		newer, err := c.logVersion(ctx, q.before)
+		if newer == nil {
+			yield(nil, err)
+			return
+		}
+		limit := q.limit
+		if limit > 0 && limit < math.MaxInt {
+			limit++
+		}
+		for v, err := range c.chain(ctx, newer, nil, limit) {
+			if v != newer && !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// newestEntry is the newest log version, or nil if the log is empty.
+func (c *core) newestEntry(ctx context.Context) (*version, error) {
 	if err := c.checkOpen(); err != nil {
 		return nil, err
-	}
-	if q.before != "" {
-		v, err := c.logVersion(ctx, q.before)
-		if v == nil || v.previousVersionID == "" {
-			return nil, err
-		}
-		return c.logVersion(ctx, v.previousVersionID)
 	}
 	object := c.prefix + logName
 	obj, err := c.store.Get(ctx, object)

@@ -117,6 +117,37 @@ func TestLogTampered(t *testing.T) {
 			if good != c.good || bad != wantBad {
 				t.Errorf("%d good and %d bad, want %d and %d", good, bad, c.good, wantBad)
 			}
+			for size := 1; size <= 3; size++ {
+				if good, bad := pageByPage(t, open[int](t, mem), size, n); good != c.good || bad != wantBad {
+					t.Errorf("pages of %d: %d good and %d bad, want %d and %d", size, good, bad, c.good, wantBad)
+				}
+			}
 		})
 	}
+}
+
+// pageByPage reads a log in pages, each from the last entry of the one before, and
+// counts the entries that came without an error and with one.
+func pageByPage(t *testing.T, db *immukv.Client[int], size, most int) (good, bad int) {
+	t.Helper()
+	opts := []immukv.LogOption{immukv.Limit(size)}
+	for range most + 1 {
+		var last immukv.LogVersionID
+		read := 0
+		for e, err := range db.Log(t.Context(), opts...) {
+			read++
+			last = e.VersionID // empty if there was no reading it
+			if err == nil {
+				good++
+			} else {
+				bad++
+			}
+		}
+		if read < size || last == "" {
+			return good, bad
+		}
+		opts = []immukv.LogOption{immukv.Limit(size), immukv.Before(last)}
+	}
+	t.Fatalf("more than %d pages", most)
+	return good, bad
 }
