@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -143,6 +144,32 @@ func TestFirstReadsAtOnce(t *testing.T) {
 			wg.Wait()
 			slow.want(t, "first reads", looks, "2 head keys/k.json", "10 get keys/k.json")
 		}
+	})
+}
+
+// If that look fails, so do all that waited for it, rather than each after a failure
+// of its own.
+func TestFirstReadsFail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := counted(memstore.New())
+		count := store.before
+		store.before = func(ctx context.Context, r request) error {
+			_ = count(ctx, r)
+			time.Sleep(time.Second)
+			return storeError(backend.ErrAccessDenied)
+		}
+		db := open[string](t, store)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := db.Get(t.Context(), "k"); !errors.Is(err, backend.ErrAccessDenied) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		store.want(t, "first reads", "1 get _log.json")
 	})
 }
 

@@ -69,13 +69,15 @@ func (c *core) checkHead(ctx context.Context) error {
 			return nil
 		case ours:
 			err := c.checkHeadNow(ctx)
-			c.endCheck(err)
+			c.endCheck(err, ctx.Err() != nil)
 			return err
 		}
 		select {
 		case <-check.done:
-			if check.err == nil {
-				return nil
+			// Its error is this read's too: if each asked a store that does not
+			// answer for itself, they would fail one after another.
+			if !check.cut {
+				return check.err
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -87,7 +89,9 @@ func (c *core) checkHead(ctx context.Context) error {
 // headCheck is a look at the head that is under way.
 type headCheck struct {
 	done chan struct{}
-	err  error // set when done is closed
+	// Set when done is closed.
+	err error
+	cut bool // by the end of the context of the read that looked
 }
 
 // startCheck takes the writers' turn for a look at the head, unless another read is
@@ -102,10 +106,10 @@ func (c *core) startCheck() (check *headCheck, ours bool) {
 	return c.checking, false
 }
 
-func (c *core) endCheck(err error) {
+func (c *core) endCheck(err error, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checking.err = err
+	c.checking.err, c.checking.cut = err, cut
 	close(c.checking.done)
 	c.checking = nil
 	c.queue.leave()
