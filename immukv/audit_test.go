@@ -259,6 +259,24 @@ func TestAuditOrphan(t *testing.T) {
 	})
 }
 
+// An entry of the empty key, which is not for this client to write, has a key object
+// as any other has.
+func TestAuditEmptyKey(t *testing.T) {
+	t.Parallel()
+	first := forged(t, "", 0, immukv.GenesisHash, "")
+	first.Body = replaced(first.Body, `"previous_version_id":"",`, "")
+	mem := load(t, memstore.State{Objects: []memstore.Object{{Name: logObject, Versions: []memstore.Version{first}}}})
+	set(t, open[int](t, mem), "k", 1)
+	audit(t, mem)
+	mem = edit(t, mem, "keys/.json", func(v []memstore.Version) []memstore.Version {
+		v[0].Body = replaced(v[0].Body, `"value":1`, `"value":2`)
+		return v
+	})
+	if r := verified(t, mem, true); !found(r, immukv.HashMismatch, "keys/.json", 0) {
+		t.Errorf("found %v", r.Findings)
+	}
+}
+
 // While more entries lack their key versions than a report has room for, it is
 // cut short and says nothing false.
 func TestAuditManyMissing(t *testing.T) {

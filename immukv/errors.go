@@ -36,8 +36,8 @@ var (
 	// version. Appending would start a second history, so nothing is written.
 	ErrLogDeleted = errors.New("log was deleted")
 	// ErrDiverged: a key object is neither what the log says it was nor what it
-	// says it should become, so its entry cannot be applied. [Client.Audit]
-	// tells more.
+	// says it should become, or the store cannot hold it, so its entry cannot be
+	// applied. [Client.Audit] tells more.
 	ErrDiverged = errors.New("key object diverges from the log")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
@@ -76,7 +76,8 @@ func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcom
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
 // EntryError says what is wrong with one stored entry, and which. It is
-// [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is.
+// [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is, or the codec's own
+// error where it could not decode the value.
 type EntryError struct {
 	Object    string // name of the object in the store
 	VersionID backend.VersionID

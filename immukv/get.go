@@ -22,7 +22,7 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 		if pending != nil && errors.Is(err, backend.ErrNotFound) {
 			return pending, nil
 		}
-		return nil, err
+		return nil, keyError(err)
 	}
 	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
 	if v == nil {

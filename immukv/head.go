@@ -204,14 +204,15 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 		// Most likely its writer is just about to write the key object.
 		tag, err = c.readTag(ctx, h.key)
 	}
-	if err != nil {
-		return h, err
-	}
 	switch expected := h.expectedTag(); {
+	case errors.Is(err, backend.ErrInvalidName):
+		return h, c.diverged(h, unholdable)
+	case err != nil:
+		return h, err
 	case tag == expected:
 		checked.phase2 = orphan
 	case !tag.exists:
-		return h, &DivergedError{Object: objectName(c.prefix, h.key), Sequence: h.sequence, Problem: "it does not exist, though it did before that entry"}
+		return h, c.diverged(h, vanished)
 	default:
 		checked.phase2 = applied
 		c.rememberTag(h.key, tag)
@@ -270,10 +271,8 @@ func (c *core) readTag(ctx context.Context, key string) (keyTag, error) {
 	switch {
 	case errors.Is(err, backend.ErrNotFound):
 		return keyTag{}, nil
-	case errors.Is(err, backend.ErrInvalidName):
-		return keyTag{}, fmt.Errorf("%w: %w", ErrInvalidKey, err)
 	case err != nil:
-		return keyTag{}, fmt.Errorf("look at the key object: %w", err)
+		return keyTag{}, fmt.Errorf("look at the key object: %w", keyError(err))
 	}
 	return keyTag{etag: v.ETag, exists: true}, nil
 }

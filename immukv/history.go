@@ -31,7 +31,7 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 		}
 		at, err := c.historyStart(ctx, key, q)
 		if err != nil {
-			yield(nil, err)
+			yield(nil, keyError(err))
 			return
 		}
 		if at != nil {
@@ -93,7 +93,7 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*listedVersion, error], yield func(*
 			err = l.err
 		}
 		if err != nil {
-			yield(nil, err)
+			yield(nil, keyError(err))
 			return
 		}
 		v, err := l.v, l.err
@@ -103,7 +103,7 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*listedVersion, error], yield func(*
 		if h.pending != nil {
 			pending := h.pending
 			h.pending = nil
-			if (v == nil || v.sequence < pending.sequence) && !put(pending, nil) {
+			if (err != nil || v.sequence < pending.sequence) && !put(pending, nil) {
 				return
 			}
 		}

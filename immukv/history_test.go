@@ -255,6 +255,28 @@ func TestHistoryTampered(t *testing.T) {
 	}
 }
 
+// The orphan is not hidden by a version below it that claims to be newer.
+func TestHistoryTamperedBelowOrphan(t *testing.T) {
+	t.Parallel()
+	mem := filled(t, 4, 2)
+	crashing := always(mem, "keys/k0.json", notApplied(storeError(backend.ErrAccessDenied)))
+	orphan := set(t, open[int](t, crashing), "k0", 9)
+	mem = edit(t, mem, "keys/k0.json", func(v []memstore.Version) []memstore.Version {
+		v[1].Body = replaced(v[1].Body, `"sequence":2`, `"sequence":99`)
+		return v
+	})
+	var got []int64
+	for e, err := range open[int](t, mem, immukv.WithReadOnly()).History(t.Context(), "k0") {
+		if bad := e.Sequence == 99; bad != errors.Is(err, immukv.ErrVerificationFailed) || !bad && err != nil {
+			t.Errorf("sequence %d: %v", e.Sequence, err)
+		}
+		got = append(got, e.Sequence)
+	}
+	if want := []int64{orphan.Sequence, 99, 0}; !slices.Equal(got, want) {
+		t.Errorf("history is %v, want %v", got, want)
+	}
+}
+
 // A history that lacks the version to begin with says so.
 func TestHistoryStartGone(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package immukv
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -26,8 +27,7 @@ func keyOf(prefix, name string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	key, ok = strings.CutSuffix(key, keySuffix)
-	return key, ok && key != ""
+	return strings.CutSuffix(key, keySuffix)
 }
 
 // checkKey refuses a key that no store could hold as an object.
@@ -42,6 +42,15 @@ func checkKey(prefix, key string) error {
 		return fmt.Errorf("%w: %d bytes, with this prefix %d at most", ErrInvalidKey, len(key), room)
 	}
 	return nil
+}
+
+// keyError is the error of a request for a key object: a name that the store cannot
+// hold is a key that it cannot.
+func keyError(err error) error {
+	if errors.Is(err, backend.ErrInvalidName) {
+		return fmt.Errorf("%w: %w", ErrInvalidKey, err)
+	}
+	return err
 }
 
 // checkNewKey refuses, beyond that, a key that some store or tool would take for

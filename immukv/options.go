@@ -60,7 +60,8 @@ func newConfig(opts []Option) (config, error) {
 
 // WithPrefix puts the store's objects under a common prefix, which is used
 // verbatim: "plant-7/" makes the log "plant-7/_log.json". Stores under different
-// prefixes of one bucket have nothing to do with one another.
+// prefixes of one bucket have nothing to do with one another, unless one prefix is
+// another with "keys/" and more behind it: its objects would be keys of the other.
 func WithPrefix(prefix string) Option {
 	return func(c *config) error {
 		if !utf8.ValidString(prefix) {

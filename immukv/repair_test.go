@@ -392,3 +392,51 @@ func TestTamperedHead(t *testing.T) {
 		}
 	}
 }
+
+// Another client may have appended an entry whose key this store cannot hold as an
+// object: it appends first, and finds out then. Nothing can follow such an entry,
+// but that is no fault of the key that is asked for, and reads go on.
+func TestHeadThatStoreCannotHold(t *testing.T) {
+	t.Parallel()
+	for name, refuses := range map[string]func(op string) bool{
+		"found by looking": func(string) bool { return true },
+		"found by writing": func(op string) bool { return op == "put" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mem := memstore.New()
+			first := set(t, open[int](t, mem), "k", 1)
+			mem = edit(t, mem, logObject, func(v []memstore.Version) []memstore.Version {
+				return append(v, forged(t, "CON", 1, first.Hash, backend.VersionID(first.VersionID)))
+			})
+			store := counted(mem)
+			count := store.before
+			store.before = func(ctx context.Context, r request) error {
+				_ = count(ctx, r)
+				if r.name == "keys/CON.json" && refuses(r.op) {
+					return storeError(backend.ErrInvalidName)
+				}
+				return nil
+			}
+			db := open[int](t, store)
+			if e := get(t, db, "k"); e.Value != 1 {
+				t.Errorf("got %+v", e)
+			}
+			if keys := all(t, db.Keys(t.Context())); !slices.Contains(keys, "k") {
+				t.Errorf("keys are %q", keys)
+			}
+			store.take()
+			_, err := db.Set(t.Context(), "k", 2)
+			var diverged *immukv.DivergedError
+			if !errors.As(err, &diverged) || diverged.Object != "keys/CON.json" || errors.Is(err, immukv.ErrInvalidKey) || errors.Is(err, backend.ErrInvalidName) {
+				t.Errorf("set: %v", err)
+			}
+			if slices.Contains(store.take(), request{"put", logObject}) {
+				t.Error("an entry was appended to one that is not applied")
+			}
+			if _, err := db.Repair(t.Context()); !errors.Is(err, immukv.ErrDiverged) {
+				t.Errorf("repair: %v", err)
+			}
+		})
+	}
+}

@@ -36,6 +36,8 @@ func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
 			if shows {
 				return c.shown(h, etag), nil
 			}
+		case errors.Is(err, backend.ErrInvalidName):
+			return h, c.diverged(h, unholdable)
 		case refused(err):
 			return h, err
 		}
@@ -63,12 +65,12 @@ func (c *core) shown(h *head, etag backend.ETag) *head {
 func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, error) {
 	object := objectName(c.prefix, h.key)
 	diverged := func(problem string) (backend.ETag, bool, error) {
-		return "", false, &DivergedError{Object: object, Sequence: h.sequence, Problem: problem}
+		return "", false, c.diverged(h, problem)
 	}
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
 		if h.hasPreviousKeyETag {
-			return diverged("it does not exist, though it did before that entry")
+			return diverged(vanished)
 		}
 		return "", false, nil
 	}
@@ -92,4 +94,16 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 		return obj.ETag, true, nil
 	}
 	return diverged(fmt.Sprintf("it holds sequence %d of log version %s", v.sequence, v.log))
+}
+
+// What can be wrong with a key object that cannot even be read.
+const (
+	vanished = "it does not exist, though it did before that entry"
+	// Other clients append first and find out then.
+	unholdable = "this store cannot hold an object of that name"
+)
+
+// diverged is the error for a head whose entry its key object cannot show.
+func (c *core) diverged(h *head, problem string) error {
+	return &DivergedError{Object: objectName(c.prefix, h.key), Sequence: h.sequence, Problem: problem}
 }
