@@ -65,7 +65,8 @@ func WithCodec[V, W any](c *Client[V], codec Codec[W]) *Client[W] {
 	return &Client[W]{core: c.core, codec: codec}
 }
 
-// JSONCodec is the codec that a client has by default: encoding/json.
+// JSONCodec is the codec that a client has by default: encoding/json. It refuses a
+// string that is not valid UTF-8, which package json would replace by another.
 func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 
 // Set sets a key to a value: it appends an entry to the log and brings the key's

@@ -54,10 +54,29 @@ type Codec[V any] interface {
 	Decode([]byte) (V, error)
 }
 
-// jsonCodec is encoding/json.
+// jsonCodec is encoding/json, except that it refuses strings that are not valid
+// UTF-8.
 type jsonCodec[V any] struct{}
 
-func (jsonCodec[V]) Encode(v V) ([]byte, error) {
+func (c jsonCodec[V]) Encode(v V) ([]byte, error) {
+	text, err := encodeJSON(v)
+	if err != nil || !bytes.Contains(text, []byte(`\ufffd`)) {
+		return text, err
+	}
+	// So package json writes what is not valid UTF-8, and nothing else of its
+	// own: U+FFFD itself stands raw. Only what a Marshaler wrote so comes back
+	// from decoding as it is.
+	back, err := c.Decode(text)
+	if err == nil {
+		var again []byte
+		if again, err = encodeJSON(back); err == nil && bytes.Equal(again, text) {
+			return text, nil
+		}
+	}
+	return nil, errors.New("a string is not valid UTF-8")
+}
+
+func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

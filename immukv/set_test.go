@@ -100,6 +100,14 @@ func TestKeyThatStoreCannotHold(t *testing.T) {
 			t.Errorf("%s: %d writes sent", name, n)
 		}
 		set(t, db, "next", 1)
+		if _, err := db.Get(t.Context(), "CON"); !errors.Is(err, immukv.ErrInvalidKey) {
+			t.Errorf("%s: get: %v", name, err)
+		}
+		for _, opts := range [][]immukv.HistoryOption{nil, {immukv.BeforeKeyVersion("v")}} {
+			if _, err := history(db, "CON", opts...); !errors.Is(err, immukv.ErrInvalidKey) {
+				t.Errorf("%s: history: %v", name, err)
+			}
+		}
 	}
 }
 
@@ -114,6 +122,35 @@ func TestRefusedAppend(t *testing.T) {
 		}
 		if n := writes(store.take()); n != 1 {
 			t.Errorf("%d writes sent", n)
+		}
+	}
+}
+
+// latin1 is text that encodes itself, badly.
+type latin1 string
+
+func (s latin1) MarshalText() ([]byte, error) { return []byte(s), nil }
+
+// U+FFFD is a character as any other, however it is written.
+func TestReplacementCharacter(t *testing.T) {
+	t.Parallel()
+	type value struct {
+		S string
+		R json.RawMessage
+	}
+	db := open[value](t, memstore.New())
+	for _, raw := range []string{`"\ufffd"`, `{"\ufffd":1}`, "\"\ufffd\"", `"\\ufffd"`} {
+		e, err := db.Set(t.Context(), "k", value{"\ufffd \\ufffd", json.RawMessage(raw)})
+		if err != nil {
+			t.Errorf("%s: %v", raw, err)
+			continue
+		}
+		want, err := immukv.Python.Canonical([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, db, "k").Value; got.S != "\ufffd \\ufffd" || string(got.R) != string(want) || e.Sequence < 0 {
+			t.Errorf("%s: got %q and %s", raw, got.S, got.R)
 		}
 	}
 }
@@ -146,6 +183,10 @@ func TestInvalidValues(t *testing.T) {
 		"Inf":     math.Inf(1),
 		"channel": make(chan int),
 		"raw":     json.RawMessage("{"),
+		// Which package json would replace by U+FFFD.
+		"string not UTF-8": "a\xff",
+		"name not UTF-8":   map[string]any{"a\xff": 1},
+		"text not UTF-8":   struct{ T latin1 }{"\xe9"},
 	} {
 		if _, err := db.Set(t.Context(), "k", value); !errors.Is(err, immukv.ErrInvalidValue) {
 			t.Errorf("%s: %v", name, err)
