@@ -2,26 +2,132 @@ package immukv
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/immukv/immukv-go/backend/memstore"
 )
+
+// verifiedShapes are values to verify, and verifiedSizes their sizes in bytes.
+var (
+	verifiedShapes = []struct {
+		name  string
+		value func(size int) string
+	}{
+		{"string", func(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }},
+		{"records", recordsValue},
+	}
+	verifiedSizes = []int{100, 4096}
+)
+
+// BenchmarkVerifyLog verifies a log in memory, in turns with taking the bare SHA-256
+// of the same bodies, both on one processor and on all. Of the medians, of-sha256 is
+// how fast one processor verifies, as a part of how fast it hashes; x-procs how much
+// faster all of them verify than one; and x-procs-sha256 how much faster they hash,
+// which is what the machine had to give meanwhile.
+func BenchmarkVerifyLog(b *testing.B) {
+	const entries = 4000
+	for _, shape := range verifiedShapes {
+		for _, size := range verifiedSizes {
+			b.Run(fmt.Sprintf("%s/%d", shape.name, size), func(b *testing.B) {
+				store := memstore.New()
+				db, err := Open[json.RawMessage](b.Context(), store)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := range entries {
+					if _, err := db.Set(b.Context(), fmt.Sprint("sensor-", i%100), json.RawMessage(shape.value(size))); err != nil {
+						b.Fatal(err)
+					}
+				}
+				benchmarkVerifyLog(b, store, db)
+			})
+		}
+	}
+}
+
+func benchmarkVerifyLog(b *testing.B, store *memstore.Store, db *Client[json.RawMessage]) {
+	bodies, bytes := logBodies(b, store)
+	procs := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(procs)
+	verify := func() {
+		report, err := db.VerifyLog(b.Context())
+		if err != nil || !report.Valid() || report.Entries != int64(len(bodies)) {
+			b.Fatal("does not verify", report, err)
+		}
+	}
+	hash := func() {
+		var hashers sync.WaitGroup
+		share := (len(bodies) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+		for some := range slices.Chunk(bodies, share) {
+			hashers.Go(func() {
+				for _, body := range some {
+					sum := sha256.Sum256(body)
+					runtime.KeepAlive(&sum)
+				}
+			})
+		}
+		hashers.Wait()
+	}
+	var hashOne, hashAll, verifyOne, verifyAll []time.Duration
+	for b.Loop() {
+		runtime.GOMAXPROCS(1)
+		hashOne = append(hashOne, timed(hash))
+		verifyOne = append(verifyOne, timed(verify))
+		runtime.GOMAXPROCS(procs)
+		hashAll = append(hashAll, timed(hash))
+		verifyAll = append(verifyAll, timed(verify))
+	}
+	b.ReportMetric(0, "ns/op") // of four things at once
+	b.ReportMetric(ratio(hashOne, verifyOne), "of-sha256")
+	b.ReportMetric(ratio(verifyOne, verifyAll), "x-procs")
+	b.ReportMetric(ratio(hashOne, hashAll), "x-procs-sha256")
+	b.ReportMetric(float64(median(verifyOne).Nanoseconds())/float64(len(bodies)), "ns/entry")
+	b.ReportMetric(float64(bytes)/1e6/median(verifyOne).Seconds(), "MB/s")
+}
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+func median(took []time.Duration) time.Duration {
+	slices.Sort(took)
+	return took[len(took)/2]
+}
+
+// ratio is that of the medians.
+func ratio(a, b []time.Duration) float64 { return float64(median(a)) / float64(median(b)) }
+
+// logBodies are the bodies of all versions of a log, and how many bytes they are.
+func logBodies(b *testing.B, store *memstore.Store) (bodies [][]byte, bytes int64) {
+	b.Helper()
+	for _, o := range store.Dump().Objects {
+		if o.Name != logName {
+			continue
+		}
+		for _, v := range o.Versions {
+			bodies = append(bodies, []byte(v.Body))
+			bytes += int64(len(v.Body))
+		}
+	}
+	return bodies, bytes
+}
 
 // BenchmarkVerifyDocument parses a stored log version and checks its hash and
 // that its bytes are canonical, then as often takes
 // the bare SHA-256 of the same bytes. The metric of-sha256 is the ratio of the
 // speeds.
 func BenchmarkVerifyDocument(b *testing.B) {
-	for _, shape := range []struct {
-		name  string
-		value func(size int) string
-	}{
-		{"string", func(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }},
-		{"records", recordsValue},
-	} {
-		for _, size := range []int{100, 4096} {
+	for _, shape := range verifiedShapes {
+		for _, size := range verifiedSizes {
 			b.Run(fmt.Sprintf("%s/%d", shape.name, size), func(b *testing.B) {
 				benchmarkVerify(b, storedLogVersion(b, shape.value(size)))
 			})

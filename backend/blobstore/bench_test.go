@@ -25,67 +25,83 @@ var versionCounts = []int{100, 10_000, 100_000}
 // three stores and a bare one; they take turns, because disks have moods.
 func BenchmarkPut(b *testing.B) {
 	bare := newBareWriter(b)
-	calls := []call{{"bare", func() error { return bare.write() }}}
+	var calls []call
 	for _, versions := range versionCounts {
 		s, _ := openWithVersions(b, "o", versions)
 		cond := backend.IfMatch(backend.ETag(fmt.Sprint("e", versions)))
-		calls = append(calls, call{fmt.Sprint(versions), func() error {
+		calls = append(calls, call{size: versions, do: func() error {
 			v, err := s.Put(b.Context(), "o", benchBody, cond)
 			cond = backend.IfMatch(v.ETag)
 			return err
 		}})
 	}
-	compare(b, calls)
+	compare(b, func() error { return bare.write(benchBody) }, calls)
 }
 
 // BenchmarkGet compares reading the newest version with one os.ReadFile of its
 // file.
 func BenchmarkGet(b *testing.B) {
 	var calls []call
+	var file string
 	for _, versions := range versionCounts {
 		s, dir := openWithVersions(b, "o", versions)
-		if calls == nil {
-			file := filepath.Join(dir, "o!", fmt.Sprintf("%016d.v%d", int64(1e16)-1-int64(versions), versions))
-			calls = []call{{"bare", func() error { _, err := os.ReadFile(file); return err }}}
-		}
-		calls = append(calls, call{fmt.Sprint(versions), func() error { _, err := s.Get(b.Context(), "o"); return err }})
+		file = versionFile(filepath.Join(dir, "o!"), versions)
+		calls = append(calls, call{size: versions, do: func() error { _, err := s.Get(b.Context(), "o"); return err }})
 	}
-	compare(b, calls)
+	compare(b, func() error { _, err := os.ReadFile(file); return err }, calls)
 }
 
-// call is one of several that are compared.
+// call is one of several that are compared: the same one, on stores of different
+// sizes.
 type call struct {
-	name string
-	do   func() error
+	size  int
+	parts int // that what it took is to be divided by, if there are any
+	do    func() error
 }
 
-// compare makes the calls in turn, and reports the ratios of their medians: of
-// each to the first, as "x-bare", and of the last to the second, as "growth". A
-// mean would be that of the machine's other work.
-func compare(b *testing.B, calls []call) {
+// compare makes the calls in turn, with the bare one first if there is one, and
+// reports the ratios of their medians: of each to the bare one, and of the last to
+// the first, as "growth". A mean would be that of the machine's other work.
+func compare(b *testing.B, bare func() error, calls []call) {
 	b.Helper()
+	var tookBare []time.Duration
 	took := make([][]time.Duration, len(calls))
+	timed := func(do func() error) time.Duration {
+		start := time.Now()
+		if err := do(); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
 	for b.Loop() {
+		if bare != nil {
+			tookBare = append(tookBare, timed(bare))
+		}
 		for i, c := range calls {
-			start := time.Now()
-			if err := c.do(); err != nil {
-				b.Fatal(err)
-			}
-			took[i] = append(took[i], time.Since(start))
+			took[i] = append(took[i], timed(c.do)/time.Duration(max(c.parts, 1)))
 		}
 	}
-	first := median(took[0])
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(first.Nanoseconds()), "bare-ns")
-	for i, c := range calls[1:] {
-		b.ReportMetric(float64(median(took[i+1]))/float64(first), "x-bare-"+c.name)
+	b.ReportMetric(0, "ns/op") // of all of them
+	smallest, largest := median(took[0]), median(took[len(took)-1])
+	b.ReportMetric(float64(largest)/float64(smallest), "growth")
+	b.ReportMetric(float64(smallest.Nanoseconds()), fmt.Sprintf("ns-%d", calls[0].size))
+	if bare == nil {
+		return
 	}
-	b.ReportMetric(float64(median(took[len(took)-1]))/float64(median(took[1])), "growth")
+	b.ReportMetric(float64(median(tookBare).Nanoseconds()), "ns-bare")
+	for i, c := range calls {
+		b.ReportMetric(float64(median(took[i]))/float64(median(tookBare)), fmt.Sprintf("x-bare-%d", c.size))
+	}
 }
 
 func median(took []time.Duration) time.Duration {
 	slices.Sort(took)
 	return took[len(took)/2]
+}
+
+// versionFile is the file of a version in an object's directory.
+func versionFile(object string, n int) string {
+	return filepath.Join(object, fmt.Sprintf("%016d.v%d", int64(1e16)-1-int64(n), n))
 }
 
 // TestCostOfVersions: how many versions there are makes no difference. Reading a
@@ -139,8 +155,7 @@ func openWithVersions(b testing.TB, name string, versions int) (*blobstore.Store
 		b.Fatal(err)
 	}
 	for n := 1; n <= versions-2; n++ {
-		path := filepath.Join(object, fmt.Sprintf("%016d.v%d", int64(1e16)-1-int64(n), n))
-		if err := os.WriteFile(path, benchBody, 0o666); err != nil {
+		if err := os.WriteFile(versionFile(object, n), benchBody, 0o666); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -170,14 +185,14 @@ func newBareWriter(b *testing.B) *bareWriter {
 	return &bareWriter{path: path, dir: dir}
 }
 
-func (w *bareWriter) write() error {
+func (w *bareWriter) write(body []byte) error {
 	w.n++
 	name := filepath.Join(w.path, fmt.Sprint(w.n))
 	f, err := os.Create(name + ".tmp")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(benchBody)
+	_, err = f.Write(body)
 	for _, step := range []func() error{
 		f.Sync, f.Close,
 		func() error { return os.Rename(name+".tmp", name) },
