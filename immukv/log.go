@@ -106,7 +106,7 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 				return
 			}
 			if errors.Is(f.err, backend.ErrNotFound) {
-				f.err = fmt.Errorf("version %s, which sequence %d follows: %w", f.ID, newer.sequence, f.err)
+				f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.sequence, f.err)
 			}
 			if f.v != nil && f.v.sequence >= newer.sequence {
 				f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.sequence))

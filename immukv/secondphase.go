@@ -93,7 +93,7 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 	case v.sequence == h.sequence && v.hash == h.hash && v.log == h.log:
 		return obj.ETag, true, nil
 	}
-	return diverged(fmt.Sprintf("it holds sequence %d of log version %s", v.sequence, v.log))
+	return diverged(fmt.Sprintf("it holds sequence %d of log version %q", v.sequence, v.log))
 }
 
 // What can be wrong with a key object that cannot even be read.

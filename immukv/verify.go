@@ -179,7 +179,7 @@ func (l *logVerifier) settleDangling(next *version) {
 	l.dangling = nil
 	if next != nil && next.matched != 0 && next.hash == d.previousHash {
 		l.passed--
-		l.report.add(l.finding(BrokenLink, d.id, d.sequence, fmt.Sprintf("its previous_version_id is %s, which does not exist, and not %s, which holds the entry before it", d.previousVersionID, next.id)))
+		l.report.add(l.finding(BrokenLink, d.id, d.sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.previousVersionID, next.id)))
 		return
 	}
 	l.report.add(l.finding(MissingVersion, backend.VersionID(d.previousVersionID), d.sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.sequence)))

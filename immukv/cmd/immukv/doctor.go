@@ -99,7 +99,7 @@ func printProbe(w io.Writer, r *backend.ProbeReport) error {
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%-3s  %-11s  %s\n", f.Clause, f.Outcome, f.Title)
 		if f.Outcome == backend.ProbeFailed {
-			fmt.Fprintf(&b, "                  seen: %s\n                  remedy: %s\n", f.Seen, f.Remedy)
+			fmt.Fprintf(&b, "                  seen: %s\n                  remedy: %s\n", visible(f.Seen), f.Remedy)
 		}
 	}
 	if r.Object != "" {

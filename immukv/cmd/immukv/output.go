@@ -56,7 +56,8 @@ func (a *app) printLine(w io.Writer, e immukv.Entry[value]) error {
 	if a.json {
 		return printJSON(w, newEntryJSON(e))
 	}
-	_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Sequence, e.Timestamp.Format(timeLayout), e.VersionID, shown(e.Key), e.JSON)
+	_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n",
+		e.Sequence, e.Timestamp.Format(timeLayout), visible(string(e.VersionID)), shown(e.Key), shownValue(e))
 	return err
 }
 
@@ -73,7 +74,8 @@ version        %s
 hash           %s
 previous hash  %s
 dialect        %s
-`, shown(e.Key), e.JSON, e.Sequence, e.Timestamp.Format(timeLayout), e.VersionID, e.Hash, e.PreviousHash, e.Dialect)
+`, shown(e.Key), shownValue(e), e.Sequence, e.Timestamp.Format(timeLayout),
+		visible(string(e.VersionID)), e.Hash, visible(string(e.PreviousHash)), e.Dialect)
 	return err
 }
 
@@ -81,12 +83,43 @@ dialect        %s
 // escapes where it would break a line, steer a terminal or be taken for one in
 // quotes.
 func shown(key string) string {
-	unfit := func(r rune) bool { return !unicode.IsGraphic(r) }
 	if strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, unfit) {
 		return strconv.Quote(key)
 	}
 	return key
 }
+
+// shownValue is a value as it stands in text for people: on one line, in the form in
+// which every client stores it. Another that somebody gave a right hash to may have
+// line breaks, and characters that steer a terminal.
+func shownValue(e immukv.Entry[value]) string {
+	text, err := e.Dialect.Canonical(e.JSON)
+	if err != nil { // lone surrogates, say, which other clients write
+		text = e.JSON
+	}
+	return visible(string(text))
+}
+
+// visible is text with escapes for what would break a line or steer a terminal. Much
+// that stands in a store is covered by no hash, such as the version that a key's
+// object names, and who wrote it is not known.
+func visible(text string) string {
+	if !strings.ContainsFunc(text, unfit) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unfit(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// unfit tells whether a character would be seen as another, or not at all.
+func unfit(r rune) bool { return !unicode.IsGraphic(r) }
 
 // count is a number with its noun.
 func count[N int | int64](n N, one, many string) string {

@@ -187,6 +187,12 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	}
 }
 
-// tell says something on standard error. If that fails, there is nobody left to
-// tell.
-func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.stderr, format, args...) }
+// tell says something, in one line or more, on standard error. If that fails, there
+// is nobody left to tell.
+func (a *app) tell(format string, args ...any) {
+	lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+	for i, line := range lines {
+		lines[i] = visible(line)
+	}
+	_, _ = io.WriteString(a.stderr, strings.Join(lines, "\n"))
+}

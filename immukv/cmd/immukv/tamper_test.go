@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/immukv/immukv-go/immukv"
 )
 
 // versionFile is a file of a store that holds a version.
@@ -381,5 +383,38 @@ func restoreTree(t *testing.T, dir string, files map[string][]byte) {
 	}
 	for path, body := range files {
 		check(t, os.WriteFile(path, body, 0o666))
+	}
+}
+
+// TestHostileText has texts that no hash covers, or that somebody gave a right hash
+// to, try to steer the terminal and to pass for other lines.
+func TestHostileText(t *testing.T) {
+	t.Parallel()
+	const sequence, escaped = "\x1b[2J\nvalid\u009b", `\u001b[2J\nvalid\u009b`
+	s := newTamperedStore(t, false)
+	last := s.files[0]
+	for _, f := range s.files {
+		if f.object == logObject && f.sequence > last.sequence {
+			last = f
+		}
+		if f.object != logObject {
+			s.write(f.path, bytes.Replace(f.body, []byte(`"log_version_id":"`), []byte(`"log_version_id":"`+escaped), 1))
+		}
+	}
+	forged := "[\n\"\u009b\"]"
+	previous := "sha256:" + sequence
+	hash, err := immukv.Python.Hash("a", immukv.Hash(previous), last.sequence, 1, []byte(`["\u009b"]`))
+	check(t, err)
+	s.write(last.path, fmt.Appendf(nil, `{"hash":"%s","key":"a","previous_hash":"sha256:%s","previous_version_id":"%s","sequence":%d,"timestamp_ms":1,"value":%s}`,
+		hash, escaped, escaped, last.sequence, forged))
+	for _, command := range []string{"get a", "history a", "log", "verify", "audit"} {
+		r := runHere(t.Context(), "", append([]string{"--store", fileURL(s.dir), "--read-only"}, strings.Fields(command)...)...)
+		out := r.stdout + r.stderr
+		if strings.ContainsAny(out, "\x1b\u009b") || strings.Contains(out, "\nvalid") || strings.Contains(out, "\n\"") {
+			t.Errorf("%s: %q", command, out)
+		}
+		if !strings.Contains(out, `\x1b[2J`) && !strings.Contains(out, `["\u009b"]`) {
+			t.Errorf("%s shows nothing of it: %q", command, out)
+		}
 	}
 }

@@ -195,14 +195,14 @@ func printReport(w io.Writer, r *immukv.Report) error {
 	}
 	b.WriteString("\n")
 	if r.Entries > 0 {
-		fmt.Fprintf(&b, "head      %s\n", formatCheckpoint(r.Head()))
+		fmt.Fprintf(&b, "head      %s\n", visible(formatCheckpoint(r.Head())))
 		fmt.Fprintf(&b, "dialects  %s\n", joinDialects(r.Dialects))
 	}
 	if o := r.Orphan; o != nil {
 		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its second phase; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "finding   %v\n", f)
+		fmt.Fprintf(&b, "finding   %s\n", visible(f.Error()))
 	}
 	if r.MoreFindings > 0 {
 		fmt.Fprintf(&b, "and %s more\n", count(r.MoreFindings, "finding", "findings"))
