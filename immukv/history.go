@@ -138,11 +138,13 @@ func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.S
 
 // keyVersionsBefore yields those that are older than a starting point. The version
 // there may itself stand out of its place, and so may those around it, the other
-// way: hence twice the window on both sides.
+// way: hence twice the window before it. Of what is read then, as many as are kept
+// may be newer, a window more behind the version, and the version itself; the last
+// window is of those held back.
 func (c *core) keyVersionsBefore(ctx context.Context, object string, start *startingPoint, limit int) iter.Seq2[*listedVersion, error] {
 	return func(yield func(*listedVersion, error) bool) {
 		if limit > 0 {
-			limit += 4 * reorderWindow
+			limit += 4*reorderWindow + 1
 		}
 		a := c.readAhead(ctx, object, "", limit)
 		defer a.close()

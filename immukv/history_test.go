@@ -78,26 +78,36 @@ func TestHistoryInOrder(t *testing.T) {
 	})
 }
 
-// The version that a history begins at, and the one that comes next, may both be as
+// The version that a history begins at, and the one that it ends with, may both be as
 // far from their places as can be, and away from one another.
 func TestHistoryBeginsOutOfPlace(t *testing.T) {
 	t.Parallel()
 	mem := filled(t, 45, 1)
 	entries := all(t, open[int](t, mem).History(t.Context(), "k0"))
-	store := &tapped{store: mem, order: byShift(func(_ backend.Version, i int) int {
-		if i >= 13 && i <= 20 {
-			return 8
-		}
-		return 0
-	})}
+	const by, limit = 8, 5
 	for from := range entries {
+		store := &tapped{store: mem, order: func(v []backend.Version) []backend.Version {
+			if from >= by {
+				move(v, from, from-by)
+			}
+			if late := from + limit; late+by < len(v) {
+				move(v, late, late+by)
+			}
+			return v
+		}}
 		for _, opt := range []immukv.HistoryOption{immukv.BeforeKeyVersion(entries[from].KeyVersionID), immukv.Before(entries[from].VersionID)} {
-			got, err := history(open[int](t, store), "k0", opt, immukv.Limit(5))
-			if want := sequences(entries)[from+1:]; err != nil || !slices.Equal(got, want[:min(5, len(want))]) {
+			got, err := history(open[int](t, store), "k0", opt, immukv.Limit(limit))
+			if want := sequences(entries)[from+1:]; err != nil || !slices.Equal(got, want[:min(limit, len(want))]) {
 				t.Errorf("before sequence %d: %v, %v", entries[from].Sequence, got, err)
 			}
 		}
 	}
+}
+
+// move has one version listed in another place.
+func move(versions []backend.Version, from, to int) {
+	v := versions[from]
+	_ = slices.Insert(slices.Delete(versions, from, from+1), to, v)
 }
 
 // In any other order it is whole, or ends with an error that names what came late.
