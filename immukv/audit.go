@@ -215,7 +215,7 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 // older versions says nothing; but an object never goes back.
 func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
 	obj, err := k.store.Get(ctx, k.object)
-	if gone(err) {
+	if gone(err) || isEntryError(err) {
 		return nil // which its versions tell
 	}
 	if err != nil {
@@ -264,10 +264,13 @@ func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 		k.found(KeyMismatch, v.id, v.sequence, "the log version that it names is not there")
 		return nil
 	}
-	if err != nil {
+	if err != nil && !isEntryError(err) {
 		return err
 	}
-	inLog, err := k.readLogVersion(obj.ID, obj.Body)
+	var inLog *version
+	if err == nil {
+		inLog, err = k.readLogVersion(obj.ID, obj.Body)
+	}
 	if err != nil || inLog.hash != v.hash || inLog.key != v.key || inLog.sequence != v.sequence {
 		k.found(KeyMismatch, v.id, v.sequence, "it is not what the log version that it names holds")
 	}

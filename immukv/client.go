@@ -54,7 +54,7 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	return &Client[V]{core: &core{store: store, config: cfg, queue: newQueue()}, codec: codec}, nil
+	return &Client[V]{core: &core{store: sizedStore{store}, config: cfg, queue: newQueue()}, codec: codec}, nil
 }
 
 // WithCodec makes a client of another value type on the same store. It shares

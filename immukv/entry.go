@@ -147,10 +147,10 @@ func (c *core) checkHash(v *version) (*version, error) {
 // stands for its entry, and is returned with the entry's own value.
 func (c *core) confirm(ctx context.Context, v *version, err error) (*version, error) {
 	obj, getErr := c.store.GetVersion(ctx, c.prefix+logName, backend.VersionID(v.log))
-	if gone(getErr) {
+	switch {
+	case gone(getErr), isEntryError(getErr):
 		return v, err
-	}
-	if getErr != nil {
+	case getErr != nil:
 		return nil, getErr
 	}
 	original, readErr := c.readLogVersion(obj.ID, obj.Body)
@@ -177,6 +177,28 @@ func (v *version) reformats(entry *version) bool {
 		}
 	}
 	return false
+}
+
+// sizedStore is a store of which a version too large to be read is a malformed entry.
+// Another client may have written it, or somebody who means harm: it is that version
+// which has something wrong with it, and not the call that met with it.
+type sizedStore struct{ backend.VersionedStore }
+
+func (s sizedStore) Get(ctx context.Context, name string) (backend.Object, error) {
+	obj, err := s.VersionedStore.Get(ctx, name)
+	return obj, tooLarge(name, "", err)
+}
+
+func (s sizedStore) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+	obj, err := s.VersionedStore.GetVersion(ctx, name, id)
+	return obj, tooLarge(name, id, err)
+}
+
+func tooLarge(object string, id backend.VersionID, err error) error {
+	if errors.Is(err, backend.ErrTooLarge) {
+		return malformed(object, id, fmt.Errorf("%w: %w", ErrMalformedEntry, err))
+	}
+	return err
 }
 
 func malformed(object string, id backend.VersionID, err error) error {

@@ -79,17 +79,25 @@ func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 // [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is, or the codec's own
 // error where it could not decode the value.
 type EntryError struct {
-	Object    string // name of the object in the store
-	VersionID backend.VersionID
-	Sequence  int64 // -1 if it could not be read
+	Object    string            // name of the object in the store
+	VersionID backend.VersionID // empty if it is the current one, and could not be read
+	Sequence  int64             // -1 if it could not be read
 	Err       error
 }
 
 func (e *EntryError) Error() string {
-	if e.Sequence < 0 {
-		return fmt.Sprintf("%s version %s: %v", e.Object, e.VersionID, e.Err)
+	return fmt.Sprintf("%s: %v", where(e.Object, e.VersionID, e.Sequence), e.Err)
+}
+
+// where is an entry's place as errors show it, as far as it is known.
+func where(object string, id backend.VersionID, sequence int64) string {
+	if id != "" {
+		object += " version " + string(id)
 	}
-	return fmt.Sprintf("%s version %s (sequence %d): %v", e.Object, e.VersionID, e.Sequence, e.Err)
+	if sequence >= 0 {
+		object += fmt.Sprintf(" (sequence %d)", sequence)
+	}
+	return object
 }
 
 // Unwrap gives what is wrong.

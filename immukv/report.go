@@ -52,14 +52,7 @@ type Finding struct {
 }
 
 func (f Finding) Error() string {
-	where := f.Object
-	if f.VersionID != "" {
-		where += " version " + string(f.VersionID)
-	}
-	if f.Sequence >= 0 {
-		where += fmt.Sprintf(" (sequence %d)", f.Sequence)
-	}
-	return fmt.Sprintf("%s: %s: %s", where, f.Kind, f.Detail)
+	return fmt.Sprintf("%s: %s: %s", where(f.Object, f.VersionID, f.Sequence), f.Kind, f.Detail)
 }
 
 // Is makes a finding [ErrVerificationFailed].

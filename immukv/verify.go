@@ -56,8 +56,10 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 	case errors.Is(err, backend.ErrNotFound):
 		l.noHead(listed)
 		return l.report, nil
-	case errors.Is(err, backend.ErrDamaged):
-		l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
+	case errors.Is(err, backend.ErrDamaged), isEntryError(err):
+		if !isEntryError(err) { // of which the listing has the version
+			l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
+		}
 		l.reader = c.readChain(ctx, "", 0)
 		l.reader.onMarker = l.deleteMarker
 	case err != nil:
@@ -423,6 +425,9 @@ func (l *logVerifier) unexpected(f *fetched) error {
 // listed among the older ones, was appended meanwhile.
 func (l *logVerifier) cameSince(v *version) (bool, error) {
 	obj, err := l.store.Get(l.reader.ctx, l.object)
+	if isEntryError(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -353,6 +353,44 @@ func TestUnreadableVersions(t *testing.T) {
 	}
 }
 
+// A version that is too large to be read, as another client may have written it, is
+// one that is malformed: what there is beside it is read, and verified.
+func TestVersionTooLarge(t *testing.T) {
+	t.Parallel()
+	honest := filled(t, logLength, 3)
+	log := versionsOf(honest.Dump(), logObject)
+	tooLarge := func(v memstore.Version, head bool) *unreadable {
+		return &unreadable{VersionedStore: honest, id: v.ID, head: head, kind: backend.ErrTooLarge}
+	}
+	for _, large := range []int{0, 5, logLength - 1} {
+		store := tooLarge(log[large], large == logLength-1)
+		for _, withKeys := range []bool{false, true} {
+			r := verified(t, store, withKeys)
+			if !found(r, immukv.MalformedVersion, logObject, int64(large)) || r.Entries != logLength-1 {
+				t.Errorf("%d: %+v", large, r)
+			}
+		}
+		db := open[int](t, store)
+		if e := get(t, db, "k1"); e.Value != 10 {
+			t.Errorf("%d: got %+v", large, e)
+		}
+		var entryErr *immukv.EntryError
+		if _, err := collect(db.Log(t.Context())); !errors.As(err, &entryErr) || !errors.Is(err, immukv.ErrMalformedEntry) || !errors.Is(err, backend.ErrTooLarge) {
+			t.Errorf("%d: log: %v", large, err)
+		}
+		if !store.head {
+			continue
+		}
+		if _, err := db.Set(t.Context(), "k", 1); !errors.As(err, &entryErr) || entryErr.Object != logObject {
+			t.Errorf("set: %v", err)
+		}
+	}
+	key := versionsOf(honest.Dump(), "keys/k1.json")
+	if r := verified(t, tooLarge(key[1], false), true); !found(r, immukv.MalformedVersion, "keys/k1.json", -1) {
+		t.Errorf("key object: %v", r.Findings)
+	}
+}
+
 // unreadable is a store that does not give one version.
 type unreadable struct {
 	backend.VersionedStore
