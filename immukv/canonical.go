@@ -289,7 +289,12 @@ func (d Dialect) appendPlain(dst, run []byte) []byte {
 // appendQuoted appends s, which is valid UTF-8, as a canonical JSON string.
 func (d Dialect) appendQuoted(dst []byte, s string) []byte {
 	dst = append(slices.Grow(dst, len(s)+len(`""`)), '"')
-	for _, r := range s {
+	plain := 0 // most are to their end: hashes, version IDs, keys
+	for plain < len(s) && ' ' <= s[plain] && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	dst = append(dst, s[:plain]...)
+	for _, r := range s[plain:] {
 		dst = d.appendRune(dst, r)
 	}
 	return append(dst, '"')

@@ -67,6 +67,7 @@ type parser struct {
 	// backslashes.
 	plain   bool
 	seen    fieldSet
+	odds    fieldSet        // those that are, or have in them, strings that are odd
 	unknown map[string]bool // names in canonical form
 
 	wrongField field
@@ -92,6 +93,7 @@ func (p *parser) members() int {
 			return p.unexpected(i, "member name")
 		}
 		start := i
+		p.odd = false
 		if i = p.str(i); i < 0 {
 			return -1
 		}
@@ -105,8 +107,12 @@ func (p *parser) members() int {
 			return p.unexpected(i, "colon")
 		}
 		start, _ = p.blank(i + 1)
+		p.odd = false
 		if i = p.value(start); i < 0 {
 			return -1
+		}
+		if p.odd {
+			p.odds |= 1 << f
 		}
 		if f != fieldCount {
 			p.doc.tokens[f] = p.text[start:i:i]
@@ -137,12 +143,13 @@ func (p *parser) blank(i int) (int, byte) {
 	return end, c
 }
 
-// field finds which field has the name at text[start:end], quotes included.
+// field finds which field has the name at text[start:end], quotes included, which was
+// scanned last.
 // fieldCount stands for those that this kind of document does not know. It fails
 // if there was one of that name before.
 func (p *parser) field(start, end int) (f field, ok bool) {
 	name := p.text[start+1 : end-1]
-	if skipPlain(name, 0) < len(name) {
+	if p.odd {
 		p.plain = false
 		quoted, _, _ := Python.appendString(nil, p.text, start)
 		name = quoted[1 : len(quoted)-1]
@@ -247,18 +254,10 @@ func (p *parser) appendText(dst []byte, f field) []byte {
 	}
 	start := len(dst)
 	hashed := f == fieldKey || f == fieldPreviousHash
-	for i := 1; ; {
-		run := skipPlain(token, i)
-		dst = append(dst, token[i:run]...)
-		if token[run] == '"' {
-			break
-		}
-		var r rune
-		if r, i = nextRune(token, run); utf16.IsSurrogate(r) {
-			p.reject(f, "has a lone surrogate")
-		}
-		dst = utf8.AppendRune(dst, r)
-		p.plain = p.plain && (hashed || i == run+2 && (r == '"' || r == '\\'))
+	if p.odds.has(f) {
+		dst = p.appendOdd(dst, f, hashed)
+	} else {
+		dst = append(dst, token[1:len(token)-1]...)
 	}
 	text := dst[start:]
 	switch f {
@@ -273,6 +272,24 @@ func (p *parser) appendText(dst []byte, f field) []byte {
 	}
 	p.plain = p.plain && (hashed || bytes.IndexByte(text, 0x7f) < 0)
 	return dst
+}
+
+// appendOdd appends the characters of a string that is not plain content alone.
+func (p *parser) appendOdd(dst []byte, f field, hashed bool) []byte {
+	token := p.doc.tokens[f]
+	for i := 1; ; {
+		run := skipPlain(token, i)
+		dst = append(dst, token[i:run]...)
+		if token[run] == '"' {
+			return dst
+		}
+		var r rune
+		if r, i = nextRune(token, run); utf16.IsSurrogate(r) {
+			p.reject(f, "has a lone surrogate")
+		}
+		dst = utf8.AppendRune(dst, r)
+		p.plain = p.plain && (hashed || i == run+2 && (r == '"' || r == '\\'))
+	}
 }
 
 // integer is the number that a field holds, which is never negative.

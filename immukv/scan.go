@@ -30,6 +30,7 @@ func (e *textError) Error() string { return fmt.Sprintf("%s at byte %d", e.probl
 type scanner struct {
 	text    []byte
 	depth   int
+	odd     bool // set by a string that is not plain content alone: see skipPlain
 	problem string
 	offset  int
 }
@@ -237,12 +238,14 @@ func (s *scanner) str(i int) int {
 		case c == '"':
 			return i + 1
 		case c == '\\':
+			s.odd = true
 			if i = s.escape(i); i < 0 {
 				return -1
 			}
 		case c < ' ':
 			return s.fail(i, "control character in a string")
 		default:
+			s.odd = true
 			r, size := utf8.DecodeRune(text[i:])
 			if r == utf8.RuneError && size == 1 {
 				return s.fail(i, "invalid UTF-8")
