@@ -67,11 +67,11 @@ func (p *probe) run(ctx context.Context) error {
 
 // left counts the versions of the object that exist at the end.
 func (p *probe) left(ctx context.Context) int {
-	page, err := p.store.ListVersions(ctx, p.report.Object, VersionsRequest{})
+	left, err := p.list(ctx, VersionsRequest{}, p.writes)
 	if err != nil {
 		return len(p.kept)
 	}
-	return len(page.Versions)
+	return len(left)
 }
 
 // absence looks at the object before it is written.

@@ -33,6 +33,23 @@ func TestProbeTrustsAStoreThatKeepsItsWord(t *testing.T) {
 	}
 }
 
+// A page may be as short as the store likes, where none was asked for.
+func TestProbeCountsWhatIsLeftOverPages(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	report, err := backend.Probe(t.Context(), brokenStore{Store: store,
+		list: func(ctx context.Context, s *memstore.Store, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
+			req.Limit = 2
+			return s.ListVersions(ctx, name, req)
+		}}, "")
+	if err != nil || !report.Trusted() {
+		t.Fatalf("not trusted: %+v, %v", report, err)
+	}
+	if versions := store.Dump().Objects[0].Versions; len(versions) != report.Left {
+		t.Errorf("reported %d versions, left behind %d", report.Left, len(versions))
+	}
+}
+
 // brokenStore breaks a clause in what it answers to one of its methods.
 type brokenStore struct {
 	*memstore.Store
