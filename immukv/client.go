@@ -76,8 +76,9 @@ func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 //
 // [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
 // [OutcomeUnknownError]. Any other error means that it is not, and never will be.
-// Lost races and lost answers are retried within the call, until the context
-// ends; writes of one client wait for one another.
+// Lost races are retried within the call, until the context ends or as often as
+// [WithMaxAttempts] allows, and lost answers a few times; writes of one client wait
+// for one another.
 func (c *Client[V]) Set(ctx context.Context, key string, value V) (Entry[V], error) {
 	raw, err := c.codec.Encode(value)
 	if err != nil {

@@ -16,8 +16,9 @@ var (
 	// ErrReadOnly: the client was opened with [WithReadOnly].
 	ErrReadOnly = errors.New("client is read-only")
 	// ErrConflict: other writers won every attempt that [WithMaxAttempts]
-	// allows. The entry is not in the log and never will be.
-	ErrConflict = errors.New("conflict: attempts spent")
+	// allows or, of [Client.Settle], the only one. The entry is not in the log
+	// and never will be.
+	ErrConflict = errors.New("conflict")
 	// ErrOutcomeUnknown: the entry may be in the log, now or later. The
 	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
 	ErrOutcomeUnknown = errors.New("outcome unknown")

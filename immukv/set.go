@@ -90,7 +90,7 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 			return v, err
 		}
 		if c.maxAttempts > 0 && lost >= c.maxAttempts {
-			return nil, fmt.Errorf("%w: %d of them, and each time %w", ErrConflict, lost, errLost)
+			return nil, fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, lost, errLost)
 		}
 		if h := c.knownHead(); h != nil && !h.empty() && h.sequence > p.doc.sequence {
 			// Several came first, and finding out took time in which more may
