@@ -83,7 +83,7 @@ type keyHistory struct {
 	yielded int
 }
 
-func (h *keyHistory) yieldAll(seq iter.Seq2[*listedVersion, error], yield func(*version, error) bool) {
+func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*version, error) bool) {
 	put := func(v *version, err error) bool {
 		h.yielded++
 		return yield(v, err) && h.yielded != h.limit
@@ -116,17 +116,14 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*listedVersion, error], yield func(*
 	}
 }
 
-// listedVersion is a version of a key object as it came from the store.
-type listedVersion = fetched
-
 // keyVersions yields the versions of a key object, newest first by their sequence,
 // delete markers left out; a version that could not be read or trusted has its err
 // set and stands where it was listed. The listing's order is a hint: versions are
 // held back until those listed up to reorderWindow places later are known, and one
 // still further out of place is an error. The error that is yielded beside a nil
 // version ends the sequence.
-func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.Seq2[*listedVersion, error] {
-	return func(yield func(*listedVersion, error) bool) {
+func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.Seq2[*fetched, error] {
+	return func(yield func(*fetched, error) bool) {
 		if limit > 0 {
 			limit += reorderWindow
 		}
@@ -141,8 +138,8 @@ func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.S
 // way: hence twice the window before it. Of what is read then, as many as are kept
 // may be newer, a window more behind the version, and the version itself; the last
 // window is of those held back.
-func (c *core) keyVersionsBefore(ctx context.Context, object string, start *startingPoint, limit int) iter.Seq2[*listedVersion, error] {
-	return func(yield func(*listedVersion, error) bool) {
+func (c *core) keyVersionsBefore(ctx context.Context, object string, start *startingPoint, limit int) iter.Seq2[*fetched, error] {
+	return func(yield func(*fetched, error) bool) {
 		if limit > 0 {
 			limit += 4*reorderWindow + 1
 		}
@@ -152,15 +149,27 @@ func (c *core) keyVersionsBefore(ctx context.Context, object string, start *star
 			yield(nil, err)
 			return
 		}
-		older := func() (*fetched, error) {
-			for {
-				f, err := a.next()
-				if f == nil || err != nil || f.v == nil || f.v.sequence < start.sequence {
-					return f, err
-				}
+		sortVersions(start.older(a.next), object)(yield)
+	}
+}
+
+// older passes over the versions that are not older than the starting point. Where one
+// stands that is not to be trusted, only the listing tells.
+func (s *startingPoint) older(next func() (*fetched, error)) func() (*fetched, error) {
+	reached := false
+	return func() (*fetched, error) {
+		for {
+			f, err := next()
+			if f == nil || err != nil {
+				return nil, err
+			}
+			reached = reached || s.at(f.Version)
+			switch {
+			case f.err == nil && f.v.sequence < s.sequence,
+				f.err != nil && (reached || !isEntryError(f.err)):
+				return f, nil
 			}
 		}
-		sortVersions(older, object)(yield)
 	}
 }
 
@@ -190,9 +199,9 @@ func (a *ahead) seek(at func(backend.Version) bool, keep int) error {
 }
 
 // sortVersions puts versions that come nearly newest first into that order.
-func sortVersions(next func() (*listedVersion, error), object string) iter.Seq2[*listedVersion, error] {
-	return func(yield func(*listedVersion, error) bool) {
-		var held []*listedVersion
+func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetched, error] {
+	return func(yield func(*fetched, error) bool) {
+		var held []*fetched
 		last := int64(math.MaxInt64)
 		for more := true; ; {
 			for more && len(held) <= reorderWindow {
@@ -227,7 +236,7 @@ func sortVersions(next func() (*listedVersion, error), object string) iter.Seq2[
 
 // newest is the index of the version to come next: the first one listed if it is
 // not to be trusted, else the one of the highest sequence.
-func newest(held []*listedVersion) int {
+func newest(held []*fetched) int {
 	if held[0].err != nil {
 		return 0
 	}
@@ -240,7 +249,7 @@ func newest(held []*listedVersion) int {
 	return best
 }
 
-func outOfOrder(object string, f *listedVersion) error {
+func outOfOrder(object string, f *fetched) error {
 	return &backend.UnsupportedError{
 		Clause:  "S10",
 		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.v.sequence, reorderWindow),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -262,6 +263,51 @@ func TestHistoryTampered(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A version that is not to be trusted has the place in which it is listed, wherever a
+// history begins, and whatever sequence it claims.
+func TestHistoryTamperedBefore(t *testing.T) {
+	t.Parallel()
+	const object = "keys/k0.json"
+	honest := filled(t, 6, 1)
+	entries := all(t, open[int](t, honest).History(t.Context(), "k0"))
+	for name, change := range map[string]func(body string) string{
+		"malformed":   func(string) string { return "{" },
+		"claims more": func(body string) string { return replaced(body, `"sequence":`, `"sequence":9`) },
+		"changed":     func(body string) string { return strings.Replace(body, `"value":`, `"value":1`, 1) },
+	} {
+		for bad := range entries {
+			mem := edit(t, honest, object, func(v []memstore.Version) []memstore.Version {
+				at := &v[len(v)-1-bad]
+				at.Body = change(at.Body)
+				return v
+			})
+			for from := range entries {
+				opts := []immukv.HistoryOption{immukv.Before(entries[from].VersionID), immukv.BeforeKeyVersion(entries[from].KeyVersionID)}
+				if from == bad {
+					opts = opts[:1] // of the other, nobody knows what it is before
+				}
+				for i, opt := range opts {
+					var good, wrong []int64
+					for e, err := range open[int](t, mem).History(t.Context(), "k0", opt) {
+						if err != nil {
+							wrong = append(wrong, e.Sequence)
+						} else {
+							good = append(good, e.Sequence)
+						}
+					}
+					want := sequences(entries[from+1:])
+					if bad > from {
+						want = slices.Delete(want, bad-from-1, bad-from)
+					}
+					if !slices.Equal(good, want) || (len(wrong) == 1) != (bad > from) {
+						t.Errorf("%s %d, option %d before %d: %v and wrong %v, want %v", name, bad, i, from, good, wrong, want)
+					}
+				}
+			}
+		}
 	}
 }
 
