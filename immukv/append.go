@@ -123,8 +123,8 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 	if err != nil {
 		return nil, false, err
 	}
-	if fresh.empty() && !p.at.empty() {
-		return nil, false, fmt.Errorf("%w: %s had version %s and has none now", ErrLogDeleted, c.prefix+logName, p.at.id)
+	if err := c.checkExtends(p.at, fresh); err != nil {
+		return nil, false, err
 	}
 	if fresh.empty() {
 		// Sending the first entry again is to begin a log, as it was at first.
@@ -133,9 +133,6 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 		}
 	}
 	if fresh.sequence < p.doc.sequence {
-		if p.at.empty() || fresh.log != p.at.log {
-			return nil, false, fmt.Errorf("the log went back from sequence %d to %d: %w", p.doc.sequence-1, fresh.sequence, backend.ErrDamaged)
-		}
 		return nil, true, nil
 	}
 	there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)

@@ -334,19 +334,46 @@ func TestFirstEntryComesMeanwhile(t *testing.T) {
 	}
 }
 
-// A log that went back behind the client's back is no place to append to.
+// A log that went back behind the client's back is no place to append to, however
+// often the client looks. Reads of key objects go on.
 func TestLogWentBack(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		mem := memstore.New()
-		store := &tapped{store: mem}
-		db := open[string](t, store)
-		for range 3 {
-			set(t, db, "k", "value")
-		}
-		store.store = edit(t, mem, logObject, func(v []memstore.Version) []memstore.Version { return v[:2] })
-		if _, err := db.Set(t.Context(), "k", "more"); !errors.Is(err, backend.ErrDamaged) {
-			t.Errorf("error is %v", err)
-		}
-	})
+	type list = []memstore.Version
+	for name, c := range map[string]struct {
+		change func(list) list
+		want   error
+	}{
+		"cut off":  {func(v list) list { return v[:2] }, backend.ErrDamaged},
+		"replaced": {func(v list) list { return append(v[:2], forged(t, "k", 2, "sha256:x", v[1].ID)) }, backend.ErrDamaged},
+		"gone":     {func(list) list { return nil }, immukv.ErrLogDeleted},
+		"deleted":  {marked, immukv.ErrLogDeleted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				mem := memstore.New()
+				store := &tapped{store: mem}
+				db := open[string](t, store, immukv.WithRepairCheckInterval(0))
+				for range 3 {
+					set(t, db, "k", "value")
+				}
+				bad := edit(t, mem, logObject, c.change)
+				store.store = bad
+				for range 2 {
+					if _, err := db.Set(t.Context(), "k", "more"); !errors.Is(err, c.want) {
+						t.Errorf("set: %v", err)
+					}
+					if _, err := db.Repair(t.Context()); !errors.Is(err, c.want) {
+						t.Errorf("repair: %v", err)
+					}
+					if e := get(t, db, "k"); e.Sequence != 2 {
+						t.Errorf("got %+v", e)
+					}
+				}
+				if n := len(c.change(versionsOf(mem.Dump(), logObject))); len(versionsOf(bad.Dump(), logObject)) != n {
+					t.Errorf("the log has %d versions, and had %d", len(versionsOf(bad.Dump(), logObject)), n)
+				}
+			})
+		})
+	}
 }

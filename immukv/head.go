@@ -119,7 +119,28 @@ func (c *core) readHead(ctx context.Context) (*head, error) {
 		}
 		fresh = &head{version: v, etag: obj.ETag}
 	}
+	if known := c.knownHead(); known != nil {
+		if err := c.checkExtends(known, fresh); err != nil {
+			return nil, err
+		}
+	}
 	return c.learn(fresh), nil
+}
+
+// checkExtends is an error if the log does not end with an entry that once was its
+// newest, or with a later one. What has been there is gone then, and nothing may be
+// written in its place.
+func (c *core) checkExtends(old, fresh *head) error {
+	switch {
+	case old.empty():
+		return nil
+	case fresh.empty():
+		return fmt.Errorf("%w: %s%s had sequence %d as version %s, and has no current version", ErrLogDeleted, c.prefix, logName, old.sequence, old.log)
+	case fresh.log != old.log && fresh.sequence <= old.sequence:
+		return fmt.Errorf("the log went back: %s%s had sequence %d as version %s, and now ends with sequence %d as version %s: %w",
+			c.prefix, logName, old.sequence, old.log, fresh.sequence, fresh.log, backend.ErrDamaged)
+	}
+	return nil
 }
 
 // learn takes in a head just read, and returns it with what was known of it.

@@ -139,7 +139,7 @@ func (c *core) checkHeadNow(ctx context.Context) error {
 		return err
 	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.phase2 == orphan:
 		// Denied to write: read-only in all but name.
-	case isEntryError(err) || errors.Is(err, ErrDiverged):
+	case isEntryError(err), errors.Is(err, ErrDiverged), errors.Is(err, ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
 		// The newest entry is in a bad way, and no write will follow it before
 		// somebody has looked. The read is of another, or will see for itself.
 		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
