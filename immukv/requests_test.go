@@ -282,7 +282,7 @@ func TestWideReads(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				got := roundTrips(t, filled(t, n, c.keys), warm, c.call)
-				t.Logf("%d round trips", got)
+				t.Logf("%s: %d round trips", c.name, got)
 				if float64(got) > c.passes*most {
 					t.Errorf("%d round trips, want at most %.0f", got, c.passes*most)
 				}
