@@ -32,7 +32,7 @@ var (
 // faster all of them verify than one; and x-procs-sha256 how much faster they hash,
 // which is what the machine had to give meanwhile.
 func BenchmarkVerifyLog(b *testing.B) {
-	const entries = 4000
+	const entries = 20_000
 	for _, shape := range verifiedShapes {
 		for _, size := range verifiedSizes {
 			b.Run(fmt.Sprintf("%s/%d", shape.name, size), func(b *testing.B) {
