@@ -108,6 +108,14 @@ type Checkpoint struct {
 	Hash     Hash
 }
 
+// trusted is nil for the head of an empty log: every log extends it.
+func (c Checkpoint) trusted() *Checkpoint {
+	if c == newReport().Head() {
+		return nil
+	}
+	return &c
+}
+
 type trustedHeadOption Checkpoint
 
 // TrustedHead gives an earlier head that the caller trusts, such as one kept from
@@ -116,7 +124,7 @@ type trustedHeadOption Checkpoint
 // on was written anew by someone with the right to write.
 func TrustedHead(c Checkpoint) VerifyOption { return trustedHeadOption(c) }
 
-func (o trustedHeadOption) setVerify(q *verifyQuery) { q.trustedHead = (*Checkpoint)(&o) }
+func (o trustedHeadOption) setVerify(q *verifyQuery) { q.trustedHead = Checkpoint(o).trusted() }
 
 type trustedStartOption Checkpoint
 
@@ -126,7 +134,7 @@ type trustedStartOption Checkpoint
 // verification ended.
 func TrustedStart(c Checkpoint) VerifyOption { return trustedStartOption(c) }
 
-func (o trustedStartOption) setVerify(q *verifyQuery) { q.trustedStart = (*Checkpoint)(&o) }
+func (o trustedStartOption) setVerify(q *verifyQuery) { q.trustedStart = Checkpoint(o).trusted() }
 
 type progressOption func(done, total int64)
 

@@ -98,8 +98,8 @@ func newReport() *Report { return &Report{FirstSequence: -1, LastSequence: -1} }
 func (r *Report) Valid() bool { return len(r.Findings) == 0 }
 
 // Head is the newest entry's place and hash, to be kept and given to a later
-// verification as [TrustedHead]. It means something only if the report is valid
-// and the log not empty.
+// verification as [TrustedHead] or [TrustedStart]. It means something only if the
+// report is valid. Of an empty log it is one that every log extends.
 func (r *Report) Head() Checkpoint {
 	return Checkpoint{Sequence: r.LastSequence, Hash: r.HeadHash}
 }

@@ -148,3 +148,22 @@ func TestVerifyLimit(t *testing.T) {
 		}
 	}
 }
+
+// The head of an empty log, kept as any other, is one that every log extends.
+func TestTrustedHeadOfEmptyLog(t *testing.T) {
+	t.Parallel()
+	mem := memstore.New()
+	empty := verified(t, mem, true).Head()
+	for n := range 3 {
+		for name, opt := range map[string]immukv.VerifyOption{"head": immukv.TrustedHead(empty), "start": immukv.TrustedStart(empty)} {
+			if r := verified(t, mem, true, opt); !r.Valid() || !r.Complete || r.Entries != int64(n) {
+				t.Errorf("%s, %d entries: %+v", name, n, r)
+			}
+		}
+		set(t, open[int](t, mem), "k", n)
+	}
+	bad := verified(t, mem, true, immukv.TrustedHead(immukv.Checkpoint{Sequence: -1, Hash: "sha256:x"}))
+	if bad.Valid() {
+		t.Error("a head that no log has is extended")
+	}
+}
