@@ -25,7 +25,8 @@ const maxWrittenDepth = 512
 // data after its end, repeats a member name in an object at any depth, nests
 // deeper than 10,000, or has a number beyond the range of a double (of which
 // Python's integers are none), a lone surrogate or, in the TypeScript dialect,
-// a member named __proto__, which that client loses.
+// a member named __proto__, which that client loses. It is [ErrInvalidOption] if
+// there is no such dialect.
 func (d Dialect) Canonical(text []byte) ([]byte, error) {
 	return d.canonicalize(text, asText)
 }

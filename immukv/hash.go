@@ -23,7 +23,8 @@ const hashPrefix = "sha256:"
 
 // Hash computes the hash of an entry with these fields as a client of the
 // dialect does. The value is any JSON text: it is hashed in canonical form. An
-// error is [ErrInvalidKey] or [ErrInvalidValue].
+// error is [ErrInvalidKey] or [ErrInvalidValue], or [ErrInvalidOption] if there is no
+// such dialect.
 func (d Dialect) Hash(key string, previous Hash, sequence, timestampMS int64, value []byte) (Hash, error) {
 	if !utf8.ValidString(key) || !utf8.ValidString(string(previous)) {
 		return "", fmt.Errorf("%w: it, or the previous hash, is not valid UTF-8", ErrInvalidKey)
