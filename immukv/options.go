@@ -138,7 +138,8 @@ func WithMaxAttempts(n int) Option {
 }
 
 // WithConcurrency sets how many versions are fetched ahead of the consumer of a
-// sequence, and by a verification, 32 by default.
+// sequence, and by a verification, 32 by default. About as many bodies are in memory
+// at once: where they are large, fewer will do.
 func WithConcurrency(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > 1024 {
