@@ -38,6 +38,12 @@ var plants = []plant{
 	{"remembered tags outlive an unknown head", "head.go",
 		`clear(c.keyTags)`,
 		`if !HERE { clear(c.keyTags) }`},
+	{"of several entries that came only the last is thought of", "head.go",
+		`!fresh.empty() && fresh.follows(known):`,
+		`!fresh.empty() && (fresh.follows(known) || HERE):`},
+	{"a repair by another is not thought of", "head.go",
+		`case known != nil && known.phase2 == applied &&`,
+		`case known != nil && (known.phase2 == applied || HERE) &&`},
 	{"a log with versions and no head is taken for deleted", "head.go",
 		`if fresh.empty() { return h, c.logDeleted()`,
 		`if fresh.empty() || HERE { return h, c.logDeleted()`},
@@ -235,7 +241,7 @@ func TestHunt(t *testing.T) {
 	made := 0
 	visit := func(small bool) {
 		for _, w := range fleet.Worlds {
-			if w.Small != small {
+			if w.Small != small || w.Deep {
 				continue
 			}
 			coverage, failed := w.Explore(t, 1)

@@ -34,6 +34,10 @@ var losses = []sim.Fault{
 	{Effect: sim.Later, Answer: sim.Crashed},
 }
 
+// refusals are believed at once, so that one is enough for a second phase to be
+// given up.
+var refusals = []sim.Fault{{Effect: sim.Never, Answer: sim.Denied}}
+
 // Worlds are the fleets that the explorer visits.
 var Worlds = []World{
 	{Name: "one writer, one fault of any kind", Small: true,
@@ -57,6 +61,8 @@ var Worlds = []World{
 
 	{Name: "two writers of one key", Small: true,
 		Plan: "client a: set k | client b: set k"},
+	{Name: "a writer that looks for repairs beside another, one refusal",
+		Plan: "client a always: set k; get j; set k | client b: set j", Faults: refusals, Budget: 1, Victim: "a"},
 	{Name: "two writers of one key, one fault of any kind",
 		Plan: "client a: set k | client b: set k", Faults: sim.AllFaults(), Budget: 1, Victim: "a"},
 	{Name: "two writers of two keys, one loss",
