@@ -66,14 +66,19 @@ func benchmarkVerifyLog(b *testing.B, store *memstore.Store) {
 			b.Fatal("does not verify", report, err)
 		}
 	}
+	// As often as takes about as long as to verify: in moments, a second processor
+	// does not get to work.
+	const hashings = 5
 	hash := func() {
 		var hashers sync.WaitGroup
 		share := (len(bodies) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
 		for some := range slices.Chunk(bodies, share) {
 			hashers.Go(func() {
-				for _, body := range some {
-					sum := sha256.Sum256(body)
-					runtime.KeepAlive(&sum)
+				for range hashings {
+					for _, body := range some {
+						sum := sha256.Sum256(body)
+						runtime.KeepAlive(&sum)
+					}
 				}
 			})
 		}
@@ -89,7 +94,7 @@ func benchmarkVerifyLog(b *testing.B, store *memstore.Store) {
 		verifyAll = append(verifyAll, timed(verify))
 	}
 	b.ReportMetric(0, "ns/op") // of four things at once
-	b.ReportMetric(ratio(hashOne, verifyOne), "of-sha256")
+	b.ReportMetric(ratio(hashOne, verifyOne)/hashings, "of-sha256")
 	b.ReportMetric(ratio(verifyOne, verifyAll), "x-procs")
 	b.ReportMetric(ratio(hashOne, hashAll), "x-procs-sha256")
 	b.ReportMetric(float64(median(verifyOne).Nanoseconds())/float64(len(bodies)), "ns/entry")
