@@ -2,6 +2,7 @@ package immukv
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/immukv/immukv-go/backend"
@@ -30,7 +31,8 @@ type ahead struct {
 	failed   error             // the listing's error, told when its place comes
 	inflight []*fetched        // in the order of the listing
 	window   int
-	budget   int // bodies that may yet be fetched; negative: any number
+	budget   int  // bodies that may yet be fetched; negative: any number
+	manned   bool // a reader was at work when the last body was taken
 
 	// slots, if set, bounds the bodies that several readers hold together.
 	slots slots
@@ -90,8 +92,8 @@ func (a *ahead) close() {
 
 // next is the next version in the order of the listing, or nil at the end.
 func (a *ahead) next() (*fetched, error) {
-	// Not at every body, for each of which a reader might have to be woken.
-	if len(a.inflight) <= a.window/2 {
+	// Not at every body, if for each of them a reader had to be woken.
+	if len(a.inflight) <= a.window/2 || a.manned {
 		a.fill()
 	}
 	if len(a.inflight) == 0 {
@@ -197,6 +199,7 @@ func (a *ahead) await(f *fetched) {
 		a.awaited = f
 		a.arrived.Wait()
 	}
+	a.manned = a.readers > a.idle
 }
 
 // reader fetches what is queued, beginning at the end that the consumer comes to
@@ -214,10 +217,33 @@ func (a *ahead) reader() {
 		if a.closed {
 			return
 		}
+		if a.linger() {
+			continue
+		}
 		a.idle++
 		a.more.Wait()
 		a.idle--
 	}
+}
+
+// lingering is how many times a reader looks for something to do before it sleeps.
+// Where bodies come at once there is, before it could be asleep and awake again.
+const lingering = 20
+
+// linger waits a moment for the queue to have something, and tells whether it is
+// worth looking. Meanwhile nobody else need be called.
+func (a *ahead) linger() bool {
+	a.waking = true
+	for range lingering {
+		a.mu.Unlock()
+		runtime.Gosched()
+		a.mu.Lock()
+		if len(a.queue) > 0 || a.closed {
+			return true
+		}
+	}
+	a.waking = false
+	return false
 }
 
 // wake has one more reader come to the queue. While one is on its way nobody else
