@@ -11,7 +11,8 @@ import (
 )
 
 // Store is a [VersionedStore] that [Open] opened. Close releases what opening
-// took; it does not wait for calls under way.
+// took; it does not wait for calls under way. Other handles of the same store,
+// of this process too, go on as before.
 type Store interface {
 	VersionedStore
 	io.Closer
