@@ -20,14 +20,14 @@ var absenceChecks = []check{
 		clause: "S14", name: "denied-is-not-absence", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
 		title: "what may not be read is not reported as absent, whether it exists or not",
 		run: func(ctx context.Context, e *env) error {
-			return e.notAbsence(ctx, e.store.OpenDenied)
+			return e.notAbsence(ctx, "open a handle that may not read", e.store.OpenDenied)
 		},
 	},
 	{
 		clause: "S14", name: "no-store-is-not-absence", needs: []Facility{OpenAbsent}, cost: cost{fixed: 30},
 		title: "a store that is not there is not reported as absent objects or empty listings",
 		run: func(ctx context.Context, e *env) error {
-			return e.notAbsence(ctx, e.store.OpenAbsent)
+			return e.notAbsence(ctx, "open a store that is not there", e.store.OpenAbsent)
 		},
 	},
 	{
@@ -72,7 +72,7 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 
 // notAbsence checks that no method of a handle that cannot reach its objects
 // reports them, or anything, as absent.
-func (e *env) notAbsence(ctx context.Context, open func(context.Context) (backend.VersionedStore, error)) error {
+func (e *env) notAbsence(ctx context.Context, opening string, open func(context.Context) (backend.VersionedStore, error)) error {
 	s, err := e.open(ctx)
 	if err != nil {
 		return err
@@ -81,14 +81,13 @@ func (e *env) notAbsence(ctx context.Context, open func(context.Context) (backen
 	if err != nil {
 		return err
 	}
-	blind, err := open(ctx)
+	blind, err := e.openWith(ctx, opening, open)
 	if errors.Is(err, backend.ErrNotFound) {
 		return unlike("opening to end with another error than that of absence", "%v", err)
 	}
 	if err != nil {
 		return nil // refused at opening, which is as good
 	}
-	blind = e.adopt(blind)
 	for _, name := range []string{object, "never-written"} {
 		calls := callsOnVersion(name, written[0].Version)
 		for _, method := range append(readMethods, writeMethods...) {
@@ -118,14 +117,19 @@ func checkFaultsAreNotAbsence(ctx context.Context, e *env) error {
 	}
 	for _, fault := range []fault{answer(http.StatusForbidden, "AccessDenied"), answer(http.StatusInternalServerError, "InternalError"),
 		answer(http.StatusBadRequest, "InvalidRequest"), cut} {
-		for _, name := range []string{object, "never-written"} {
-			calls := callsOnVersion(name, written[0].Version)
-			for _, method := range readMethods {
-				err := link.during(fault, func() error { return calls[method](ctx, through) })
+		// All at once, for a store may try for some time to get past a fault.
+		err := link.during(fault, func() error {
+			return together(2*len(readMethods), func(i int) error {
+				name, method := []string{object, "never-written"}[i%2], readMethods[i/2]
+				err := callsOnVersion(name, written[0].Version)[method](ctx, through)
 				if err == nil || errors.Is(err, backend.ErrNotFound) {
 					return unlike(fmt.Sprintf("%s of %q to end with another error than %q after %s", method, name, backend.ErrNotFound, fault), "%s", outcome(err))
 				}
-			}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return current(ctx, through, object, written[0])

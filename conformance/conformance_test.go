@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"context"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend"
@@ -36,24 +38,49 @@ func TestMemstore(t *testing.T) {
 	conformance.Run(t, memory)
 }
 
-// TestCosts holds the suite to the number of requests that it states.
+// TestCosts holds the suite to the number of requests that it states, whatever
+// the rounds. A check that passes has made some.
 func TestCosts(t *testing.T) {
 	t.Parallel()
-	bound, err := memory.MaxRequests()
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := 0
-	results, err := conformance.Examine(t.Context(), memory, func(r conformance.Result) {
-		made += r.Requests
-		if max, _ := (&conformance.Harness{Only: []string{r.Check}, Deep: memory.Deep}).MaxRequests(); r.Requests > max {
-			t.Errorf("%s made %d requests, of which it states %d at most", r.Check, r.Requests, max)
-		} else {
-			t.Logf("%s: %d of %d", r.Check, r.Requests, max)
+	for _, rounds := range []int{1, 2, 3, conformance.DefaultRounds} {
+		h := memory
+		h.Rounds = rounds
+		bound, err := h.MaxRequests()
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err != nil {
-		t.Fatal(err)
+		results, err := conformance.Examine(t.Context(), h, func(r conformance.Result) {
+			limits := h
+			limits.Only = []string{r.Check}
+			if max, _ := limits.MaxRequests(); r.Requests > max {
+				t.Errorf("%s made %d requests in %d rounds, of which it states %d at most", r.Check, r.Requests, rounds, max)
+			}
+			if r.Outcome == conformance.Fail || r.Outcome == conformance.Pass && r.Requests == 0 {
+				t.Errorf("%d rounds: %+v", rounds, r)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d rounds: %v, at most %d", rounds, conformance.Summarize(results), bound)
 	}
-	t.Logf("%d requests in %d checks, at most %d", made, len(results), bound)
+}
+
+// In go test, what is not applicable is skipped with its reason, and the end
+// says how many there were.
+func TestRunOutput(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMemstore$/^S17$", "-test.v").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"--- SKIP: TestMemstore/S17/denied ",
+		"not applicable: a store in memory has no permissions\n",
+		"3 checks: 0 passed, 0 failed, 3 not applicable; 0 requests\n",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
 }

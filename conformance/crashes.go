@@ -36,7 +36,7 @@ var crashChecks = []check{
 		run:   checkCrashInRepair,
 	},
 	{
-		clause: "I9", name: "repairers-racing", cost: cost{fixed: 20, perRound: 45},
+		clause: "I9", name: "repairers-racing", cost: cost{fixed: 70, perRound: 45},
 		title: "an orphan that eight clients repair at once gets one version of its key object",
 		run:   checkRepairersRacing,
 	},
@@ -206,7 +206,7 @@ func checkRepairersRacing(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for round := range e.rounds() / 2 {
+	for round := range e.fewRounds(2) {
 		prefix := fmt.Sprintf("%d/", round)
 		l := &ledger{}
 		if err := orphan(ctx, stores[0], prefix, "key", l, round%2 == 1); err != nil {
@@ -241,7 +241,7 @@ func checkRepairersRacing(ctx context.Context, e *env) error {
 // writeless fails the writes of a client that must make none.
 type writeless struct {
 	backend.VersionedStore
-	writes counter
+	writes atomic.Int64
 }
 
 func (w *writeless) Put(context.Context, string, []byte, backend.Condition) (backend.Version, error) {

@@ -17,6 +17,11 @@ var durabilityChecks = []check{
 		run:   checkNothingLost,
 	},
 	{
+		clause: "S5", name: "closed-handle", cost: cost{fixed: 60, perRound: 11},
+		title: "a handle that is closed loses nothing that it was acknowledged, and does not keep others from reading and writing",
+		run:   checkClosedHandle,
+	},
+	{
 		clause: "S5", name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
 		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, which can then be written on",
 		run:   checkSurvivesRestart,
@@ -50,6 +55,64 @@ func checkNothingLost(ctx context.Context, e *env) error {
 			if err := readable(ctx, stores[2], name, o); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkClosedHandle closes handles while others are at work. What handles of
+// one process share (a database, the locks of a file) is easily closed for all.
+func checkClosedHandle(ctx context.Context, e *env) error {
+	const others = 2
+	stores, err := e.openAll(ctx, others)
+	if err != nil {
+		return err
+	}
+	written := make([][]backend.Object, others)
+	for round := range e.rounds() {
+		leaving, err := e.open(ctx)
+		if err != nil {
+			return err
+		}
+		if !closes(leaving) {
+			return inapplicable("handles of the store are not closed: they are no io.Closer")
+		}
+		name := fmt.Sprintf("leaving-%d", round)
+		last, err := write(ctx, leaving, name, []byte(name), backend.IfAbsent())
+		if err != nil {
+			return err
+		}
+		err = together(1+others, func(i int) error {
+			if i == others {
+				return e.closeHandle(leaving)
+			}
+			name, cond := fmt.Sprintf("%s-%d", object, i), backend.IfAbsent()
+			if round > 0 {
+				cond = backend.IfMatch(written[i][round-1].ETag)
+			}
+			o, err := write(ctx, stores[i], name, fmt.Appendf(nil, "round %d", round), cond)
+			if err != nil {
+				return fmt.Errorf("while another handle is closed: %w", err)
+			}
+			written[i] = append(written[i], o)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, s := range stores {
+			err := current(ctx, s, fmt.Sprintf("%s-%d", object, i), written[i][round])
+			if err == nil {
+				err = current(ctx, s, name, last)
+			}
+			if err != nil {
+				return fmt.Errorf("after another handle was closed: %w", err)
+			}
+		}
+	}
+	for i, chain := range written {
+		if err := history(ctx, stores[1-i], fmt.Sprintf("%s-%d", object, i), chain); err != nil {
+			return err
 		}
 	}
 	return nil

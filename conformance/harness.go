@@ -2,9 +2,13 @@ package conformance
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -25,15 +29,16 @@ type Harness struct {
 	// Limits are those that the stores declare.
 	Limits Limits
 
-	// Rounds is how often races are run; zero means [DefaultRounds].
+	// Rounds is how often races are run; zero means [DefaultRounds]. Those that
+	// take longer than others are run less often, but once at least.
 	Rounds int
 
 	// Seed determines what the suite draws at random. How the goroutines of a
 	// race take turns is not the suite's to determine.
 	Seed uint64
 
-	// Deep adds what takes long: bodies of the largest size, and listings of
-	// thousands.
+	// Deep adds what takes long: bodies of the largest size, and listings
+	// longer than the longest page.
 	Deep bool
 
 	// Only restricts the suite to some checks: single ones, as
@@ -52,13 +57,16 @@ const DefaultRounds = 20
 type Store struct {
 	// Open opens a handle on the store as one more process would, through
 	// another endpoint where the store has several. The suite uses many
-	// handles at once, and closes those that are an io.Closer.
+	// handles at once, and closes those that are an io.Closer, some while
+	// others are in use. Where a file can be open but once in a process, the
+	// handles share what has it open, which the last of them closes.
 	Open func(ctx context.Context) (backend.VersionedStore, error)
 
 	// Restart has the store forget what it keeps in memory alone, as a crash
 	// of its machine would. The suite closes its handles before and opens new
 	// ones after. It may do nothing, if handles share no memory and nothing
-	// runs but what they are made of.
+	// runs but what they are made of. Variables of a package are memory, too: a
+	// cache that handles share there is to be emptied.
 	Restart func(ctx context.Context) error
 
 	// OpenDenied opens a handle that may neither read nor write, or returns
@@ -77,7 +85,9 @@ type Store struct {
 
 	// Worker makes a command that opens a handle on the store in a process of
 	// its own and calls [Work] with it. Standard input and output are the
-	// suite's; it may kill the process at any moment.
+	// suite's. It kills the process at any moment, and so wants that itself,
+	// not a shell that starts it. A store that no second process can open while
+	// one has it, as many an embedded database, lacks Worker for that reason.
 	Worker func(ctx context.Context) (*exec.Cmd, error)
 
 	// Close removes the store.
@@ -115,6 +125,40 @@ type Limits struct {
 	Clash func(a, b string) bool
 }
 
+var facilities = []Facility{Restart, OpenDenied, OpenAbsent, OpenHTTP, Worker}
+
+// validate returns an error if the harness makes no sense.
+func (h *Harness) validate() error {
+	if h.New == nil {
+		return errors.New("the harness makes no stores: New is nil")
+	}
+	for _, f := range slices.Sorted(maps.Keys(h.Lacks)) {
+		if !slices.Contains(facilities, f) {
+			return fmt.Errorf("the harness declares to be lacking what is no facility: %q, of %q", f, facilities)
+		}
+		if strings.TrimSpace(h.Lacks[f]) == "" {
+			return fmt.Errorf("the harness lacks %s without a reason", f)
+		}
+	}
+	if h.Rounds < 0 {
+		return fmt.Errorf("the harness asks for %d rounds", h.Rounds)
+	}
+	if n := h.Limits.MaxBody; n < 0 || n > backend.MaxBodyBytes {
+		return fmt.Errorf("the harness declares bodies of %d bytes at most, of which the contract has 1 to %d", n, backend.MaxBodyBytes)
+	}
+	if n := h.Limits.MaxName; n < 0 || n > backend.MaxNameBytes {
+		return fmt.Errorf("the harness declares names of %d bytes at most, of which the contract has 1 to %d", n, backend.MaxNameBytes)
+	}
+	return nil
+}
+
+func (h *Harness) rounds() int {
+	if h.Rounds > 0 {
+		return h.Rounds
+	}
+	return DefaultRounds
+}
+
 func (l Limits) maxBody() int {
 	if l.MaxBody > 0 {
 		return l.MaxBody
@@ -135,13 +179,17 @@ func (l Limits) refuses(name string) bool {
 	return backend.CheckName(name) != nil || len(name) > l.maxName() || l.RefusesName != nil && l.RefusesName(name)
 }
 
+// clash reports whether the store declares that it cannot hold both names.
+func (l Limits) clash(a, b string) bool {
+	return l.Clash != nil && (l.Clash(a, b) || l.Clash(b, a))
+}
+
 // held is the names that the store declares it can hold, of a pair that clashes
 // the one that comes first.
 func (l Limits) held(names []string) []string {
 	var held []string
 	for _, name := range names {
-		clashes := func(other string) bool { return l.Clash != nil && (l.Clash(name, other) || l.Clash(other, name)) }
-		if !l.refuses(name) && !slices.ContainsFunc(held, clashes) {
+		if !l.refuses(name) && !slices.ContainsFunc(held, func(other string) bool { return l.clash(name, other) }) {
 			held = append(held, name)
 		}
 	}

@@ -72,6 +72,31 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// A harness that makes no sense is an error before anything is tried.
+func TestSenselessHarness(t *testing.T) {
+	t.Parallel()
+	spoil := map[string]func(h *conformance.Harness){
+		"New is nil":       func(h *conformance.Harness) { h.New = nil },
+		`"Teleport"`:       func(h *conformance.Harness) { h.Lacks["Teleport"] = "it is far" },
+		"without a reason": func(h *conformance.Harness) { h.Lacks[conformance.Worker] = " " },
+		"-1 rounds":        func(h *conformance.Harness) { h.Rounds = -1 },
+		"bodies of -1":     func(h *conformance.Harness) { h.Limits.MaxBody = -1 },
+		"bodies of 67108865": func(h *conformance.Harness) {
+			h.Limits.MaxBody = backend.MaxBodyBytes + 1
+		},
+		"names of 1025": func(h *conformance.Harness) { h.Limits.MaxName = backend.MaxNameBytes + 1 },
+	}
+	for want, spoil := range spoil {
+		h := memory
+		h.Lacks = maps.Clone(memory.Lacks)
+		spoil(&h)
+		results, err := conformance.Examine(t.Context(), h, func(r conformance.Result) { t.Errorf("%s: %s was run", want, r.Check) })
+		if err == nil || !strings.Contains(err.Error(), want) || results != nil {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
 // A harness or a store that breaks down fails its checks, and nothing else.
 func TestBreakdowns(t *testing.T) {
 	t.Parallel()
@@ -79,6 +104,9 @@ func TestBreakdowns(t *testing.T) {
 	harnesses := map[string]conformance.Harness{
 		broken.Error(): {New: func(context.Context) (conformance.Store, error) {
 			return conformance.Store{}, broken
+		}},
+		"Open is nil": {New: func(context.Context) (conformance.Store, error) {
+			return conformance.Store{}, nil
 		}},
 		"open a handle": {New: func(context.Context) (conformance.Store, error) {
 			return conformance.Store{Open: func(context.Context) (backend.VersionedStore, error) { return nil, broken }}, nil

@@ -155,17 +155,16 @@ func (l *faultyLink) count() (all, writes int) {
 
 // openThrough opens a handle whose requests pass the link.
 func (e *env) openThrough(ctx context.Context, link *faultyLink) (backend.VersionedStore, error) {
-	s, err := e.store.OpenHTTP(ctx, func(next http.RoundTripper) http.RoundTripper {
-		link.next = next
-		return link
+	return e.openWith(ctx, "open a handle through a link", func(ctx context.Context) (backend.VersionedStore, error) {
+		s, err := e.store.OpenHTTP(ctx, func(next http.RoundTripper) http.RoundTripper {
+			link.next = next
+			return link
+		})
+		if err == nil && link.next == nil {
+			err = errors.New("the harness did not wrap the transport")
+		}
+		return s, err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("open a handle through a link: %w", err)
-	}
-	if link.next == nil {
-		return nil, errors.New("the harness did not wrap the transport of OpenHTTP")
-	}
-	return e.adopt(s), nil
 }
 
 // applications counts the versions of the object that have the given body, by

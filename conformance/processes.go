@@ -34,6 +34,9 @@ var processChecks = []check{
 const (
 	processRacers = 4
 	processSets   = 15
+	// afterlife is how many writes a process may be acknowledged from the time
+	// on when it is to be killed, which comes within about one.
+	afterlife = 200
 )
 
 func checkProcessesRacing(ctx context.Context, e *env) error {
@@ -75,7 +78,7 @@ func checkProcessesRacing(ctx context.Context, e *env) error {
 			return unlike(fmt.Sprintf("exactly one of %d processes to have its write accepted", processRacers), "%d in round %d", won, round)
 		}
 	}
-	if err := dismissAll(workers); err != nil {
+	if err := e.dismissAll(workers); err != nil {
 		return err
 	}
 	return history(ctx, s, object, written)
@@ -86,7 +89,7 @@ func checkKilledWriter(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for round := range e.rounds() / 4 {
+	for round := range e.fewRounds(4) {
 		name := fmt.Sprintf("%s-%d", object, round)
 		workers, err := e.hire(ctx, 1)
 		if err != nil {
@@ -138,7 +141,7 @@ func writeOn(ctx context.Context, s backend.VersionedStore, name string, acknowl
 }
 
 // writeUntilKilled has a worker write versions of an object, and kills it in
-// the middle of one of them.
+// the middle of one of them, though not before it was acknowledged the first.
 func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]backend.Object, error) {
 	var acknowledged []backend.Object
 	var match backend.ETag
@@ -151,10 +154,14 @@ func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]bac
 		}
 		began := time.Now()
 		a, err := w.ask(order{Name: name, Body: body, Match: match})
-		if errors.Is(err, errDismissed) {
+		switch {
+		case errors.Is(err, errKilled):
 			return acknowledged, nil
-		}
-		if a.Error != "" {
+		case err != nil:
+			return nil, unlike("a process to write until it is killed", "%v", err)
+		case i > writes+afterlife:
+			return nil, unlike("a process to end when it is killed", "it writing on: what was killed may be a shell around it")
+		case a.Error != "":
 			return nil, unlike("a write whose condition holds to apply", "%s", a.Error)
 		}
 		usual, match = time.Since(began), a.ETag
@@ -180,7 +187,7 @@ func checkProcesses(ctx context.Context, e *env) error {
 				killing.Go(workers[i].kill) // while the Set is under way, or just before or after
 			}
 			err := l.have(workers[i], fmt.Sprintf("key-%d", (i+n)%3), fmt.Sprintf("process %d, write %d", i, n))
-			if i == doomed && errors.Is(err, errDismissed) {
+			if errors.Is(err, errKilled) {
 				return nil
 			}
 			if err != nil {
@@ -193,8 +200,11 @@ func checkProcesses(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := workers[doomed].killed(); err != nil {
+		return err
+	}
 	survivors := append(append([]*worker(nil), workers[:doomed]...), workers[doomed+1:]...)
-	if err := dismissAll(survivors); err != nil {
+	if err := e.dismissAll(survivors); err != nil {
 		return err
 	}
 	return sound(ctx, s, "", l)

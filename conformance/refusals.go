@@ -38,14 +38,13 @@ func checkDenied(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	denied, err := e.store.OpenDenied(ctx)
+	denied, err := e.openWith(ctx, "open a handle without permission", e.store.OpenDenied)
 	if err != nil {
 		if !errors.Is(err, backend.ErrAccessDenied) {
 			return unlike(fmt.Sprintf("opening without permission to end with %q, if it fails", backend.ErrAccessDenied), "%v", err)
 		}
 		return nil
 	}
-	denied = e.adopt(denied)
 	for _, name := range []string{object, "never-written"} {
 		calls := callsOnVersion(name, written[0].Version)
 		for _, method := range append(readMethods, writeMethods...) {

@@ -12,7 +12,7 @@ const (
 	Pass Outcome = "pass"
 	Fail Outcome = "fail"
 	// NotApplicable is the outcome of a check that needs what the harness
-	// declares to be lacking.
+	// declares to be lacking, or asks about what its stores do not have.
 	NotApplicable Outcome = "n/a"
 )
 
@@ -54,10 +54,21 @@ func unlike(expected, seen string, args ...any) error {
 	return &mismatch{expected: expected, seen: fmt.Sprintf(seen, args...)}
 }
 
+// inapplicable is the error of a check that has nothing to ask of the store. It
+// is the reason.
+type inapplicable string
+
+func (i inapplicable) Error() string { return string(i) }
+
 // fill sets the outcome from the error of a check.
 func (r *Result) fill(err error) {
-	r.Outcome = Pass
+	r.Expected, r.Seen, r.Reason = "", "", ""
 	if err == nil {
+		r.Outcome = Pass
+		return
+	}
+	if reason, ok := errors.AsType[inapplicable](err); ok {
+		r.Outcome, r.Reason = NotApplicable, string(reason)
 		return
 	}
 	r.Outcome = Fail
@@ -65,4 +76,35 @@ func (r *Result) fill(err error) {
 	if m, ok := errors.AsType[*mismatch](err); ok && m.Error() == err.Error() {
 		r.Expected, r.Seen = m.expected, m.seen
 	}
+}
+
+// Summary counts results.
+type Summary struct {
+	Checks        int `json:"checks"`
+	Passed        int `json:"passed"`
+	Failed        int `json:"failed"`
+	NotApplicable int `json:"not_applicable"`
+	Requests      int `json:"requests"`
+}
+
+// Summarize counts the results.
+func Summarize(results []Result) Summary {
+	s := Summary{Checks: len(results)}
+	for _, r := range results {
+		switch r.Outcome {
+		case Pass:
+			s.Passed++
+		case Fail:
+			s.Failed++
+		case NotApplicable:
+			s.NotApplicable++
+		}
+		s.Requests += r.Requests
+	}
+	return s
+}
+
+func (s Summary) String() string {
+	return fmt.Sprintf("%d checks: %d passed, %d failed, %d not applicable; %d requests",
+		s.Checks, s.Passed, s.Failed, s.NotApplicable, s.Requests)
 }

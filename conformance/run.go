@@ -1,24 +1,30 @@
 package conformance
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 )
 
 // Run tests stores of one kind. Each check is a subtest, named for the clause it
 // tests, on a store of its own; the checks of one clause run side by side. Run
 // returns when all have ended, so that what the caller started for them can
-// then be stopped.
+// then be stopped. A call of the store that does not return is given up as
+// [Examine] does it.
 //
-// What the harness declares to be lacking is logged with its reason by the
-// checks that would need it.
+// A check that is not applicable is skipped, with the reason. At the end Run
+// logs how many checks passed, failed and were not applicable.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	checks, err := h.selected()
+	s, err := newSuite(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for len(checks) > 0 {
+	var mu sync.Mutex
+	var results []Result
+	for checks := s.checks; len(checks) > 0; {
 		clause := checks[0].clause
 		n := slices.IndexFunc(checks, func(c check) bool { return c.clause != clause })
 		if n < 0 {
@@ -30,24 +36,43 @@ func Run(t *testing.T, h Harness) {
 			for _, c := range group {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					runCheck(t, &h, c)
+					ctx, cancel := whileTimeIsLeft(t)
+					defer cancel()
+					result := s.run(ctx, c)
+					mu.Lock()
+					results = append(results, result)
+					mu.Unlock()
+					tell(t, result)
 				})
 			}
 		})
 	}
+	t.Log(Summarize(results))
 }
 
-func runCheck(t *testing.T, h *Harness, c check) {
-	result := h.run(t.Context(), c)
-	switch result.Outcome {
+// whileTimeIsLeft is a context that ends some time before go test kills the
+// program, so that what takes so long is named.
+func whileTimeIsLeft(t *testing.T) (context.Context, context.CancelFunc) {
+	deadline, ok := t.Deadline()
+	if !ok {
+		return context.WithCancel(t.Context())
+	}
+	margin := min(2*grace, time.Until(deadline)/4)
+	return context.WithDeadlineCause(t.Context(), deadline.Add(-margin), overdue("the check had not ended when go test's time was nearly up"))
+}
+
+// tell reports a result as that of a test.
+func tell(t *testing.T, r Result) {
+	t.Helper()
+	switch r.Outcome {
 	case Fail:
-		if result.Expected == "" {
-			t.Errorf("%s.\nseen:     %s", result.Title, result.Seen)
+		if r.Expected == "" {
+			t.Errorf("%s.\nseen:     %s", r.Title, r.Seen)
 		} else {
-			t.Errorf("%s.\nexpected: %s\nseen:     %s", result.Title, result.Expected, result.Seen)
+			t.Errorf("%s.\nexpected: %s\nseen:     %s", r.Title, r.Expected, r.Seen)
 		}
 	case NotApplicable:
-		t.Logf("not applicable: %s", result.Reason)
+		t.Skipf("not applicable: %s", r.Reason)
 	case Pass:
 	}
 }

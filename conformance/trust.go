@@ -38,11 +38,12 @@ func checkProbe(ctx context.Context, e *env) error {
 
 func checkOpeningIsCheap(ctx context.Context, e *env) error {
 	link := &faultyLink{}
-	if _, err := e.openThrough(ctx, link); err != nil {
+	s, err := e.openThrough(ctx, link)
+	if err != nil {
 		return err
 	}
 	if all, writes := link.count(); all > 1 || writes > 0 {
 		return unlike("opening to make at most one request, and none that writes", "%d requests, %d of them to write", all, writes)
 	}
-	return nil
+	return absent(ctx, s, object)
 }

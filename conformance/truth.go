@@ -136,7 +136,7 @@ func checkSeparateObjects(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for round := range e.rounds()/4 + 1 {
+	for round := range e.fewRounds(4) {
 		err := together(racers/2, func(i int) error {
 			name := fmt.Sprintf("round-%d/%d", round, i)
 			v, err := patient(ctx, stores[i%2], name, []byte(name), backend.IfAbsent())

@@ -1,14 +1,12 @@
 package conformance
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -98,78 +96,4 @@ func (o order) carryOut(ctx context.Context, s backend.VersionedStore, c *client
 		}
 	}
 	return a
-}
-
-// worker is a process that works on the store.
-type worker struct {
-	cmd     *exec.Cmd
-	in      io.Closer
-	orders  *json.Encoder
-	answers *json.Decoder
-}
-
-// hire starts worker processes. They are dismissed when the context ends, at
-// the latest.
-func (e *env) hire(ctx context.Context, n int) ([]*worker, error) {
-	var workers []*worker
-	for range n {
-		cmd, err := e.store.Worker(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("make a worker: %w", err)
-		}
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			return nil, err
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return nil, err
-		}
-		if cmd.Stderr == nil {
-			cmd.Stderr = os.Stderr
-		}
-		if err := cmd.Start(); err != nil {
-			return nil, fmt.Errorf("start a worker: %w", err)
-		}
-		workers = append(workers, &worker{cmd: cmd, in: in, orders: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))})
-	}
-	return workers, nil
-}
-
-var errDismissed = errors.New("the worker is gone")
-
-// ask has the worker carry out an order.
-func (w *worker) ask(o order) (answerTo, error) {
-	var a answerTo
-	if err := w.orders.Encode(o); err != nil {
-		return a, errDismissed
-	}
-	if err := w.answers.Decode(&a); err != nil {
-		return a, errDismissed
-	}
-	return a, nil
-}
-
-// kill ends the process as it stands.
-func (w *worker) kill() {
-	_ = w.cmd.Process.Kill() // it may have ended
-	_ = w.cmd.Wait()         // it was killed, which is an error
-}
-
-// dismiss lets the process end by itself.
-func (w *worker) dismiss() error {
-	if err := w.in.Close(); err != nil {
-		return err
-	}
-	return w.cmd.Wait()
-}
-
-func dismissAll(workers []*worker) error {
-	var failed error
-	for _, w := range workers {
-		if err := w.dismiss(); err != nil && failed == nil {
-			failed = fmt.Errorf("a worker ended: %w", err)
-		}
-	}
-	return failed
 }

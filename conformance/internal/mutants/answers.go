@@ -3,6 +3,7 @@ package mutants
 import (
 	"bytes"
 	"context"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -66,6 +67,26 @@ var answerMutants = []Mutant{
 				}
 			}
 		}),
+	},
+	{
+		Name: "closed-for-all", Clause: "S5",
+		Habit: "has one database for all handles of a process, which the first handle to be closed closes",
+		mutate: func(w *world) func() *handle {
+			var closed atomic.Bool
+			w.onRestart = func(*memstore.State) { closed.Store(false) }
+			return func() *handle {
+				h := w.honest()
+				h.close = func() { closed.Store(true) }
+				put := h.put
+				h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+					if closed.Load() {
+						return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrUnavailable, Err: os.ErrClosed}
+					}
+					return put(ctx, name, body, cond)
+				}
+				return h
+			}
+		},
 	},
 	{
 		Name: "torn-read", Clause: "S6",

@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,7 +133,7 @@ func (c *client) ListNames(ctx context.Context, req backend.NamesRequest) (page 
 
 // do makes one request and sorts its outcome into the errors of the contract.
 func (c *client) do(ctx context.Context, op, method, path string, q url.Values, header http.Header, body []byte) (http.Header, []byte, error) {
-	failed := &backend.Error{Op: op, Name: q.Get("name")}
+	failed := &backend.Error{Op: op, Name: cmp.Or(q.Get("name"), q.Get("prefix"))}
 	if method == http.MethodPut {
 		failed.Kind = backend.ErrOutcomeUnknown
 	} else if c.habits.faultsAreAbsence {

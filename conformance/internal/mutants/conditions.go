@@ -115,7 +115,7 @@ var conditionMutants = []Mutant{
 		Habit: "loses the ETag of an empty body, so that If-Match on it never holds",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if o, err := w.Get(ctx, name); err == nil && len(o.Body) == 0 {
-				return failed()
+				return failed(name)
 			}
 			return w.Put(ctx, name, body, cond)
 		}),
@@ -128,7 +128,7 @@ var raceMutants = []Mutant{
 		Habit: "checks the condition and then writes, with a window between, as gocloud's fileblob does",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if !w.holds(ctx, name, cond) {
-				return failed()
+				return failed(name)
 			}
 			dawdle()
 			return w.force(ctx, name, body)
@@ -142,7 +142,7 @@ var raceMutants = []Mutant{
 				return w.Put(ctx, name, body, cond)
 			}
 			if !w.holds(ctx, name, cond) {
-				return failed()
+				return failed(name)
 			}
 			dawdle()
 			return w.force(ctx, name, body)
@@ -156,7 +156,7 @@ var raceMutants = []Mutant{
 				return w.Put(ctx, name, body, cond)
 			}
 			if !w.holds(ctx, name, cond) {
-				return failed()
+				return failed(name)
 			}
 			dawdle()
 			return w.force(ctx, name, body)
@@ -171,7 +171,7 @@ var raceMutants = []Mutant{
 				mine.Lock()
 				defer mine.Unlock()
 				if !w.holds(ctx, name, cond) {
-					return failed()
+					return failed(name)
 				}
 				dawdle()
 				return w.force(ctx, name, body)
@@ -202,7 +202,7 @@ var raceMutants = []Mutant{
 					delete(under, name)
 				}
 				if c.most > 1 {
-					return failed()
+					return failed(name)
 				}
 				return w.Put(ctx, name, body, cond)
 			}

@@ -16,9 +16,17 @@ type handle struct {
 	put          func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error)
 	listVersions func(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error)
 	listNames    func(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error)
+	close        func() // nil: nothing to do
 }
 
-var _ backend.VersionedStore = (*handle)(nil)
+var _ backend.Store = (*handle)(nil)
+
+func (h *handle) Close() error {
+	if h.close != nil {
+		h.close()
+	}
+	return nil
+}
 
 func (h *handle) Get(ctx context.Context, name string) (backend.Object, error) {
 	return h.get(ctx, name)
@@ -89,21 +97,26 @@ func shared(change func(w *world, h *handle)) func(*world) func() *handle {
 }
 
 // failing is a handle on which every call fails.
-func failing(err error) *handle {
+func failing(cause error) *handle {
+	fail := func(op, name string) error { return &backend.Error{Op: op, Name: name, Err: cause} }
 	return &handle{
-		get: func(context.Context, string) (backend.Object, error) { return backend.Object{}, err },
-		getVersion: func(context.Context, string, backend.VersionID) (backend.Object, error) {
-			return backend.Object{}, err
+		get: func(_ context.Context, name string) (backend.Object, error) {
+			return backend.Object{}, fail("get", name)
 		},
-		head: func(context.Context, string) (backend.Version, error) { return backend.Version{}, err },
-		put: func(context.Context, string, []byte, backend.Condition) (backend.Version, error) {
-			return backend.Version{}, err
+		getVersion: func(_ context.Context, name string, _ backend.VersionID) (backend.Object, error) {
+			return backend.Object{}, fail("get version", name)
 		},
-		listVersions: func(context.Context, string, backend.VersionsRequest) (backend.VersionsPage, error) {
-			return backend.VersionsPage{}, err
+		head: func(_ context.Context, name string) (backend.Version, error) {
+			return backend.Version{}, fail("head", name)
 		},
-		listNames: func(context.Context, backend.NamesRequest) (backend.NamesPage, error) {
-			return backend.NamesPage{}, err
+		put: func(_ context.Context, name string, _ []byte, _ backend.Condition) (backend.Version, error) {
+			return backend.Version{}, fail("put", name)
+		},
+		listVersions: func(_ context.Context, name string, _ backend.VersionsRequest) (backend.VersionsPage, error) {
+			return backend.VersionsPage{}, fail("list versions", name)
+		},
+		listNames: func(_ context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
+			return backend.NamesPage{}, fail("list names", req.Prefix)
 		},
 	}
 }
@@ -141,8 +154,8 @@ func (w *world) versions(ctx context.Context, name string) []backend.Version {
 }
 
 // failed is how a write ends whose condition does not hold.
-func failed() (backend.Version, error) {
-	return backend.Version{}, &backend.Error{Op: "put", Kind: backend.ErrPreconditionFailed}
+func failed(name string) (backend.Version, error) {
+	return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrPreconditionFailed}
 }
 
 // dawdle gives others the time in which a check grows stale.

@@ -78,8 +78,8 @@ func localHarness(mutate func(w *world) func() *handle) conformance.Harness {
 		New: func(context.Context) (conformance.Store, error) {
 			w := &world{
 				Store:    memstore.New(),
-				onDenied: &backend.Error{Kind: backend.ErrAccessDenied},
-				onAbsent: &backend.Error{Kind: backend.ErrUnavailable},
+				onDenied: backend.ErrAccessDenied,
+				onAbsent: backend.ErrUnavailable,
 			}
 			open := mutate(w)
 			return conformance.Store{

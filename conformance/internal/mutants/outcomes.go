@@ -16,14 +16,14 @@ var outcomeMutants = []Mutant{
 		Name: "denied-as-absent", Clause: "S14",
 		Habit: "reports what may not be read as not found, as S3 does to those who may not list",
 		mutate: shared(func(w *world, _ *handle) {
-			w.onDenied = &backend.Error{Kind: backend.ErrNotFound}
+			w.onDenied = backend.ErrNotFound
 		}),
 	},
 	{
 		Name: "no-bucket-as-absent", Clause: "S14",
 		Habit: "reports every object of a bucket that does not exist as not found",
 		mutate: shared(func(w *world, _ *handle) {
-			w.onAbsent = &backend.Error{Kind: backend.ErrNotFound, Err: errors.New("no such bucket")}
+			w.onAbsent = fmt.Errorf("no such bucket: %w", backend.ErrNotFound)
 		}),
 	},
 	{
@@ -52,6 +52,19 @@ var outcomeMutants = []Mutant{
 		}),
 	},
 	{
+		Name: "errors-bare", Clause: "S14",
+		Habit: "returns sentinels as they are, so that nobody learns what was attempted on what",
+		mutate: each(func(w *world, h *handle) {
+			h.get = func(ctx context.Context, name string) (backend.Object, error) {
+				o, err := w.Get(ctx, name)
+				if errors.Is(err, backend.ErrNotFound) {
+					err = backend.ErrNotFound
+				}
+				return o, err
+			}
+		}),
+	},
+	{
 		Name: "own-retry-lost", Clause: "S15",
 		Habit: "sends a write again when its answer was late, and reports that its own first attempt came before",
 		mutate: shared(func(w *world, h *handle) {
@@ -59,7 +72,7 @@ var outcomeMutants = []Mutant{
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				v, err := w.Put(ctx, name, body, cond)
 				if err == nil && writes.Add(1)%20 == 0 {
-					return failed()
+					return failed(name)
 				}
 				return v, err
 			}
@@ -75,7 +88,7 @@ var outcomeMutants = []Mutant{
 				busy := under.Add(1) > 6
 				dawdle()
 				if busy {
-					return failed()
+					return failed(name)
 				}
 				return w.Put(ctx, name, body, cond)
 			}
@@ -87,7 +100,7 @@ var outcomeMutants = []Mutant{
 		mutate: each(func(w *world, h *handle) {
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				if err := ctx.Err(); err != nil {
-					return backend.Version{}, fmt.Errorf("%w: %w", backend.ErrPreconditionFailed, err)
+					return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrPreconditionFailed, Err: err}
 				}
 				return w.Put(ctx, name, body, cond)
 			}
@@ -143,12 +156,12 @@ var outcomeMutants = []Mutant{
 	},
 	{
 		Name: "cancelled-unclear", Clause: "S16",
-		Habit: "returns the bare error of the context for a write that may have applied",
+		Habit: "returns the error of the context, and no more, for a write that may have applied",
 		mutate: each(func(w *world, h *handle) {
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				v, err := w.Put(context.WithoutCancel(ctx), name, body, cond)
 				if ended := delay(ctx); ended != nil && err == nil {
-					return backend.Version{}, ended
+					return backend.Version{}, &backend.Error{Op: "put", Name: name, Err: ended}
 				}
 				return v, err
 			}
@@ -177,7 +190,7 @@ var outcomeMutants = []Mutant{
 			h.head = func(ctx context.Context, name string) (backend.Version, error) {
 				v, err := w.Head(ctx, name)
 				if ctx.Err() != nil {
-					err = errors.New("request failed: " + ctx.Err().Error())
+					err = &backend.Error{Op: "head", Name: name, Err: errors.New("request failed: " + ctx.Err().Error())}
 				}
 				return v, err
 			}

@@ -1,0 +1,136 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// env is what a check works with.
+type env struct {
+	h     *Harness
+	store Store
+	rand  *rand.Rand // not for use by several goroutines at once
+	watch *watch
+
+	mu      sync.Mutex
+	handles []*watchedStore
+	workers []*worker
+}
+
+func newEnv(h *Harness, c check, store Store, w *watch) *env {
+	hash := fnv.New64a()
+	io.WriteString(hash, c.id()) //nolint:errcheck // a hash does not fail
+	return &env{h: h, store: store, rand: rand.New(rand.NewPCG(h.Seed, hash.Sum64())), watch: w}
+}
+
+// open opens one more handle.
+func (e *env) open(ctx context.Context) (backend.VersionedStore, error) {
+	return e.openWith(ctx, "open a handle", e.store.Open)
+}
+
+// openWith opens a handle in another way.
+func (e *env) openWith(ctx context.Context, what string, open func(context.Context) (backend.VersionedStore, error)) (s backend.VersionedStore, err error) {
+	err = e.watch.doing(what, func() (err error) {
+		s, err = open(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	handle := &watchedStore{store: s, watch: e.watch}
+	e.handles = append(e.handles, handle)
+	return handle, nil
+}
+
+// openAll opens several handles.
+func (e *env) openAll(ctx context.Context, n int) ([]backend.VersionedStore, error) {
+	handles := make([]backend.VersionedStore, n)
+	for i := range handles {
+		var err error
+		if handles[i], err = e.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return handles, nil
+}
+
+// restart closes all handles, restarts the store and opens a new handle.
+func (e *env) restart(ctx context.Context) (backend.VersionedStore, error) {
+	if err := e.closeHandles(); err != nil {
+		return nil, err
+	}
+	err := e.watch.doing("restart the store", func() error { return e.store.Restart(ctx) })
+	if err != nil {
+		return nil, fmt.Errorf("restart the store: %w", err)
+	}
+	return e.open(ctx)
+}
+
+// closeHandle closes one handle and leaves the others open.
+func (e *env) closeHandle(s backend.VersionedStore) error {
+	handle := s.(*watchedStore) // as all that open returns
+	e.mu.Lock()
+	e.handles = slices.DeleteFunc(e.handles, func(open *watchedStore) bool { return open == handle })
+	e.mu.Unlock()
+	return handle.close()
+}
+
+func (e *env) closeHandles() error {
+	e.mu.Lock()
+	handles := e.handles
+	e.handles = nil
+	e.mu.Unlock()
+	var failed error
+	for _, s := range handles {
+		if err := s.close(); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// close ends the workers, closes the handles and removes the store.
+func (e *env) close(ctx context.Context) error {
+	e.mu.Lock()
+	workers := e.workers
+	e.mu.Unlock()
+	for _, w := range workers {
+		w.in.Close()
+		w.kill()
+		_ = w.wait() // how those end that have not is of no interest
+	}
+	err := e.closeHandles()
+	if e.store.Close == nil {
+		return err
+	}
+	// The store is removed even after the check was interrupted.
+	failed := e.watch.doing("close the store", func() error { return e.store.Close(context.WithoutCancel(ctx)) })
+	if failed != nil && err == nil {
+		err = fmt.Errorf("close the store: %w", failed)
+	}
+	return err
+}
+
+func (e *env) rounds() int { return e.h.rounds() }
+
+// fewRounds is for races that take n times as long as others: the part of the
+// rounds that takes as long, but never none.
+func (e *env) fewRounds(n int) int { return max(1, e.rounds()/n) }
+
+// many is the size of a listing: with depth, of one that no store returns in
+// one page.
+func (e *env) many() int {
+	if e.h.Deep {
+		return backend.MaxPageSize + 100
+	}
+	return 61
+}

@@ -1,0 +1,164 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// checkLimit bounds one check. Thousands of writes, one after another, take
+// minutes on a network.
+const checkLimit = 30 * time.Minute
+
+// grace is how long a check has to end when its context has. What it called
+// and does not heed the context is then left behind.
+const grace = 10 * time.Second
+
+// overdueAtMost is how many checks may wait for calls that do not return, before
+// the rest of them are not even begun.
+const overdueAtMost = 3
+
+// parallelChecks is how many checks run side by side, each on a store of its
+// own.
+const parallelChecks = 8
+
+// suite is the checks that a harness asks for, and how they go.
+type suite struct {
+	Harness
+	checks  []check
+	overdue atomic.Int64 // checks of which a call did not return
+}
+
+// newSuite fails if the harness makes no sense.
+func newSuite(h Harness) (*suite, error) {
+	if err := h.validate(); err != nil {
+		return nil, err
+	}
+	checks, err := h.selected()
+	if err != nil {
+		return nil, err
+	}
+	return &suite{Harness: h, checks: checks}, nil
+}
+
+// Examine runs the suite without package testing. It calls report after each
+// check, never twice at once, and returns all results in the order of the
+// clauses. The error is that of a harness that makes no sense; a store that
+// fails is no error.
+//
+// A call of the store that does not return within two minutes fails its check.
+// If it does not return when its context ends either, the goroutine that makes
+// it is left behind, with what it has of the store.
+func Examine(ctx context.Context, h Harness, report func(Result)) ([]Result, error) {
+	s, err := newSuite(h)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(s.checks))
+	var mu sync.Mutex
+	var running errgroup.Group
+	running.SetLimit(parallelChecks)
+	for i, c := range s.checks {
+		running.Go(func() error {
+			result := s.run(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			results[i] = result
+			report(result)
+			return nil
+		})
+	}
+	return results, running.Wait()
+}
+
+// run runs one check on a store made for it, and does not wait for ever.
+func (s *suite) run(ctx context.Context, c check) Result {
+	result := Result{Check: c.id(), Clause: c.clause, Title: c.title}
+	if n := s.overdue.Load(); n >= overdueAtMost {
+		result.fill(fmt.Errorf("not tried, for in %d checks before this one a call did not return", n))
+		return result
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, checkLimit, overdue(fmt.Sprintf("the check did not end within %v", checkLimit)))
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	w := &watch{giveUp: giveUp}
+	ended := make(chan Result, 1)
+	go func() { ended <- s.examine(ctx, c, w, result) }()
+
+	left := false
+	select {
+	case result = <-ended:
+	case <-ctx.Done():
+		select {
+		case result = <-ended:
+		case <-time.After(grace):
+			left = true
+		}
+	}
+	result.Requests = int(w.requests.Load())
+	cause := context.Cause(ctx)
+	late := errors.As(cause, new(overdue))
+	switch {
+	case left:
+		result.fill(fmt.Errorf("%w; the check did not end then either, and its goroutine is left behind", cause))
+	case late:
+		result.fill(cause)
+	}
+	if left || late {
+		s.overdue.Add(1)
+	}
+	return result
+}
+
+// examine makes a store and runs a check on it.
+func (s *suite) examine(ctx context.Context, c check, w *watch, result Result) Result {
+	var store Store
+	err := w.doing("make a store", func() error {
+		return safely(func() (err error) {
+			store, err = s.New(ctx)
+			return err
+		})
+	})
+	switch {
+	case err != nil:
+		result.fill(fmt.Errorf("the harness cannot make a store: %w", err))
+		return result
+	case store.Open == nil:
+		result.fill(errors.New("the harness makes a store without a way to open it: Open is nil"))
+		return result
+	}
+	e := newEnv(&s.Harness, c, store, w)
+	result.fill(s.outcome(ctx, c, e))
+	if err := safely(func() error { return e.close(ctx) }); err != nil && result.Outcome != Fail {
+		result.fill(err)
+	}
+	return result
+}
+
+// outcome runs a check if what it needs is there.
+func (s *suite) outcome(ctx context.Context, c check, e *env) error {
+	for _, f := range c.needs {
+		reason, lacking := s.Lacks[f]
+		switch {
+		case lacking && e.store.has(f):
+			return fmt.Errorf("the harness has %s and yet declares it to be lacking", f)
+		case lacking:
+			return inapplicable(reason)
+		case !e.store.has(f):
+			return fmt.Errorf("the harness neither has %s nor declares why it is lacking", f)
+		}
+	}
+	if err := safely(func() error { return c.run(ctx, e) }); err != nil {
+		return err
+	}
+	if e.watch.requests.Load() == 0 {
+		return errors.New("the check found nothing wrong without a single request of the store, which is a mistake in the suite")
+	}
+	return e.watch.malformedError()
+}
