@@ -110,6 +110,20 @@ func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
 // race has n racers write at once and returns what the one that was accepted
 // wrote.
 func race(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) (backend.Object, error) {
+	winners, err := contest(ctx, stores, n, name, round, cond)
+	if err != nil {
+		return backend.Object{}, err
+	}
+	if len(winners) != 1 {
+		return backend.Object{}, unlike(fmt.Sprintf("exactly one of %d concurrent writes of %s to be accepted", n, show(name)),
+			"%d accepted in round %d", len(winners), round)
+	}
+	return winners[0], nil
+}
+
+// contest does the same for checks that ask something else of those that were
+// accepted than how many they are.
+func contest(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) ([]backend.Object, error) {
 	type attempt struct {
 		backend.Object
 		err error
@@ -125,7 +139,7 @@ func race(ctx context.Context, stores []backend.VersionedStore, n int, name stri
 		return nil
 	})
 	if err != nil {
-		return backend.Object{}, err
+		return nil, err
 	}
 	var winners []backend.Object
 	for _, a := range attempts {
@@ -133,11 +147,7 @@ func race(ctx context.Context, stores []backend.VersionedStore, n int, name stri
 			winners = append(winners, a.Object)
 		}
 	}
-	if len(winners) != 1 {
-		return backend.Object{}, unlike(fmt.Sprintf("exactly one of %d concurrent writes of %s to be accepted", n, show(name)),
-			"%d accepted in round %d", len(winners), round)
-	}
-	return winners[0], nil
+	return winners, nil
 }
 
 // always is the same condition for every racer.

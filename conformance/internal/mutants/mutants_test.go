@@ -69,6 +69,22 @@ func TestMutantsAreFound(t *testing.T) {
 	}
 }
 
+// A store that lets several writers win a race may yet tell its versions apart.
+func TestClausesApart(t *testing.T) {
+	t.Parallel()
+	all := mutants.All()
+	i := slices.IndexFunc(all, func(m mutants.Mutant) bool { return m.Name == "check-then-act" })
+	h := all[i].Harness()
+	h.Only = []string{"S9/ids-unique-under-race"}
+	if _, err := conformance.Examine(t.Context(), h, func(r conformance.Result) {
+		if err := r.Err(); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // unseenByProbe are the mutants whose fault does not show in one short visit.
 var unseenByProbe = map[string]string{
 	"empty-taken-for-absent": "the probe writes no empty body",
