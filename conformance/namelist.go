@@ -94,8 +94,7 @@ func listed(ctx context.Context, s backend.VersionedStore, names []string, req b
 		return err
 	}
 	if !slices.Equal(got, want) {
-		return unlike(fmt.Sprintf("names with prefix %s after %s by %d: %s", show(req.Prefix), show(req.After), req.Limit, showNames(want, got)),
-			"%s", showNames(got, want))
+		return unlike(fmt.Sprintf("the names%s to be %s", namesAsked(req), showNames(want, got)), "%s", showNames(got, want))
 	}
 	return nil
 }
@@ -105,6 +104,9 @@ func showNames(names, other []string) string {
 	i := 0
 	for i < len(names) && i < len(other) && names[i] == other[i] {
 		i++
+	}
+	if i == len(names) {
+		return fmt.Sprintf("%d names, and no more", len(names))
 	}
 	end := min(len(names), i+4)
 	shown := make([]string, 0, end-i)
@@ -230,7 +232,7 @@ func checkManyNames(ctx context.Context, e *env) error {
 	}
 	limits := []int{0, len(names) / 10, len(names) / 2, len(names), backend.MaxPageSize - 1}
 	if !e.h.Deep {
-		limits = append(limits, 1, 2) // not a request for each of thousands
+		limits = append(limits, 1, 2) // not a request for each of a thousand
 	}
 	for _, limit := range limits {
 		for _, prefix := range []string{"", "keys/", "keys/1"} {
@@ -276,11 +278,11 @@ func checkNamesWhileWritten(ctx context.Context, e *env) error {
 			}
 		}
 		if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
-			return unlike(fmt.Sprintf("names listed by %d while others were added to be in order, each once", limit), "%q", got)
+			return unlike(fmt.Sprintf("names listed in pages of %d while others were added to be in order, each once", limit), "%q", got)
 		}
 		for _, name := range names {
 			if !slices.Contains(got, name) {
-				return unlike(fmt.Sprintf("names listed by %d while others were added to hold %q, which was there", limit, name), "%q", got)
+				return unlike(fmt.Sprintf("names listed in pages of %d while others were added to hold %q, which was there", limit, name), "%q", got)
 			}
 		}
 	}

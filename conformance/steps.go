@@ -146,7 +146,7 @@ func sameVersions(what string, want, got []backend.Version) error {
 // listVersions collects the pages of a listing of which bound versions are
 // expected at most, and checks that every page keeps to its limit.
 func listVersions(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest, bound int) ([]backend.Version, error) {
-	what := fmt.Sprintf("the versions of %s after %q by %d", show(name), req.After, req.Limit)
+	what := fmt.Sprintf("the versions of %s%s", show(name), versionsAsked(req))
 	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]backend.Version, backend.PageToken, error) {
 		req.Token = token
 		page, err := s.ListVersions(ctx, name, req)
@@ -154,9 +154,36 @@ func listVersions(ctx context.Context, s backend.VersionedStore, name string, re
 	})
 }
 
+// versionsAsked words what a listing of versions asks for.
+func versionsAsked(req backend.VersionsRequest) string {
+	if req.After == "" {
+		return inPages(req.Limit)
+	}
+	return fmt.Sprintf(" after %q%s", req.After, inPages(req.Limit))
+}
+
+// namesAsked does the same for names.
+func namesAsked(req backend.NamesRequest) string {
+	asked := inPages(req.Limit)
+	if req.After != "" {
+		asked = " after " + show(req.After) + asked
+	}
+	if req.Prefix != "" {
+		asked = " with prefix " + show(req.Prefix) + asked
+	}
+	return asked
+}
+
+func inPages(limit int) string {
+	if limit == 0 {
+		return ", in pages of the store's size"
+	}
+	return fmt.Sprintf(", in pages of %d", limit)
+}
+
 // listNames does the same for names.
 func listNames(ctx context.Context, s backend.VersionedStore, req backend.NamesRequest, bound int) ([]string, error) {
-	what := fmt.Sprintf("the names with prefix %s after %s by %d", show(req.Prefix), show(req.After), req.Limit)
+	what := "the names" + namesAsked(req)
 	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]string, backend.PageToken, error) {
 		req.Token = token
 		page, err := s.ListNames(ctx, req)
@@ -179,7 +206,7 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 			return nil, unlike(what+" to be listed", "%v", err)
 		}
 		if limit > 0 && len(items) > limit {
-			return nil, unlike(fmt.Sprintf("%s, in pages of no more", what), "a page of %d", len(items))
+			return nil, unlike(what+" at most", "a page of %d", len(items))
 		}
 		all = append(all, items...)
 		if next == "" || len(all) > bound {
@@ -190,16 +217,27 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", bound+emptyPages, len(all))
 }
 
+// maxSpins is far more than it takes when there are processors for all.
+const maxSpins = 1000
+
 // together runs n functions at once, as nearly as can be, and joins their
 // errors.
 func together(n int, f func(i int) error) error {
 	errs := make([]error, n)
 	var ready atomic.Int64
 	var running sync.WaitGroup
+	all := make(chan struct{})
 	for i := range n {
 		running.Go(func() {
-			// All wait at work: of many that are woken, each comes later.
-			for ready.Add(1); ready.Load() < int64(n); {
+			if ready.Add(1) == int64(n) {
+				close(all)
+			}
+			// All wait at work: of many that are woken, each comes later. But
+			// where processors are scarce, the last may wait for those who do.
+			for spins := 0; ready.Load() < int64(n); spins++ {
+				if spins == maxSpins {
+					<-all
+				}
 				runtime.Gosched()
 			}
 			errs[i] = safely(func() error { return f(i) })

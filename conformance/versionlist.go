@@ -68,7 +68,7 @@ func checkNewestFirst(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := sameVersions(fmt.Sprintf("versions listed by %d", limit), want, got); err != nil {
+		if err := sameVersions("the versions"+inPages(limit), want, got); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func checkVersionPages(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := sameVersions(fmt.Sprintf("versions listed by %d", limit), want, got); err != nil {
+		if err := sameVersions("the versions"+inPages(limit), want, got); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func checkAfterVersion(ctx context.Context, e *env) error {
 			if err != nil {
 				return err
 			}
-			what := fmt.Sprintf("versions listed by %d after the one at place %d", limit, i)
+			what := fmt.Sprintf("the versions after the one at place %d%s", i, inPages(limit))
 			if err := sameVersions(what, want[i+1:], got); err != nil {
 				return err
 			}
@@ -193,7 +193,7 @@ func checkNeighbours(ctx context.Context, e *env) error {
 				return err
 			}
 			rest := want[1+slices.IndexFunc(want, func(v backend.Version) bool { return v.ID == req.After }):]
-			if err := sameVersions(fmt.Sprintf("the versions of %q after %q by %d", name, req.After, req.Limit), rest, got); err != nil {
+			if err := sameVersions(fmt.Sprintf("the versions of %q%s", name, versionsAsked(req)), rest, got); err != nil {
 				return err
 			}
 		}
@@ -270,7 +270,7 @@ func checkVersionsWhileWritten(ctx context.Context, e *env) error {
 				written = append(written, o)
 			}
 		}
-		if err := sameVersions(fmt.Sprintf("versions listed by %d while others were added", limit), want, got); err != nil {
+		if err := sameVersions("the versions, while others were added"+inPages(limit), want, got); err != nil {
 			return err
 		}
 	}
