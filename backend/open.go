@@ -66,7 +66,8 @@ func RegisterFallback(schemes func() []string, open OpenFunc) {
 //
 // The packages that a program imports decide which schemes it knows; an unknown
 // scheme or parameter is [ErrInvalidURL], with the known ones listed. A store
-// that cannot keep the contract is refused with [ErrUnsupported] (S20).
+// that cannot keep the contract is refused with [ErrUnsupported] (S20). Errors
+// show no more of the URL than its scheme, host and path.
 func Open(ctx context.Context, storeURL string) (Store, error) {
 	u, err := url.Parse(storeURL)
 	if err != nil {
@@ -76,13 +77,21 @@ func Open(ctx context.Context, storeURL string) (Store, error) {
 	}
 	open := opener(u.Scheme)
 	if open == nil {
-		return nil, fmt.Errorf("%w %q: unknown scheme %q; known schemes: %s", ErrInvalidURL, u.Redacted(), u.Scheme, knownSchemes())
+		return nil, fmt.Errorf("%w %q: unknown scheme %q; known schemes: %s", ErrInvalidURL, withoutSecrets(u), u.Scheme, knownSchemes())
 	}
 	store, err := open(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("open store %q: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("open store %q: %w", withoutSecrets(u), err)
 	}
 	return store, nil
+}
+
+// withoutSecrets is a URL as errors show it. Users have no business in the URL of
+// a store; but somebody may have put credentials there, or a signature among the
+// parameters.
+func withoutSecrets(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return shown.String()
 }
 
 func opener(scheme string) OpenFunc {

@@ -75,13 +75,25 @@ func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestOpenKeepsTheCauseAndNoPassword(t *testing.T) {
+func TestOpenKeepsTheCauseAndNoSecret(t *testing.T) {
 	t.Parallel()
-	_, err := backend.Open(t.Context(), "open-test://user:secret@refused?region=here")
-	if !errors.Is(err, errRefused) {
-		t.Errorf("%v does not show its cause", err)
+	_, err := backend.Open(t.Context(), "open-test://user:secret@refused/path?region=here")
+	const want = `open store "open-test://refused/path": refused`
+	if !errors.Is(err, errRefused) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
-	for _, storeURL := range []string{"open-test://user:secret@refused", "nope://user:secret@host", "open-test://user:secret@bad host/%zz"} {
+	for _, storeURL := range []string{
+		"open-test://user:secret@refused",
+		"open-test://refused?region=a secret",
+		"open-test://refused?region=a%20secret",
+		"open-test://refused?region=here#secret",
+		"open-test://refused?endpoint=secret&regoin=secret",
+		"open-test://user:secret@bad host/%zz",
+		"nope://user:secret@host",
+		"nope://secret@host",
+		"nope://host?signature=secret",
+		"nope:secret",
+	} {
 		_, err := backend.Open(t.Context(), storeURL)
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", storeURL, err)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,9 +36,12 @@ func driverSchemes() []string {
 
 // openDriver opens a bucket by the driver that is registered for its scheme.
 func openDriver(ctx context.Context, u *url.URL) (backend.Store, error) {
+	if u.Query().Has("key") {
+		return nil, fmt.Errorf("%w: by parameter %q gocloud keeps all objects under one key", backend.ErrInvalidURL, "key")
+	}
 	b, err := blob.DefaultURLMux().OpenBucketURL(ctx, u)
 	if err != nil {
-		return nil, err
+		return nil, &driverError{u, err}
 	}
 	s, err := New(b)
 	if err != nil {
@@ -45,6 +49,23 @@ func openDriver(ctx context.Context, u *url.URL) (backend.Store, error) {
 	}
 	return newStore(s.medium, b.Close), nil
 }
+
+// driverError is the error of a driver that did not open a URL. Drivers repeat the
+// URL in their errors, as it was or with parameters taken out, and there may be
+// credentials in it.
+type driverError struct {
+	url *url.URL
+	err error
+}
+
+func (e *driverError) Error() string {
+	shown := e.url.Scheme + "://" + e.url.Host
+	text := strings.ReplaceAll(e.err.Error(), e.url.String(), shown)
+	repeated := regexp.MustCompile(regexp.QuoteMeta(e.url.Scheme) + `://[^\s"]*[^\s":]`)
+	return repeated.ReplaceAllLiteralString(text, shown)
+}
+
+func (e *driverError) Unwrap() error { return e.err }
 
 // openFile opens file:///dir, in the forms of fileblob's URLs.
 func openFile(_ context.Context, u *url.URL) (backend.Store, error) {

@@ -3,6 +3,7 @@ package blobstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -118,5 +119,40 @@ func TestOpenDriver(t *testing.T) {
 	}
 	if _, err := bucket.Exists(t.Context(), "o"); err == nil {
 		t.Error("the bucket that was opened by URL was not closed")
+	}
+}
+
+// refusingOpener repeats the URL that it cannot open, as gocloud's drivers do.
+type refusingOpener struct{}
+
+func (refusingOpener) OpenBucketURL(_ context.Context, u *url.URL) (*blob.Bucket, error) {
+	return nil, fmt.Errorf("open bucket %v: invalid query parameter %q: %w", u, "sig", os.ErrInvalid)
+}
+
+// TestDriverKeepsSecrets: of a URL's user and parameters nothing is in an error,
+// not even in the driver's.
+func TestDriverKeepsSecrets(t *testing.T) {
+	blob.DefaultURLMux().RegisterBucket("telltale", refusingOpener{})
+	for _, storeURL := range []string{
+		"telltale://user:secret@bucket?sig=secret",
+		"telltale://bucket?sig=a%2Fsecret&prefix=p",
+		"telltale://bucket?sig=a secret",
+		"telltale://bucket#secret",
+	} {
+		_, err := backend.Open(t.Context(), storeURL)
+		const want = `open store "telltale://bucket": open bucket telltale://bucket: invalid query parameter "sig": invalid argument`
+		if !errors.Is(err, os.ErrInvalid) || err.Error() != want {
+			t.Errorf("%s: %v", storeURL, err)
+		}
+	}
+}
+
+// TestSingleKey: a bucket of one key, whatever it is asked for, holds no store.
+func TestSingleKey(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	t.Cleanup(func() { bucket.Close() })
+	blob.DefaultURLMux().RegisterBucket("cupboard", shelfOpener{bucket})
+	if _, err := backend.Open(t.Context(), "cupboard://any?key=k"); !errors.Is(err, backend.ErrInvalidURL) {
+		t.Error(err)
 	}
 }
