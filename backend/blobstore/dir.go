@@ -82,7 +82,22 @@ type dir struct {
 	listed listing
 }
 
-func (d *dir) check(string) error { return nil }
+// check refuses an object of which some version would have a path that the
+// operating system does not take: an object that is said to be absent can be
+// written, and one that was written can be written again.
+func (d *dir) check(object string) error {
+	const (
+		longestBase = "0000000000000000.v0000000000000000.0000000000000000.tmp" // fileblob's, of any version
+		anyPath     = 1000                                                      // bytes, which every system takes
+	)
+	if len(d.root)+len(object)+len(longestBase) < anyPath {
+		return nil
+	}
+	if _, err := os.Lstat(d.file(object, longestBase)); errors.Is(err, syscall.ENAMETOOLONG) {
+		return osFault(err)
+	}
+	return nil
+}
 
 func (d *dir) latest(ctx context.Context, object string) (int64, error) {
 	hint, err := d.readHint(object)
@@ -101,15 +116,17 @@ func (d *dir) latestFrom(ctx context.Context, object string, hint hint) (n int64
 			return 0, err
 		}
 	}
-	for {
+	for ; ; n++ {
 		there, err := d.exists(object, n+1)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return 0, osFault(err)
 		}
 		if !there {
 			break
 		}
-		n++
 	}
 	if n != hint.newest {
 		if err := d.syncDir(d.file(object, "")); err != nil {
@@ -140,13 +157,19 @@ func (d *dir) scan(ctx context.Context, object string) (int64, error) {
 		}
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		// If it is the store that is gone, the object is not absent.
-		_, err = os.Stat(d.root)
+		err = d.rootPresent()
 	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	return newest, osFault(err)
+}
+
+// rootPresent is an error if it is the store that is gone: then nothing that is
+// not found in it is absent.
+func (d *dir) rootPresent() error {
+	_, err := os.Stat(d.root)
+	return err
 }
 
 func (d *dir) exists(object string, n int64) (bool, error) {

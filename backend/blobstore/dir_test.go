@@ -257,43 +257,6 @@ func TestSeenIsDurable(t *testing.T) {
 	}
 }
 
-// TestHints gives object o, of five versions, all manner of hints.
-func TestHints(t *testing.T) {
-	text := func(n int64) string { return formatHint(hint{newest: n}) }
-	for name, spoil := range map[string]func(path string) error{
-		"missing":    os.Remove,
-		"empty":      func(path string) error { return os.Truncate(path, 0) },
-		"cut":        func(path string) error { return os.Truncate(path, 20) },
-		"garbage":    func(path string) error { return os.WriteFile(path, slices.Repeat([]byte{0xff}, hintBytes), 0o666) },
-		"zeros":      func(path string) error { return os.WriteFile(path, make([]byte, hintBytes), 0o666) },
-		"torn":       func(path string) error { return os.WriteFile(path, []byte(text(9)[:16]+text(5)[16:]), 0o666) },
-		"of nothing": func(path string) error { return os.WriteFile(path, []byte(text(0)), 0o666) },
-		"stale":      func(path string) error { return os.WriteFile(path, []byte(text(4)), 0o666) },
-		"very stale": func(path string) error { return os.WriteFile(path, []byte(text(1)), 0o666) },
-		"marked":     func(path string) error { return os.WriteFile(path, []byte(formatHint(hint{5, true})), 0o666) },
-		"a directory": func(path string) error {
-			return errors.Join(os.Remove(path), os.Mkdir(path, 0o777))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, d := openTest(t)
-			put(t, s, 1, 2, 3, 4, 5)
-			if err := spoil(d.file("o!", hintName)); err != nil {
-				t.Fatal(err)
-			}
-			mustHave(t, s, 5)
-			if _, err := s.Put(t.Context(), "o", nil, backend.IfMatch("e4")); !errors.Is(err, backend.ErrPreconditionFailed) {
-				t.Errorf("a write over version 4: %v", err)
-			}
-			put(t, s, 6)
-			mustHave(t, s, 6)
-			if h, err := d.readHint("o!"); name != "a directory" && (err != nil || h != (hint{newest: 6})) {
-				t.Errorf("the hint says %+v, %v after the next write", h, err)
-			}
-		})
-	}
-}
-
 // TestRemoved takes version files away. What is gone is neither absent nor
 // written again.
 func TestRemoved(t *testing.T) {
@@ -338,33 +301,6 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
-// TestLeftovers: what a killed writer left is not seen, and swept away by the next.
-func TestLeftovers(t *testing.T) {
-	s, d := openTest(t)
-	put(t, s, 1, 2)
-	leave := func(base string) {
-		if err := os.WriteFile(d.file("o!", base), []byte("half"), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	leave(baseOf(3) + ".18a0b1c2d3e4f506.tmp")
-	leave(baseOf(4) + ".18a0b1c2d3e4f507.tmp")
-	leave("notes.tmp")
-	leave("notes")
-	leave(baseOf(5) + ".orig")
-	mustHave(t, s, 2)
-	if err := os.Remove(d.file("o!", hintName)); err != nil {
-		t.Fatal(err)
-	}
-	mustHave(t, s, 2)
-	d.writeHint("o!", hint{newest: 2, marked: true})
-	put(t, s, 3)
-	want := []string{baseOf(5) + ".orig", baseOf(3), baseOf(2), baseOf(1), hintName, "notes", "notes.tmp"}
-	if diff := cmp.Diff(want, bases(t, d, "o!")); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // TestStoreGone: if the directory of the store is not there, no object is absent.
 func TestStoreGone(t *testing.T) {
 	s, d := openTest(t)
@@ -377,7 +313,8 @@ func TestStoreGone(t *testing.T) {
 	_, version := s.GetVersion(t.Context(), "o", "v1")
 	_, versions := s.ListVersions(t.Context(), "o", backend.VersionsRequest{})
 	_, names := s.ListNames(t.Context(), backend.NamesRequest{})
-	for i, err := range []error{get, head, version, versions, names} {
+	_, below := s.ListNames(t.Context(), backend.NamesRequest{Prefix: strings.Repeat("n", partBytes+1)})
+	for i, err := range []error{get, head, version, versions, names, below} {
 		if err == nil || errors.Is(err, backend.ErrNotFound) {
 			t.Errorf("call %d: %v", i, err)
 		}
@@ -436,7 +373,8 @@ func TestListDir(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	for _, age := range []time.Duration{0, time.Hour} {
+	// What is modified in an hour is not settled, however long this takes.
+	for _, age := range []time.Duration{-time.Hour, time.Hour} {
 		modified := time.Now().Add(-age)
 		if err := os.Chtimes(d.root, modified, modified); err != nil {
 			t.Fatal(err)
@@ -524,6 +462,20 @@ func TestCreateDir(t *testing.T) {
 	}
 }
 
+// TestExistingRootSynced: a directory that is there may be from another who has
+// not synced it into the one above.
+func TestExistingRootSynced(t *testing.T) {
+	_, d := openTest(t)
+	var synced []string
+	d.sync = func(f *os.File) error { synced = append(synced, f.Name()); return nil }
+	if err := d.createRoot(d.root); err != nil {
+		t.Fatal(err)
+	}
+	if len(synced) != 1 || synced[0] != filepath.Dir(d.root) {
+		t.Errorf("synced %q", synced)
+	}
+}
+
 // TestPathTooLong: what the operating system cannot hold is refused by name.
 func TestPathTooLong(t *testing.T) {
 	path := t.TempDir()
@@ -550,6 +502,47 @@ func TestPathTooLong(t *testing.T) {
 	}
 }
 
+// TestPathLimit: of names as long as the operating system just holds, those that
+// are said to be absent can be written, and written again, to any number of
+// versions.
+func TestPathLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 4096 // on Linux; elsewhere it is less, and every name refused
+	path := t.TempDir()
+	for len(path) < limit-200 {
+		path = filepath.Join(path, strings.Repeat("d", min(200, limit-151-len(path))))
+	}
+	s, err := OpenDir(path, CreateDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := s.medium.(*dir)
+	d.sync = func(*os.File) error { return nil }
+	refused := 0
+	for n := 70; n <= 120; n++ {
+		name := strings.Repeat("n", n)
+		_, err := s.Head(t.Context(), name)
+		if errors.Is(err, backend.ErrInvalidName) {
+			refused++
+			continue
+		}
+		if !errors.Is(err, backend.ErrNotFound) {
+			t.Fatal(err)
+		}
+		cond := backend.IfAbsent()
+		for i := range 10 {
+			v, err := s.Put(t.Context(), name, nil, cond)
+			if err != nil {
+				t.Fatalf("version %d of a name of %d bytes, which was said to be absent: %v", i+1, n, err)
+			}
+			cond = backend.IfMatch(v.ETag)
+		}
+	}
+	if refused == 0 || refused > 40 {
+		t.Errorf("%d names were refused", refused)
+	}
+}
+
 // TestTooLarge: S13, for what was put there by other means.
 func TestTooLarge(t *testing.T) {
 	s, d := openTest(t)
@@ -560,4 +553,21 @@ func TestTooLarge(t *testing.T) {
 	if _, err := s.Get(t.Context(), "o"); !errors.Is(err, backend.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestUseAfterClose: nobody is told of success, nor of anything else that is not so.
+func TestUseAfterClose(t *testing.T) {
+	s, d := openTest(t)
+	put(t, s, 1)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Put(t.Context(), "o", nil, backend.IfMatch("e1")); !errors.Is(err, backend.ErrUnavailable) {
+		t.Error(err)
+	}
+	again, _ := reopen(t, d)
+	mustHave(t, again, 1)
+	put(t, again, 2)
 }

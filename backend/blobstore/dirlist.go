@@ -44,7 +44,7 @@ func (d *dir) children(ctx context.Context, parent, prefix, after string, page [
 	after = max(after, string(page))
 	c, err := d.listed.from(filepath.Join(d.root, filepath.FromSlash(parent)), prefix, after)
 	if parent != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)) {
-		return nil, nil, nil // nothing is there
+		return nil, nil, osFault(d.rootPresent()) // nothing is there
 	}
 	if err == nil {
 		err = ctx.Err()

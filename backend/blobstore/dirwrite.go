@@ -39,7 +39,7 @@ func (d *dir) append(ctx context.Context, object string, after int64, body []byt
 			return withoutEffect(damaged(err))
 		}
 	}
-	if err := d.prepare(object, newest, was.marked); err != nil {
+	if err := d.prepare(object, newest, was.marked || was.newest == 0); err != nil {
 		return withoutEffect(osFault(err))
 	}
 	if err := d.write(ctx, object, newest+1, body); err != nil {
@@ -60,7 +60,8 @@ func orNone(n int64) string {
 	return string(versionID(n))
 }
 
-// prepare makes the place for a version after the newest.
+// prepare makes the place for a version after the newest, where a writer may have
+// been killed.
 func (d *dir) prepare(object string, newest int64, abandoned bool) error {
 	if newest == 0 {
 		if err := d.makeDirs(object); err != nil {
@@ -162,6 +163,9 @@ func (d *dir) createRoot(path string) error {
 		err = os.Mkdir(path, d.mode)
 	}
 	if errors.Is(err, fs.ErrExist) {
+		// It may be from another who has not got to syncing it. A failure is
+		// not held against one who perhaps only wants to read.
+		_ = d.syncDir(parent)
 		return nil
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 //
 // A writer marks the hint before it begins and unmarks it at the end. A mark seen
 // under the lock was left by a writer that was killed, and says that its
-// temporary file is to be removed.
+// temporary file is to be removed. So may a hint that says nothing.
 
 // hintName is the base of the hint's path. It is that of no version.
 const hintName = "latest"

@@ -70,7 +70,7 @@ func (l *lock) waited(ctx context.Context) error {
 
 // release passes the lock on. That it was not held does no harm.
 func (l *lock) release(file *flock.Flock) {
-	// Unlocking closes the file, and that ends the lock even if it fails.
+	// Should unlocking fail, the lock ends with the process.
 	_ = file.Unlock()
 	<-l.turn
 }
