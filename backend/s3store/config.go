@@ -115,8 +115,12 @@ func newTransport(client aws.HTTPClient) *http.Transport {
 	t.MaxIdleConns = idleConnections
 	t.MaxIdleConnsPerHost = idleConnections
 	t.ResponseHeaderTimeout = answerTimeout
-	// In HTTP/2, net/http repeats requests of any kind after some errors.
+	// In HTTP/2, net/http repeats requests of any kind after some errors. The
+	// transport was copied from one that speaks it, and would still offer it.
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = make(map[string]func(string, *tls.Conn) http.RoundTripper)
+	if t.TLSClientConfig != nil {
+		t.TLSClientConfig.NextProtos = nil
+	}
 	return t
 }

@@ -32,9 +32,9 @@
 //
 // AWS takes every name. Other servers often keep names as paths of a file
 // system, and then take some for others: "a//b" for "a/b", "/a" for "a". So on
-// any server whose host is not one of AWS the store refuses, with
-// [backend.ErrInvalidName], a name that is no clean relative path, or that such
-// servers cannot list.
+// any server that is not AWS's own S3, to go by its host and what it says of
+// itself, the store refuses, with [backend.ErrInvalidName], a name that is no
+// clean relative path, or that such servers cannot list.
 //
 // Such servers cannot hold both "a" and "a/b" either: VersityGW refuses the
 // second, and MinIO takes it and leaves "a/b" out of its listings. The

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -32,13 +33,19 @@ func examine(err error) failure {
 		f.status = response.HTTPStatusCode()
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorMessage() != http.StatusText(f.status) {
-		// For an answer without a code the SDK makes one up, of the status: a
-		// gateway's 503 would pass for S3's ServiceUnavailable, but for the
-		// message, which is made up likewise.
+	if errors.As(err, &api) && !madeUp(api, f.status) {
 		f.code = api.ErrorCode()
 	}
 	return f
+}
+
+// madeUp reports whether a code may be the SDK's own. For an answer without one
+// it makes one up, and for an answer without a message, too, both of the status: a
+// gateway's 503 would pass for S3's ServiceUnavailable.
+func madeUp(err smithy.APIError, status int) bool {
+	text := http.StatusText(status)
+	return err.ErrorCode() == "UnknownError" ||
+		err.ErrorMessage() == text && err.ErrorCode() == strings.ReplaceAll(text, " ", "")
 }
 
 // kind is what the failure proves of a read, or nil.
@@ -79,16 +86,30 @@ func (f *failure) denied() bool {
 	return f.status == http.StatusUnauthorized || f.status == http.StatusForbidden
 }
 
-// retryAfter is the wait that the server asked for.
+// maxRetryAfter is the longest wait that is passed on. A server that names a
+// longer one, perhaps by mistake, is asked again after an hour.
+const maxRetryAfter = time.Hour
+
+// retryAfter is the wait that the server asked for, in seconds or until a time by
+// its own clock.
 func (f *failure) retryAfter() time.Duration {
 	if f.response == nil || f.response.Response == nil {
 		return 0
 	}
-	seconds, err := strconv.Atoi(f.response.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 || seconds > 3600 {
+	header := f.response.Header
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
 		return 0
 	}
-	return time.Duration(seconds) * time.Second
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return min(max(0, until.Sub(now)), maxRetryAfter)
 }
 
 // explain adds to the SDK's error what its reader may not know.
@@ -159,7 +180,8 @@ func (f *failure) putKind(cond backend.Condition, sent bool) error {
 	case f.code == "EntityTooLarge":
 		return backend.ErrTooLarge
 	case f.code == "SlowDown", f.code == "ServiceUnavailable", f.code == "RequestTimeTooSkewed", f.code == "OperationAborted",
-		f.code == "TemporaryRedirect", f.code == "RequestTimeout" && f.status == http.StatusBadRequest:
+		f.code == "TemporaryRedirect", f.code == "RequestTimeout" && f.status == http.StatusBadRequest,
+		f.status == http.StatusTooManyRequests:
 		return backend.ErrUnavailable
 	case f.status >= 300 && f.status < 500:
 		return backend.ErrAccessDenied

@@ -55,6 +55,9 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 	if err != nil {
 		return backend.NamesPage{}, s.listError(op, req.Prefix, err)
 	}
+	if out.Name == nil {
+		return fail(errNoListing)
+	}
 	var page backend.NamesPage
 	past := false // the listing has left the prefix
 	for _, object := range out.Contents {
@@ -100,6 +103,10 @@ func parseNamesToken(token backend.PageToken) (namesToken, error) {
 	}
 	return t, nil
 }
+
+// errNoListing: every listing names its bucket. The SDK takes an answer that is
+// something else, such as a gateway's page, for a listing of nothing.
+var errNoListing = errors.New("the answer is no listing of the bucket")
 
 var errForeignToken = errors.New("the page token is none of this store's")
 

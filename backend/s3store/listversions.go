@@ -116,6 +116,9 @@ func (s *Store) listVersions(ctx context.Context, name string, from marker, limi
 	if err != nil {
 		return nil, err
 	}
+	if out.Name == nil {
+		return nil, errNoListing
+	}
 	l := &listing{}
 	past := false // it goes on with another name
 	for _, v := range out.Versions {

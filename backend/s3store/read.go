@@ -8,7 +8,9 @@ import (
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -140,6 +142,9 @@ func (s *Store) versionRead(asked backend.VersionID, out *s3.GetObjectOutput) (b
 
 // readBody reads a body of a size that a store may return.
 func readBody(out *s3.GetObjectOutput) ([]byte, error) {
+	if endsWithConnection(out) {
+		return nil, errors.New("the answer does not say where its body ends, so that half of it would pass for the whole")
+	}
 	size := aws.ToInt64(out.ContentLength)
 	if size > backend.MaxBodyBytes {
 		return nil, fmt.Errorf("%w: %d bytes, of which a store returns %d at most", backend.ErrTooLarge, size, backend.MaxBodyBytes)
@@ -153,4 +158,11 @@ func readBody(out *s3.GetObjectOutput) ([]byte, error) {
 		return nil, fmt.Errorf("%w: more than the %d bytes that a store returns at most", backend.ErrTooLarge, backend.MaxBodyBytes)
 	}
 	return buf.Bytes(), nil
+}
+
+// endsWithConnection reports whether the body has no other end than that of the
+// connection (S6).
+func endsWithConnection(out *s3.GetObjectOutput) bool {
+	response, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
+	return ok && response.ProtoMajor == 1 && response.ContentLength < 0 && len(response.TransferEncoding) == 0 && !response.Uncompressed
 }

@@ -133,10 +133,12 @@ func (s *Store) learnServer(response *smithyhttp.Response) {
 	}
 }
 
-// ofAWS reports whether the response came from a host of AWS, which keeps names
-// as they are.
+// ofAWS reports whether the response came from S3 itself, which keeps names as
+// they are. The host alone does not tell: machines that AWS rents out, and their
+// load balancers, have names in the same domains.
 func ofAWS(response *smithyhttp.Response) bool {
-	if response == nil || response.Response == nil || response.Request == nil || response.Request.URL == nil {
+	if response == nil || response.Response == nil || response.Request == nil || response.Request.URL == nil ||
+		response.Header.Get("Server") != "AmazonS3" {
 		return false
 	}
 	host := response.Request.URL.Hostname()

@@ -52,6 +52,8 @@ func openURL(ctx context.Context, u *url.URL) (*Store, error) {
 		return nil, fmt.Errorf("%w: it names no bucket", backend.ErrInvalidURL)
 	case strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("%w: it has a path after the bucket; give it as the prefix of the client", backend.ErrInvalidURL)
+	case u.Fragment != "":
+		return nil, fmt.Errorf("%w: it has a #, and what follows is no parameter; write %%23 if it belongs to one", backend.ErrInvalidURL)
 	case u.User != nil:
 		return nil, fmt.Errorf("%w: credentials do not belong in it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", backend.ErrInvalidURL)
 	}
@@ -93,9 +95,15 @@ func clientOptions(params url.Values) (func(*s3.Options), encryption, error) {
 		o.UseAccelerate = flags["accelerate"]
 		o.UsePathStyle = flags["use_path_style"] || flags["s3ForcePathStyle"]
 		o.EndpointOptions.DisableHTTPS = flags["disable_https"]
-		elsewhere := params.Get("endpoint") != "" || o.BaseEndpoint != nil
-		if elsewhere && params.Get(checksumCalculation) == "" && params.Get(checksumValidation) == "" {
+		if params.Get("endpoint") != "" || o.BaseEndpoint != nil {
+			told := *o
 			checksumsWhenRequired(o)
+			if params.Get(checksumCalculation) != "" {
+				o.RequestChecksumCalculation = told.RequestChecksumCalculation
+			}
+			if params.Get(checksumValidation) != "" {
+				o.ResponseChecksumValidation = told.ResponseChecksumValidation
+			}
 		}
 	}, enc, nil
 }
