@@ -49,7 +49,7 @@ that, and where it cannot remove, it says what is left.
 Results go to standard output, everything else to standard error. The exit code
 is 0 if everything holds, 1 if something does not, and 2 for a mistake in how
 the command was called.`,
-		Example: `  immukv-conformance --store file:///tmp/store?create_dir=true
+		Example: `  immukv-conformance --store 'file:///tmp/store?create_dir=true'
   immukv-conformance --store 's3://bucket?region=us-east-1&endpoint=http://127.0.0.1:9000&use_path_style=true' --quick
   immukv-conformance --store specimen:check-then-act --only S3`,
 		Args:          cobra.NoArgs,
@@ -65,7 +65,7 @@ the command was called.`,
 	f.IntVar(&s.rounds, "rounds", conformance.DefaultRounds, "how often races are run")
 	f.Uint64Var(&s.seed, "seed", 0, "what is drawn at random; 0 draws a new one and says which")
 	f.BoolVar(&s.json, "json", false, "print one JSON object a line: a result for each check, then a summary")
-	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings of thousands, and run races a quarter as often")
+	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings over a thousand, and run races a quarter as often")
 	f.BoolVar(&s.keep, "keep", false, "leave behind what was written")
 	cmd.AddCommand(newWorkCommand(), newSpecimensCommand())
 	return cmd
@@ -98,7 +98,7 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	out := newPrinter(cmd, s, h)
+	out := newPrinter(cmd, s, t, h)
 	out.begin(t, requests)
 	results, err := conformance.Examine(ctx, h, out.result)
 	if err != nil {

@@ -23,12 +23,13 @@ const dollarsPerRequest = 5e-6
 type printer struct {
 	out, err io.Writer
 	settings settings
+	url      string // of the store, as people may see it
 	harness  conformance.Harness
 	bar      *progressbar.ProgressBar // nil where nobody watches
 }
 
-func newPrinter(cmd *cobra.Command, s settings, h conformance.Harness) *printer {
-	return &printer{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: s, harness: h}
+func newPrinter(cmd *cobra.Command, s settings, t *target, h conformance.Harness) *printer {
+	return &printer{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: s, url: t.url, harness: h}
 }
 
 // begin says what is about to happen.
@@ -68,10 +69,9 @@ func (p *printer) end(results []conformance.Result) {
 	if p.bar != nil {
 		p.bar.Finish() //nolint:errcheck // it is only for watching
 	}
-	sum := summarize(results)
-	sum.Seed = p.settings.seed
+	counts := conformance.Summarize(results)
 	if p.settings.json {
-		p.json(sum)
+		p.json(summary{Holds: counts.Failed == 0, Summary: counts, Seed: p.settings.seed})
 		return
 	}
 	for _, c := range clausesOf(results) {
@@ -81,7 +81,7 @@ func (p *printer) end(results []conformance.Result) {
 		}
 	}
 	p.reasons(results)
-	p.print("\n%d checks: %d passed, %d failed, %d not applicable; %d requests.\n", sum.Checks, sum.Passed, sum.Failed, sum.NotApplicable, sum.Requests)
+	p.print("\n%v.\n", counts)
 }
 
 func (p *printer) print(format string, args ...any) {
@@ -116,7 +116,7 @@ func (p *printer) failure(r conformance.Result) {
 		return
 	}
 	expected := cmp.Or(r.Expected, r.Title)
-	again := fmt.Sprintf("immukv-conformance --store %q --only %s --seed %d --rounds %d", p.settings.store, r.Check, p.settings.seed, p.harness.Rounds)
+	again := fmt.Sprintf("immukv-conformance --store %q --only %s --seed %d --rounds %d", p.url, r.Check, p.settings.seed, p.harness.Rounds)
 	if p.settings.quick {
 		again += " --quick"
 	}
@@ -129,30 +129,9 @@ func indent(text string) string {
 
 // summary is the last line of the JSON.
 type summary struct {
-	Holds         bool   `json:"holds"`
-	Checks        int    `json:"checks"`
-	Passed        int    `json:"passed"`
-	Failed        int    `json:"failed"`
-	NotApplicable int    `json:"not_applicable"`
-	Requests      int    `json:"requests"`
-	Seed          uint64 `json:"seed"`
-}
-
-func summarize(results []conformance.Result) summary {
-	s := summary{Checks: len(results)}
-	for _, r := range results {
-		switch r.Outcome {
-		case conformance.Pass:
-			s.Passed++
-		case conformance.Fail:
-			s.Failed++
-		case conformance.NotApplicable:
-			s.NotApplicable++
-		}
-		s.Requests += r.Requests
-	}
-	s.Holds = s.Failed == 0
-	return s
+	Holds bool `json:"holds"`
+	conformance.Summary
+	Seed uint64 `json:"seed"`
 }
 
 // clauseResults are the results of one clause.

@@ -46,7 +46,10 @@ func newTarget(ctx context.Context, s settings) (*target, error) {
 	if err != nil {
 		return nil, errors.New("--store does not parse as a URL")
 	}
-	t := &target{url: u.Redacted()}
+	t := &target{url: s.store}
+	if u.User != nil {
+		t.url = u.Redacted()
+	}
 	switch u.Scheme {
 	case "mem":
 		t.memory(s.store)
@@ -76,14 +79,15 @@ func specimenTarget(name string) (*target, error) {
 	return nil, fmt.Errorf("no specimen is called %q; the command specimens lists them", name)
 }
 
-// memory is a store that is gone with its handle, so that all share one.
+// memory is a store that another opening would not find again, so that all
+// checks of it share one handle.
 func (t *target) memory(storeURL string) {
 	t.where = "in memory"
 	t.harness = conformance.Harness{
 		New: func(ctx context.Context) (conformance.Store, error) {
 			store, err := backend.Open(ctx, storeURL)
 			return conformance.Store{
-				Open: func(context.Context) (backend.VersionedStore, error) { return shared{store}, nil },
+				Open: func(context.Context) (backend.VersionedStore, error) { return store, nil },
 			}, err
 		},
 		Lacks: map[conformance.Facility]string{
@@ -95,9 +99,6 @@ func (t *target) memory(storeURL string) {
 		},
 	}
 }
-
-// shared is a handle that does not close the store.
-type shared struct{ backend.VersionedStore }
 
 // directory is a store in local files. Each check has a directory of its own,
 // all of them below a new one.
