@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/s3store"
@@ -271,6 +274,64 @@ func TestChecksumParameters(t *testing.T) {
 		s.Close()
 		if got := put.Get("X-Amz-Checksum-Crc32") != ""; got != want {
 			t.Errorf("%q: a checksum is sent: %v", params, got)
+		}
+	}
+}
+
+// That credentials are refused says nothing of the bucket.
+func TestCredentialsRefused(t *testing.T) {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			requests++
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to assume the role</Message></Error></ErrorResponse>")
+	}))
+	t.Cleanup(server.Close)
+	role := stscreds.NewAssumeRoleProvider(sts.New(sts.Options{
+		Region: s3test.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("user", "secret", ""),
+	}), "arn:aws:iam::000000000000:role/any")
+	client := s3.New(s3.Options{Region: s3test.Region, BaseEndpoint: &server.URL, UsePathStyle: true, Credentials: role})
+	_, err := s3store.New(t.Context(), client, "bucket")
+	if err == nil || len(kinds(err)) > 0 || strings.Contains(err.Error(), "lack a permission") || requests > 0 {
+		t.Errorf("%d requests, %v", requests, err)
+	}
+}
+
+// AWS takes any name, and gets it as it is.
+func TestNamesOnTheWire(t *testing.T) {
+	for _, pathStyle := range []bool{true, false} {
+		var path, prefix string
+		client := s3.New(s3.Options{
+			Region: s3test.Region, UsePathStyle: pathStyle, Credentials: aws.AnonymousCredentials{},
+			HTTPClient: doer(func(r *http.Request) (*http.Response, error) {
+				path, prefix = r.URL.EscapedPath(), r.URL.Query().Get("prefix")
+				return &http.Response{StatusCode: http.StatusOK, Request: r, Body: io.NopCloser(strings.NewReader(versioningEnabled)),
+					Header: http.Header{"Server": {"AmazonS3"}, "Etag": {`"tag"`}, "X-Amz-Version-Id": {"v"}}}, nil
+			}),
+		})
+		s, err := s3store.New(t.Context(), client, "bucket")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "/a", "a//b", "a/", "a/../b", "../a", "./a", ".", "..", "/", "a b", " ", "a+b", "a%20b", "a%2Fb",
+			"a&b=c", "a?versionId=v", "a#b", "u\u0308/\u00fc", "\x01", "a\nb", "~!*'()", `\a`} {
+			if _, err := s.Put(t.Context(), name, nil, backend.IfAbsent()); err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+			got, err := url.PathUnescape(path)
+			if pathStyle {
+				got = strings.TrimPrefix(got, "/bucket")
+			}
+			if err != nil || got != "/"+name {
+				t.Errorf("%q goes as %q", name, path)
+			}
+			_, err = s.ListVersions(t.Context(), name, backend.VersionsRequest{})
+			if err == nil || prefix != name { // the answer being none
+				t.Errorf("%q is listed as %q, %v", name, prefix, err)
+			}
 		}
 	}
 }

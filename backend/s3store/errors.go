@@ -27,6 +27,9 @@ type failure struct {
 
 func examine(err error) failure {
 	f := failure{err: err}
+	if withoutCredentials(err) {
+		return f
+	}
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) && response.Response != nil {
 		f.response = response.Response
@@ -37,6 +40,14 @@ func examine(err error) failure {
 		f.code = api.ErrorCode()
 	}
 	return f
+}
+
+// withoutCredentials reports whether the operation failed in one with which
+// credentials are had. What STS, or the machine's metadata service, answered to
+// that says nothing of the bucket.
+func withoutCredentials(err error) bool {
+	var op, inner *smithy.OperationError
+	return errors.As(err, &op) && errors.As(op.Err, &inner)
 }
 
 // madeUp reports whether a code may be the SDK's own. For an answer without one
