@@ -43,6 +43,9 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if path == "" { // which Abs takes for the current directory
+		return nil, errors.New("open store directory: none is named")
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open store directory: %w", err)

@@ -453,6 +453,10 @@ func TestCreateDir(t *testing.T) {
 			t.Errorf("%s: %v, %v", made, info.Mode(), err)
 		}
 	}
+	t.Chdir(t.TempDir())
+	if _, err := OpenDir("", CreateDir()); err == nil {
+		t.Error("a store was opened in no directory")
+	}
 	file := filepath.Join(path, "o!", baseOf(1))
 	if _, err := OpenDir(file); err == nil {
 		t.Error("a file was opened as a store")

@@ -41,9 +41,9 @@
 // Fileblob looks whether a file exists before it renames another to its name, and
 // two writers may both find it absent. So all writers of a directory take turns,
 // by a lock on its file _lock. The operating system holds it and releases it when
-// the process ends, however it ends; the file stays, and means nothing by itself.
-// Readers take no lock. On a network file system, make sure that locks on a file
-// hold between its machines.
+// the process ends, however it ends; the file stays, and means nothing by itself,
+// but must not be removed while there are writers. Readers take no lock. On a
+// network file system, make sure that locks on a file hold between its machines.
 //
 // Beside the versions of an object a file named latest says which is the newest.
 // It saves reading the directory and is a hint only: see what is there by the

@@ -129,3 +129,27 @@ func TestLockedOut(t *testing.T) {
 	release()
 	put(t, s, 2)
 }
+
+// TestLockRemovedUnderWriter: a writer who lost the lock in the middle of a write,
+// because somebody removed its file, does not write over what another wrote then.
+func TestLockRemovedUnderWriter(t *testing.T) {
+	s, d := openTest(t)
+	put(t, s, 1)
+	other, _ := reopen(t, d)
+	var once sync.Once
+	d.sync = func(f *os.File) error {
+		once.Do(func() {
+			if err := os.Remove(filepath.Join(d.root, lockName)); err != nil {
+				t.Error(err)
+			}
+			put(t, other, 2)
+		})
+		return f.Sync()
+	}
+	if _, err := s.Put(t.Context(), "o", []byte("late"), backend.IfMatch("e1")); !errors.Is(err, backend.ErrOutcomeUnknown) {
+		t.Errorf("put: %v", err)
+	}
+	d.sync = (*os.File).Sync
+	mustHave(t, s, 2)
+	put(t, s, 3)
+}
