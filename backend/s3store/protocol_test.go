@@ -144,7 +144,7 @@ func drain[T any](seq func(func(T, error) bool)) error {
 // Sets of which every third answer is lost after the server applied them leave
 // each entry once. (The other clients leave some twice.)
 func TestLostAnswers(t *testing.T) {
-	sets := 60
+	sets := 24
 	if long() {
 		sets = 200
 	}
