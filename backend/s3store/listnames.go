@@ -27,21 +27,38 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 			return fail(err)
 		}
 	}
+	in, possible := s.namesInput(req, from)
+	if !possible {
+		return backend.NamesPage{}, nil
+	}
+	out, err := s.client.ListObjectsV2(ctx, in, s.read)
+	if err != nil {
+		return backend.NamesPage{}, s.listError(op, req.Prefix, err)
+	}
+	page, err := namesPage(req, from, out)
+	if err != nil {
+		return fail(err)
+	}
+	return page, nil
+}
+
+// namesInput is what to ask the server for. Possible is false if no name can be in
+// its answer.
+func (s *Store) namesInput(req backend.NamesRequest, from namesToken) (in *s3.ListObjectsV2Input, possible bool) {
 	if from.after > req.Prefix && !strings.HasPrefix(from.after, req.Prefix) {
-		return backend.NamesPage{}, nil // every name with the prefix is less
+		return nil, false // every name with the prefix is less
 	}
 	prefix, start, limit := req.Prefix, from.after, req.Limit
 	if s.paths {
-		var possible bool
 		if prefix, possible = soundPrefix(prefix); !possible {
-			return backend.NamesPage{}, nil
+			return nil, false
 		}
 		start = soundStart(prefix, start)
 	}
 	if s.endsEarly {
 		limit = 0
 	}
-	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(limit)}
+	in = &s3.ListObjectsV2Input{Bucket: &s.bucket, EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(limit)}
 	if prefix != "" {
 		in.Prefix = &prefix
 	}
@@ -51,19 +68,20 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 	case start != "":
 		in.StartAfter = &start
 	}
-	out, err := s.client.ListObjectsV2(ctx, in, s.read)
-	if err != nil {
-		return backend.NamesPage{}, s.listError(op, req.Prefix, err)
-	}
-	if out.Name == nil {
-		return fail(errNoListing)
-	}
+	return in, true
+}
+
+// namesPage is what the answer has of the page asked for.
+func namesPage(req backend.NamesRequest, from namesToken, out *s3.ListObjectsV2Output) (backend.NamesPage, error) {
 	var page backend.NamesPage
+	if out.Name == nil {
+		return page, errNoListing
+	}
 	past := false // the listing has left the prefix
 	for _, object := range out.Contents {
 		name, err := decodeName(out.EncodingType, object.Key)
 		if err != nil {
-			return fail(err)
+			return page, err
 		}
 		switch {
 		case strings.HasPrefix(name, req.Prefix) && name > from.after:
@@ -79,8 +97,8 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 	case aws.ToBool(out.IsTruncated) && !past:
 		next := namesToken{server: aws.ToString(out.NextContinuationToken), after: from.after}
 		if next.server == "" || next == from {
-			return fail(&backend.UnsupportedError{Clause: "S11",
-				Problem: "the answer is not the last page and does not say how to go on", Remedy: "use a server that lists over pages"})
+			return page, &backend.UnsupportedError{Clause: "S11",
+				Problem: "the answer is not the last page and does not say how to go on", Remedy: "use a server that lists over pages"}
 		}
 		page.Next = next.encode()
 	}
