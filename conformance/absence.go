@@ -38,11 +38,7 @@ var absenceChecks = []check{
 }
 
 func checkAbsentIsNotFound(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 2)
+	s, written, err := e.openWritten(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -73,11 +69,7 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 // notAbsence checks that no method of a handle that cannot reach its objects
 // reports them, or anything, as absent.
 func (e *env) notAbsence(ctx context.Context, opening string, open func(context.Context) (backend.VersionedStore, error)) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -90,7 +82,7 @@ func (e *env) notAbsence(ctx context.Context, opening string, open func(context.
 	}
 	for _, name := range []string{object, "never-written"} {
 		calls := callsOnVersion(name, written[0].Version)
-		for _, method := range append(readMethods, writeMethods...) {
+		for _, method := range allMethods {
 			err := calls[method](ctx, blind)
 			if err == nil || errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrPreconditionFailed) {
 				return unlike(fmt.Sprintf("%s of %q to end with an error that is neither %q nor %q", method, name, backend.ErrNotFound, backend.ErrPreconditionFailed),
@@ -102,26 +94,17 @@ func (e *env) notAbsence(ctx context.Context, opening string, open func(context.
 }
 
 func checkFaultsAreNotAbsence(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
-	if err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
 	for _, fault := range []fault{answer(http.StatusForbidden, "AccessDenied"), answer(http.StatusInternalServerError, "InternalError"),
 		answer(http.StatusBadRequest, "InvalidRequest"), cut} {
 		// All at once, for a store may try for some time to get past a fault.
-		err := link.during(fault, func() error {
+		err := l.link.during(fault, func() error {
 			return together(2*len(readMethods), func(i int) error {
 				name, method := []string{object, "never-written"}[i%2], readMethods[i/2]
-				err := callsOnVersion(name, written[0].Version)[method](ctx, through)
+				err := callsOnVersion(name, l.written.Version)[method](ctx, l.through)
 				if err == nil || errors.Is(err, backend.ErrNotFound) {
 					return unlike(fmt.Sprintf("%s of %q to end with another error than %q after %s", method, name, backend.ErrNotFound, fault), "%s", outcome(err))
 				}
@@ -132,5 +115,5 @@ func checkFaultsAreNotAbsence(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	return current(ctx, through, object, written[0])
+	return current(ctx, l.through, object, l.written)
 }

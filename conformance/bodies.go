@@ -114,11 +114,7 @@ func checkLargest(ctx context.Context, e *env) error {
 }
 
 func checkTooLarge(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
 		return err
 	}

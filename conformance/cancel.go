@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -24,11 +25,7 @@ var cancelChecks = []check{
 }
 
 func checkEndedBefore(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 2)
+	s, written, err := e.openWritten(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -39,7 +36,7 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 	for _, ended := range []context.Context{cancelled, expired} {
 		for _, name := range []string{object, "never-written"} {
 			calls := callsOnVersion(name, written[1].Version)
-			for _, method := range append(readMethods, writeMethods...) {
+			for _, method := range allMethods {
 				if err := calls[method](ended, s); !errors.Is(err, ended.Err()) {
 					return unlike(fmt.Sprintf("%s of %q under an ended context to end with %q", method, name, ended.Err()), "%s", outcome(err))
 				}
@@ -53,32 +50,21 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 }
 
 func checkEndedWhileStalled(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
-	written, err := chain(ctx, s, object, 1)
-	if err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
-	if err != nil {
-		return err
-	}
-	calls := callsOnVersion(object, written[0].Version)
-	for _, method := range append(readMethods, writeMethods...) {
+	calls := callsOnVersion(object, l.written.Version)
+	for _, method := range allMethods {
 		// The call is cancelled once it has reached the server that stalls. If
 		// it did not return then, the check would run into its own limit.
 		stalled, cancel := context.WithCancel(ctx)
-		reached := fault{stall.name, nil}
-		reached.meet = cancelling(cancel)
-		err := link.during(reached, func() error { return calls[method](stalled, through) })
+		err := l.link.during(cancelling(cancel), func() error { return calls[method](stalled, l.through) })
 		cancel()
 		if !errors.Is(err, context.Canceled) {
 			return unlike(fmt.Sprintf("%s, cancelled while the server stalls, to end with %q", method, context.Canceled), "%s", outcome(err))
 		}
-		if isWrite := method == writeMethods[0] || method == writeMethods[1]; isWrite && !errors.Is(err, backend.ErrOutcomeUnknown) {
+		if slices.Contains(writeMethods, method) && !errors.Is(err, backend.ErrOutcomeUnknown) {
 			return unlike(fmt.Sprintf("%s, cancelled while the server stalls, to end with %q too", method, backend.ErrOutcomeUnknown), "%v", err)
 		}
 	}

@@ -165,11 +165,7 @@ func checkMatchStale(ctx context.Context, e *env) error {
 }
 
 func checkMatchForeign(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 2)
+	s, written, err := e.openWritten(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -215,11 +211,7 @@ func checkMatchMissing(ctx context.Context, e *env) error {
 }
 
 func checkNoCondition(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,17 @@ func (e *env) openWith(ctx context.Context, what string, open func(context.Conte
 	return handle, nil
 }
 
+// openWritten opens a handle and writes n versions of the object through it, as
+// a chain.
+func (e *env) openWritten(ctx context.Context, n int) (backend.VersionedStore, []backend.Object, error) {
+	s, err := e.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	written, err := chain(ctx, s, object, n)
+	return s, written, err
+}
+
 // openAll opens several handles.
 func (e *env) openAll(ctx context.Context, n int) ([]backend.VersionedStore, error) {
 	handles := make([]backend.VersionedStore, n)

@@ -122,11 +122,7 @@ func checkBodyNotChanged(ctx context.Context, e *env) error {
 }
 
 func checkBodyNotShared(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 2)
+	s, written, err := e.openWritten(ctx, 2)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +60,15 @@ var (
 		return nil, req.Context().Err()
 	}}
 )
+
+// cancelling is stall for a caller whose context it cancels as soon as the
+// request is there.
+func cancelling(cancel context.CancelFunc) fault {
+	return fault{stall.name, func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
+		cancel()
+		return stall.meet(link, req)
+	}}
+}
 
 // answer answers in place of the server. The body is S3's, and as good as any
 // for those who speak something else.
@@ -153,9 +161,10 @@ func (l *faultyLink) count() (all, writes int) {
 	return all, writes
 }
 
-// openThrough opens a handle whose requests pass the link.
-func (e *env) openThrough(ctx context.Context, link *faultyLink) (backend.VersionedStore, error) {
-	return e.openWith(ctx, "open a handle through a link", func(ctx context.Context) (backend.VersionedStore, error) {
+// openThrough opens a handle whose requests pass a link.
+func (e *env) openThrough(ctx context.Context) (backend.VersionedStore, *faultyLink, error) {
+	link := &faultyLink{}
+	s, err := e.openWith(ctx, "open a handle through a link", func(ctx context.Context) (backend.VersionedStore, error) {
 		s, err := e.store.OpenHTTP(ctx, func(next http.RoundTripper) http.RoundTripper {
 			link.next = next
 			return link
@@ -165,32 +174,26 @@ func (e *env) openThrough(ctx context.Context, link *faultyLink) (backend.Versio
 		}
 		return s, err
 	})
+	return s, link, err
 }
 
-// applications counts the versions of the object that have the given body, by
-// reading them all.
-func applications(ctx context.Context, s backend.VersionedStore, name string, body []byte) (int, error) {
-	page, err := s.ListVersions(ctx, name, backend.VersionsRequest{})
+// linked is a store that is reached in two ways, and what is in it.
+type linked struct {
+	store   backend.VersionedStore // directly, to see what is there
+	through backend.VersionedStore // through the link
+	link    *faultyLink
+	written backend.Object // the one version of the object
+}
+
+// openLinked is how a check begins that has faults meet an object that exists.
+func (e *env) openLinked(ctx context.Context) (*linked, error) {
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	n := 0
-	for _, v := range page.Versions {
-		o, err := s.GetVersion(ctx, name, v.ID)
-		if err != nil {
-			return 0, err
-		}
-		if bytes.Equal(o.Body, body) {
-			n++
-		}
+	through, link, err := e.openThrough(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return n, nil
-}
-
-// cancelling stalls, and cancels the caller's context as soon as it does.
-func cancelling(cancel context.CancelFunc) func(http.RoundTripper, *http.Request) (*http.Response, error) {
-	return func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
-		cancel()
-		return stall.meet(link, req)
-	}
+	return &linked{store: s, through: through, link: link, written: written[0]}, nil
 }

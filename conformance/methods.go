@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -11,6 +12,7 @@ var (
 	objectMethods = []string{"Get", "GetVersion", "Head", "Put if absent", "Put if matching", "ListVersions"}
 	readMethods   = []string{"Get", "GetVersion", "Head", "ListVersions", "ListNames"}
 	writeMethods  = []string{"Put if absent", "Put if matching"}
+	allMethods    = slices.Concat(readMethods, writeMethods)
 )
 
 // call makes one call and returns its error.

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,23 +151,14 @@ func settled(ctx context.Context, s backend.VersionedStore, before int, told map
 }
 
 func checkUnknownIsSaid(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
-	if err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
 	faults := []fault{loseAnswer, failAfterwards, cut, answer(http.StatusInternalServerError, "InternalError"),
 		answer(http.StatusBadGateway, "BadGateway"), answer(http.StatusGatewayTimeout, "GatewayTimeout")}
 	for i, fault := range faults {
-		v, err := s.Head(ctx, object)
+		v, err := l.store.Head(ctx, object)
 		if err != nil {
 			return err
 		}
@@ -175,11 +167,11 @@ func checkUnknownIsSaid(ctx context.Context, e *env) error {
 			cond backend.Condition
 		}{{object, backend.IfMatch(v.ETag)}, {fmt.Sprintf("new-%d", i), backend.IfAbsent()}} {
 			body := fmt.Appendf(nil, "fault %d", i)
-			err := link.once(fault, func() error { return second(through.Put(ctx, c.name, body, c.cond)) })
+			err := l.link.once(fault, func() error { return second(l.through.Put(ctx, c.name, body, c.cond)) })
 			if !errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrNotFound) {
 				return unlike(fmt.Sprintf("a write %v after %s to end with %q", c.cond, fault, backend.ErrOutcomeUnknown), "%s", outcome(err))
 			}
-			n, err := applications(ctx, s, c.name, body)
+			n, err := applications(ctx, l.store, c.name, body)
 			if err != nil {
 				return err
 			}
@@ -188,19 +180,31 @@ func checkUnknownIsSaid(ctx context.Context, e *env) error {
 			}
 		}
 	}
-	return readable(ctx, through, object, written[0])
+	return readable(ctx, l.through, object, l.written)
+}
+
+// applications counts the versions of the object that have the given body, by
+// reading them all.
+func applications(ctx context.Context, s backend.VersionedStore, name string, body []byte) (int, error) {
+	page, err := s.ListVersions(ctx, name, backend.VersionsRequest{})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, v := range page.Versions {
+		o, err := s.GetVersion(ctx, name, v.ID)
+		if err != nil {
+			return 0, err
+		}
+		if bytes.Equal(o.Body, body) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func checkOneAttempt(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := chain(ctx, s, object, 1); err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
@@ -208,15 +212,15 @@ func checkOneAttempt(ctx context.Context, e *env) error {
 		answer(http.StatusServiceUnavailable, "SlowDown"), answer(http.StatusConflict, "ConditionalRequestConflict"),
 		answer(http.StatusTooManyRequests, "SlowDown"), answer(http.StatusBadRequest, "RequestTimeout")}
 	for i, fault := range faults {
-		v, err := s.Head(ctx, object)
+		v, err := l.store.Head(ctx, object)
 		if err != nil {
 			return err
 		}
-		link.count()
-		_ = link.once(fault, func() error { // whatever it is told, the count is what matters
-			return second(through.Put(ctx, object, fmt.Appendf(nil, "fault %d", i), backend.IfMatch(v.ETag)))
+		l.link.count()
+		_ = l.link.once(fault, func() error { // whatever it is told, the count is what matters
+			return second(l.through.Put(ctx, object, fmt.Appendf(nil, "fault %d", i), backend.IfMatch(v.ETag)))
 		})
-		if _, writes := link.count(); writes != 1 {
+		if _, writes := l.link.count(); writes != 1 {
 			return unlike(fmt.Sprintf("one request that writes in a call of Put, after %s", fault), "%d", writes)
 		}
 	}

@@ -30,11 +30,7 @@ var refusalChecks = []check{
 }
 
 func checkDenied(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -47,7 +43,7 @@ func checkDenied(ctx context.Context, e *env) error {
 	}
 	for _, name := range []string{object, "never-written"} {
 		calls := callsOnVersion(name, written[0].Version)
-		for _, method := range append(readMethods, writeMethods...) {
+		for _, method := range allMethods {
 			if err := calls[method](ctx, denied); !errors.Is(err, backend.ErrAccessDenied) {
 				return unlike(fmt.Sprintf("%s of %q to end with %q", method, name, backend.ErrAccessDenied), "%s", outcome(err))
 			}
@@ -60,22 +56,13 @@ func checkDenied(ctx context.Context, e *env) error {
 }
 
 func checkDeniedByStatus(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
-	written, err := chain(ctx, s, object, 1)
-	if err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
-	if err != nil {
-		return err
-	}
-	calls := callsOnVersion(object, written[0].Version)
-	for _, method := range append(readMethods, writeMethods...) {
-		err := link.during(answer(http.StatusForbidden, "AccessDenied"), func() error { return calls[method](ctx, through) })
+	calls := callsOnVersion(object, l.written.Version)
+	for _, method := range allMethods {
+		err := l.link.during(answer(http.StatusForbidden, "AccessDenied"), func() error { return calls[method](ctx, l.through) })
 		if !errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrOutcomeUnknown) {
 			return unlike(fmt.Sprintf("%s to end with %q after status 403", method, backend.ErrAccessDenied), "%s", outcome(err))
 		}
@@ -84,22 +71,13 @@ func checkDeniedByStatus(ctx context.Context, e *env) error {
 }
 
 func checkSlowDown(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
-	if err != nil {
-		return err
-	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
+	l, err := e.openLinked(ctx)
 	if err != nil {
 		return err
 	}
 	busy := answer(http.StatusServiceUnavailable, "SlowDown")
-	for _, cond := range []backend.Condition{backend.IfAbsent(), backend.IfMatch(written[0].ETag)} {
-		err := link.once(busy, func() error { return second(through.Put(ctx, object, []byte("busy"), cond)) })
+	for _, cond := range []backend.Condition{backend.IfAbsent(), backend.IfMatch(l.written.ETag)} {
+		err := l.link.once(busy, func() error { return second(l.through.Put(ctx, object, []byte("busy"), cond)) })
 		if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrOutcomeUnknown) {
 			return unlike(fmt.Sprintf("a write to end with %q after status 503, SlowDown", backend.ErrUnavailable), "%s", outcome(err))
 		}
@@ -107,5 +85,5 @@ func checkSlowDown(ctx context.Context, e *env) error {
 			return unlike(fmt.Sprintf("the error to carry the wait that the server asked for, %ds", retryAfter), "%v", wait)
 		}
 	}
-	return history(ctx, s, object, written)
+	return history(ctx, l.store, object, []backend.Object{l.written})
 }

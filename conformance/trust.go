@@ -37,8 +37,7 @@ func checkProbe(ctx context.Context, e *env) error {
 }
 
 func checkOpeningIsCheap(ctx context.Context, e *env) error {
-	link := &faultyLink{}
-	s, err := e.openThrough(ctx, link)
+	s, link, err := e.openThrough(ctx)
 	if err != nil {
 		return err
 	}

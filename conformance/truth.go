@@ -156,11 +156,7 @@ func checkSeparateObjects(ctx context.Context, e *env) error {
 }
 
 func checkNothingElse(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, 1)
+	s, written, err := e.openWritten(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -188,8 +184,7 @@ func checkLostAnswer(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	link := &faultyLink{}
-	through, err := e.openThrough(ctx, link)
+	through, link, err := e.openThrough(ctx)
 	if err != nil {
 		return err
 	}

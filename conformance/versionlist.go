@@ -54,11 +54,7 @@ var versionListChecks = []check{
 }
 
 func checkNewestFirst(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	written, err := chain(ctx, s, object, e.many())
+	s, written, err := e.openWritten(ctx, e.many())
 	if err != nil {
 		return err
 	}
@@ -76,12 +72,8 @@ func checkNewestFirst(ctx context.Context, e *env) error {
 }
 
 func checkVersionPages(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
 	const n = 50
-	written, err := chain(ctx, s, object, n)
+	s, written, err := e.openWritten(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -125,11 +117,8 @@ func checkAfterVersion(ctx context.Context, e *env) error {
 }
 
 func checkAfterNoVersion(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
+	s, _, err := e.openWritten(ctx, 3)
 	if err != nil {
-		return err
-	}
-	if _, err := chain(ctx, s, object, 3); err != nil {
 		return err
 	}
 	// IDs are an object's own: only the fourth of four is surely none of three.
