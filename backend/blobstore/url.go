@@ -43,7 +43,7 @@ func openDriver(ctx context.Context, u *url.URL) (backend.Store, error) {
 	if err != nil {
 		return nil, &driverError{u, err}
 	}
-	s, err := New(b)
+	s, err := New(b, MaxKeyBytes(DefaultMaxKeyBytes-len(u.Query().Get("prefix"))))
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

@@ -156,3 +156,19 @@ func TestSingleKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLongPrefix: keys are as long with a prefix as a bucket holds them without.
+func TestLongPrefix(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	t.Cleanup(func() { bucket.Close() })
+	blob.DefaultURLMux().RegisterBucket("drawer", shelfOpener{bucket})
+	s, err := backend.Open(t.Context(), "drawer://any?prefix="+strings.Repeat("p", 100)+"/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]error{890: nil, 910: backend.ErrInvalidName} {
+		if _, err := s.Put(t.Context(), strings.Repeat("n", size), nil, backend.IfAbsent()); !errors.Is(err, want) {
+			t.Errorf("S12: %d bytes: %v", size, err)
+		}
+	}
+}
