@@ -214,6 +214,7 @@ func TestHTTP1(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
+	withoutAWSConfig(t)
 	useCA(t, server.Certificate())
 	for range 2 {
 		s, err := s3store.Open(t.Context(), s3store.Config{Bucket: "bucket", Region: s3test.Region, Endpoint: server.URL, PathStyle: true,
@@ -228,6 +229,17 @@ func TestHTTP1(t *testing.T) {
 			t.Errorf("spoken: %s", spoken)
 		}
 	}
+}
+
+// withoutAWSConfig keeps the settings of whoever runs the test out of it.
+func withoutAWSConfig(t *testing.T) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 }
 
 func useCA(t *testing.T, cert *x509.Certificate) {
@@ -257,6 +269,7 @@ func TestChecksumParameters(t *testing.T) {
 		io.WriteString(w, versioningEnabled)
 	}))
 	t.Cleanup(server.Close)
+	withoutAWSConfig(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "user")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	for params, want := range map[string]bool{
