@@ -162,19 +162,3 @@ func checkSurvivesRestart(ctx context.Context, e *env) error {
 	}
 	return nil
 }
-
-// survived checks that an object is all that was written of it.
-func survived(ctx context.Context, s backend.VersionedStore, name string, written []backend.Object) error {
-	if err := current(ctx, s, name, written[len(written)-1]); err != nil {
-		return err
-	}
-	if err := history(ctx, s, name, written); err != nil {
-		return err
-	}
-	for _, o := range written {
-		if err := readable(ctx, s, name, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}

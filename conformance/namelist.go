@@ -75,47 +75,6 @@ func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string
 	return held, err
 }
 
-// expected is the listing as the contract has it.
-func expected(names []string, req backend.NamesRequest) []string {
-	var want []string
-	for _, name := range names {
-		if strings.HasPrefix(name, req.Prefix) && name > req.After {
-			want = append(want, name)
-		}
-	}
-	return want
-}
-
-// listed checks one listing against what it should hold of the names.
-func listed(ctx context.Context, s backend.VersionedStore, names []string, req backend.NamesRequest) error {
-	want := expected(names, req)
-	got, err := listNames(ctx, s, req, len(want))
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(got, want) {
-		return unlike(fmt.Sprintf("the names%s to be %s", namesAsked(req), showNames(want, got)), "%s", showNames(got, want))
-	}
-	return nil
-}
-
-// showNames shows a list of names from where it begins to differ from another.
-func showNames(names, other []string) string {
-	i := 0
-	for i < len(names) && i < len(other) && names[i] == other[i] {
-		i++
-	}
-	if i == len(names) {
-		return fmt.Sprintf("%d names, and no more", len(names))
-	}
-	end := min(len(names), i+4)
-	shown := make([]string, 0, end-i)
-	for _, name := range names[i:end] {
-		shown = append(shown, show(name))
-	}
-	return fmt.Sprintf("%d names, from place %d on %s", len(names), i, strings.Join(shown, " "))
-}
-
 func checkByteOrder(ctx context.Context, e *env) error {
 	s, err := e.open(ctx)
 	if err != nil {

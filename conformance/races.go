@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -175,22 +174,6 @@ func checkPairs(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
-}
-
-// patient writes, and again after the wait that was asked for if the store is
-// too busy, which has no effect (S17). Some servers are, under a race.
-func patient(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-	for attempt := 0; ; attempt++ {
-		v, err := s.Put(ctx, name, body, cond)
-		if !errors.Is(err, backend.ErrUnavailable) || attempt == 5 {
-			return v, err
-		}
-		select {
-		case <-ctx.Done():
-			return v, err
-		case <-time.After(max(backend.RetryAfter(err), 50*time.Millisecond)):
-		}
-	}
 }
 
 func checkMixedRace(ctx context.Context, e *env) error {

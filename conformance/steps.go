@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -40,6 +37,25 @@ func refused(ctx context.Context, s backend.VersionedStore, name string, body []
 	}
 	return nil
 }
+
+// patient writes, and again after the wait that was asked for if the store is
+// too busy, which has no effect (S17). Some servers are, under a race.
+func patient(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	for attempt := 0; ; attempt++ {
+		v, err := s.Put(ctx, name, body, cond)
+		if !errors.Is(err, backend.ErrUnavailable) || attempt == 5 {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(max(backend.RetryAfter(err), 50*time.Millisecond)):
+		}
+	}
+}
+
+// second is the error of a call that returns something else first.
+func second[T any](_ T, err error) error { return err }
 
 // chain writes n versions of an object that is absent, oldest first, each under
 // the ETag of the one before.
@@ -123,167 +139,20 @@ func history(ctx context.Context, s backend.VersionedStore, name string, want []
 	return sameVersions("the versions of "+show(name), newestFirst(want), got)
 }
 
-func newestFirst(written []backend.Object) []backend.Version {
-	versions := make([]backend.Version, 0, len(written))
-	for _, o := range slices.Backward(written) {
-		versions = append(versions, o.Version)
+// survived checks that an object is all that was written of it.
+func survived(ctx context.Context, s backend.VersionedStore, name string, written []backend.Object) error {
+	if err := current(ctx, s, name, written[len(written)-1]); err != nil {
+		return err
 	}
-	return versions
-}
-
-func sameVersions(what string, want, got []backend.Version) error {
-	for i := range min(len(want), len(got)) {
-		if want[i] != got[i] {
-			return unlike(fmt.Sprintf("%s to have %+v at place %d of %d", what, want[i], i, len(want)), "%+v there, of %d", got[i], len(got))
-		}
+	if err := history(ctx, s, name, written); err != nil {
+		return err
 	}
-	if len(want) != len(got) {
-		return unlike(fmt.Sprintf("%s to be %d", what, len(want)), "%d", len(got))
-	}
-	return nil
-}
-
-// listVersions collects the pages of a listing of which bound versions are
-// expected at most, and checks that every page keeps to its limit.
-func listVersions(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest, bound int) ([]backend.Version, error) {
-	what := fmt.Sprintf("the versions of %s%s", show(name), versionsAsked(req))
-	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]backend.Version, backend.PageToken, error) {
-		req.Token = token
-		page, err := s.ListVersions(ctx, name, req)
-		return page.Versions, page.Next, err
-	})
-}
-
-// versionsAsked words what a listing of versions asks for.
-func versionsAsked(req backend.VersionsRequest) string {
-	if req.After == "" {
-		return inPages(req.Limit)
-	}
-	return fmt.Sprintf(" after %q%s", req.After, inPages(req.Limit))
-}
-
-// namesAsked does the same for names.
-func namesAsked(req backend.NamesRequest) string {
-	asked := inPages(req.Limit)
-	if req.After != "" {
-		asked = " after " + show(req.After) + asked
-	}
-	if req.Prefix != "" {
-		asked = " with prefix " + show(req.Prefix) + asked
-	}
-	return asked
-}
-
-func inPages(limit int) string {
-	if limit == 0 {
-		return ", in pages of the store's size"
-	}
-	return fmt.Sprintf(", in pages of %d", limit)
-}
-
-// listNames does the same for names.
-func listNames(ctx context.Context, s backend.VersionedStore, req backend.NamesRequest, bound int) ([]string, error) {
-	what := "the names" + namesAsked(req)
-	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]string, backend.PageToken, error) {
-		req.Token = token
-		page, err := s.ListNames(ctx, req)
-		return page.Names, page.Next, err
-	})
-}
-
-// emptyPages is how many pages more than its items need a listing may have:
-// pages may be empty, while a store passes by what does not belong in them.
-const emptyPages = 100
-
-// collect gives up on a listing that has more pages than that: it has to come to
-// an end.
-func collect[T any](what string, bound, limit int, page func(backend.PageToken) ([]T, backend.PageToken, error)) ([]T, error) {
-	var all []T
-	var token backend.PageToken
-	for range bound + emptyPages {
-		items, next, err := page(token)
-		if err != nil {
-			return nil, unlike(what+" to be listed", "%v", err)
-		}
-		if limit > 0 && len(items) > limit {
-			return nil, unlike(what+" at most", "a page of %d", len(items))
-		}
-		all = append(all, items...)
-		if next == "" || len(all) > bound {
-			return all, nil
-		}
-		token = next
-	}
-	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", bound+emptyPages, len(all))
-}
-
-// maxSpins is far more than it takes when there are processors for all.
-const maxSpins = 1000
-
-// together runs n functions at once, as nearly as can be, and joins their
-// errors.
-func together(n int, f func(i int) error) error {
-	errs := make([]error, n)
-	var ready atomic.Int64
-	var running sync.WaitGroup
-	all := make(chan struct{})
-	for i := range n {
-		running.Go(func() {
-			if ready.Add(1) == int64(n) {
-				close(all)
-			}
-			// All wait at work: of many that are woken, each comes later. But
-			// where processors are scarce, the last may wait for those who do.
-			for spins := 0; ready.Load() < int64(n); spins++ {
-				if spins == maxSpins {
-					<-all
-				}
-				runtime.Gosched()
-			}
-			errs[i] = safely(func() error { return f(i) })
-		})
-	}
-	running.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // one is enough to tell, and the others say the same
+	for _, o := range written {
+		if err := readable(ctx, s, name, o); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// safely turns a panic of the store into an error.
-func safely(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return f()
-}
-
-// outcome words the error of a call for a report.
-func outcome(err error) string {
-	if err == nil {
-		return "success"
-	}
-	return err.Error()
-}
-
-// show quotes a name; of a long one, the ends.
-func show(name string) string {
-	if len(name) > 80 {
-		return fmt.Sprintf("%q…%q (%d bytes)", name[:30], name[len(name)-30:], len(name))
-	}
-	return fmt.Sprintf("%q", name)
-}
-
-// showBody describes a body in a line.
-func showBody(body []byte) string {
-	if len(body) > 60 {
-		return fmt.Sprintf("%d bytes beginning with %q", len(body), body[:40])
-	}
-	return fmt.Sprintf("%q", body)
 }
 
 // unlikeTag is a tag of the same form as the given one, which no version has.

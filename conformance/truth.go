@@ -177,8 +177,6 @@ func checkNothingElse(ctx context.Context, e *env) error {
 	return history(ctx, s, object, written)
 }
 
-func second[T any](_ T, err error) error { return err }
-
 func checkLostAnswer(ctx context.Context, e *env) error {
 	s, err := e.open(ctx)
 	if err != nil {

@@ -1,0 +1,101 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+func newestFirst(written []backend.Object) []backend.Version {
+	versions := make([]backend.Version, 0, len(written))
+	for _, o := range slices.Backward(written) {
+		versions = append(versions, o.Version)
+	}
+	return versions
+}
+
+func sameVersions(what string, want, got []backend.Version) error {
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			return unlike(fmt.Sprintf("%s to have %+v at place %d of %d", what, want[i], i, len(want)), "%+v there, of %d", got[i], len(got))
+		}
+	}
+	if len(want) != len(got) {
+		return unlike(fmt.Sprintf("%s to be %d", what, len(want)), "%d", len(got))
+	}
+	return nil
+}
+
+// listVersions collects the pages of a listing of which bound versions are
+// expected at most, and checks that every page keeps to its limit.
+func listVersions(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest, bound int) ([]backend.Version, error) {
+	what := fmt.Sprintf("the versions of %s%s", show(name), versionsAsked(req))
+	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]backend.Version, backend.PageToken, error) {
+		req.Token = token
+		page, err := s.ListVersions(ctx, name, req)
+		return page.Versions, page.Next, err
+	})
+}
+
+// listNames does the same for names.
+func listNames(ctx context.Context, s backend.VersionedStore, req backend.NamesRequest, bound int) ([]string, error) {
+	what := "the names" + namesAsked(req)
+	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]string, backend.PageToken, error) {
+		req.Token = token
+		page, err := s.ListNames(ctx, req)
+		return page.Names, page.Next, err
+	})
+}
+
+// expected is the listing as the contract has it.
+func expected(names []string, req backend.NamesRequest) []string {
+	var want []string
+	for _, name := range names {
+		if strings.HasPrefix(name, req.Prefix) && name > req.After {
+			want = append(want, name)
+		}
+	}
+	return want
+}
+
+// listed checks one listing against what it should hold of the names.
+func listed(ctx context.Context, s backend.VersionedStore, names []string, req backend.NamesRequest) error {
+	want := expected(names, req)
+	got, err := listNames(ctx, s, req, len(want))
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, want) {
+		return unlike(fmt.Sprintf("the names%s to be %s", namesAsked(req), showNames(want, got)), "%s", showNames(got, want))
+	}
+	return nil
+}
+
+// emptyPages is how many pages more than its items need a listing may have:
+// pages may be empty, while a store passes by what does not belong in them.
+const emptyPages = 100
+
+// collect asks for page after page, and gives up on a listing that has more of
+// them than that: it has to come to an end.
+func collect[T any](what string, bound, limit int, page func(backend.PageToken) ([]T, backend.PageToken, error)) ([]T, error) {
+	var all []T
+	var token backend.PageToken
+	for range bound + emptyPages {
+		items, next, err := page(token)
+		if err != nil {
+			return nil, unlike(what+" to be listed", "%v", err)
+		}
+		if limit > 0 && len(items) > limit {
+			return nil, unlike(what+" at most", "a page of %d", len(items))
+		}
+		all = append(all, items...)
+		if next == "" || len(all) > bound {
+			return all, nil
+		}
+		token = next
+	}
+	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", bound+emptyPages, len(all))
+}
