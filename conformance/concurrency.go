@@ -72,7 +72,7 @@ func checkEverythingAtOnce(ctx context.Context, e *env) error {
 		draw := rand.New(rand.NewPCG(seeds[worker], 0))
 		for i := range 2 * e.rounds() {
 			body := fmt.Sprintf("worker %d, call %d", worker, i)
-			if err := w.step(ctx, stores[worker%2], names[draw.IntN(len(names))], draw.IntN(6), body); err != nil {
+			if err := w.step(ctx, stores[worker%2], names[draw.IntN(len(names))], draw.IntN(stepsToDraw), body); err != nil {
 				return err
 			}
 		}
@@ -89,45 +89,39 @@ func checkEverythingAtOnce(ctx context.Context, e *env) error {
 	return nil
 }
 
-// step makes one call, or two: to write, the current ETag is needed.
-func (w *witness) step(ctx context.Context, s backend.VersionedStore, name string, method int, body string) error {
+// stepsToDraw is how many numbers a step is drawn from. Two of them write, for
+// there is little to see where nothing changes; each other one reads in its way.
+const stepsToDraw = 6
+
+// step makes a drawn call, after one that shows what there is: to write, the
+// current ETag is needed.
+func (w *witness) step(ctx context.Context, s backend.VersionedStore, name string, drawn int, body string) error {
 	v, err := s.Head(ctx, name)
-	missing := errors.Is(err, backend.ErrNotFound)
-	if err != nil && !missing {
+	if errors.Is(err, backend.ErrNotFound) {
+		return w.write(ctx, s, name, body, backend.IfAbsent())
+	}
+	if err != nil {
 		return err
 	}
-	if !missing {
-		if err := w.saw(name, v); err != nil {
-			return err
-		}
+	if err := w.saw(name, v); err != nil {
+		return err
 	}
-	switch {
-	case missing || method < 2:
-		cond := backend.IfAbsent()
-		if !missing {
-			cond = backend.IfMatch(v.ETag)
-		}
-		v, err := patient(ctx, s, name, []byte(body), cond)
-		if errors.Is(err, backend.ErrPreconditionFailed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return w.acknowledged(name, v, body)
-	case method == 2:
+	switch drawn {
+	case 0, 1:
+		return w.write(ctx, s, name, body, backend.IfMatch(v.ETag))
+	case 2:
 		o, err := s.Get(ctx, name)
 		if err != nil {
 			return err
 		}
 		return w.saw(name, o.Version)
-	case method == 3:
+	case 3:
 		o, err := s.GetVersion(ctx, name, v.ID)
 		if err != nil {
 			return err
 		}
 		return w.saw(name, o.Version)
-	case method == 4:
+	case 4:
 		page, err := s.ListVersions(ctx, name, backend.VersionsRequest{After: v.ID, Limit: 3})
 		if err != nil {
 			return err
@@ -145,6 +139,18 @@ func (w *witness) step(ctx context.Context, s backend.VersionedStore, name strin
 		}
 		return err
 	}
+}
+
+// write makes a version of an object, unless another was first.
+func (w *witness) write(ctx context.Context, s backend.VersionedStore, name, body string, cond backend.Condition) error {
+	v, err := patient(ctx, s, name, []byte(body), cond)
+	if errors.Is(err, backend.ErrPreconditionFailed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.acknowledged(name, v, body)
 }
 
 // settle checks an object at the end: everything that was seen or acknowledged

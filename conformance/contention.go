@@ -16,7 +16,7 @@ var contentionChecks = []check{
 		clause: "I1", name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
 		title: "of what eight contending clients were acknowledged each write is in the log exactly once, and chain and key objects are whole",
 		run: func(ctx context.Context, e *env) error {
-			l, s, err := e.contend(ctx, 8, func(i int) []immukv.Option { return nil })
+			l, s, err := e.contend(ctx, 8, byDefault)
 			if err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ var contentionChecks = []check{
 		clause: "I7", name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*30},
 		title: "a write that was acknowledged before another began stands before it in the log",
 		run: func(ctx context.Context, e *env) error {
-			l, _, err := e.contend(ctx, 4, func(i int) []immukv.Option { return nil })
+			l, _, err := e.contend(ctx, 4, byDefault)
 			if err != nil {
 				return err
 			}
@@ -81,6 +81,9 @@ func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immuk
 	})
 	return l, stores[1], err
 }
+
+// byDefault are the options of clients that have none.
+func byDefault(int) []immukv.Option { return nil }
 
 func checkMixedFleet(ctx context.Context, e *env) error {
 	stores, err := e.openAll(ctx, 2)
@@ -168,18 +171,26 @@ func checkReadsUnderLoad(ctx context.Context, e *env) error {
 		return err
 	}
 	for _, entries := range seen {
-		last := int64(-1)
-		for _, got := range entries {
-			if got.Sequence >= int64(len(log)) || log[got.Sequence].Value != got.Value || log[got.Sequence].Hash != got.Hash {
-				return unlike("reads to return what is in the log", "%q as entry %d", got.Value, got.Sequence)
-			}
-			if got.Sequence < last {
-				return unlike("a key that was read not to go back", "entry %d after %d", got.Sequence, last)
-			}
-			last = got.Sequence
+		if err := neverBack(entries, log); err != nil {
+			return err
 		}
 	}
 	return l.agrees(log)
+}
+
+// neverBack checks what one reader of a key was shown against the log.
+func neverBack(seen, log []entry) error {
+	last := int64(-1)
+	for _, got := range seen {
+		if got.Sequence >= int64(len(log)) || log[got.Sequence].Value != got.Value || log[got.Sequence].Hash != got.Hash {
+			return unlike("reads to return what is in the log", "%q as entry %d", got.Value, got.Sequence)
+		}
+		if got.Sequence < last {
+			return unlike("a key that was read not to go back", "entry %d after %d", got.Sequence, last)
+		}
+		last = got.Sequence
+	}
+	return nil
 }
 
 func checkSkewedClocks(ctx context.Context, e *env) error {

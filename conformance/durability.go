@@ -68,7 +68,7 @@ func checkClosedHandle(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	written := make([][]backend.Object, others)
+	written := make([][]backend.Object, others) // each by a handle that stays, to an object of its own
 	for round := range e.rounds() {
 		leaving, err := e.open(ctx)
 		if err != nil {

@@ -124,6 +124,23 @@ func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
 	return nil
 }
 
+// readings are the ways to read the object's current version, and one of a version
+// that it has had.
+func readings(ctx context.Context, s backend.VersionedStore, id backend.VersionID) []func() (backend.Version, error) {
+	return []func() (backend.Version, error){
+		func() (backend.Version, error) { o, err := s.Get(ctx, object); return o.Version, err },
+		func() (backend.Version, error) { return s.Head(ctx, object) },
+		func() (backend.Version, error) {
+			page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
+			if err != nil || len(page.Versions) == 0 {
+				return backend.Version{}, err
+			}
+			return page.Versions[0], nil
+		},
+		func() (backend.Version, error) { o, err := s.GetVersion(ctx, object, id); return o.Version, err },
+	}
+}
+
 func checkNeverOlder(ctx context.Context, e *env) error {
 	const readers = 4
 	stores, err := e.openAll(ctx, 2)
@@ -143,23 +160,7 @@ func checkNeverOlder(ctx context.Context, e *env) error {
 				next, err = write(ctx, stores[i%2], object, []byte{byte(i)}, backend.IfMatch(last.ETag))
 				return err
 			}
-			s := stores[worker%2]
-			reads := []func() (backend.Version, error){
-				func() (backend.Version, error) { o, err := s.Get(ctx, object); return o.Version, err },
-				func() (backend.Version, error) { return s.Head(ctx, object) },
-				func() (backend.Version, error) {
-					page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
-					if err != nil || len(page.Versions) == 0 {
-						return backend.Version{}, err
-					}
-					return page.Versions[0], nil
-				},
-				func() (backend.Version, error) {
-					o, err := s.GetVersion(ctx, object, last.ID)
-					return o.Version, err
-				},
-			}
-			for _, read := range reads {
+			for _, read := range readings(ctx, stores[worker%2], last.ID) {
 				v, err := read()
 				if err != nil {
 					return unlike("an object that exists to be read while it is written", "%v", err)

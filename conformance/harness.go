@@ -206,7 +206,9 @@ func (s *Store) has(f Facility) bool {
 		return s.OpenAbsent != nil
 	case OpenHTTP:
 		return s.OpenHTTP != nil
-	default:
+	case Worker:
 		return s.Worker != nil
+	default:
+		return false
 	}
 }
