@@ -48,7 +48,7 @@ func all() []check {
 		conditionChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
 		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks,
 		absenceChecks, truthChecks, outcomeChecks, refusalChecks, cancelChecks, concurrencyChecks, trustChecks,
-		contentionChecks, crashChecks, modelChecks, tamperChecks, processChecks,
+		contentionChecks, crashChecks, orphanChecks, modelChecks, tamperChecks, processChecks,
 	)
 	slices.SortStableFunc(checks, func(a, b check) int { return a.rank() - b.rank() })
 	return checks
