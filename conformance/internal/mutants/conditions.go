@@ -8,20 +8,6 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// put wraps the signature of Put for the mutants that change that alone.
-func put(f func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error)) func(*world) func() *handle {
-	return each(func(w *world, h *handle) {
-		honest := h.put
-		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			// What no store performs is refused before anything goes wrong.
-			if backend.CheckPut(name, body, cond) != nil || len(body) > maxBody || ctx.Err() != nil {
-				return honest(ctx, name, body, cond)
-			}
-			return f(ctx, w, name, body, cond)
-		}
-	})
-}
-
 var conditionMutants = []Mutant{
 	{
 		Name: "conditions-ignored", Clause: "S1",

@@ -76,8 +76,11 @@ func (w *world) honest() *handle {
 	}
 }
 
+// mutation makes, of a store as it ought to be, what opens the handles of a mutant.
+type mutation func(w *world) (open func() *handle)
+
 // each makes every handle anew from an honest one.
-func each(change func(w *world, h *handle)) func(*world) func() *handle {
+func each(change func(w *world, h *handle)) mutation {
 	return func(w *world) func() *handle {
 		return func() *handle {
 			h := w.honest()
@@ -88,12 +91,26 @@ func each(change func(w *world, h *handle)) func(*world) func() *handle {
 }
 
 // shared makes one handle for all to use, which holds what it remembers.
-func shared(change func(w *world, h *handle)) func(*world) func() *handle {
+func shared(change func(w *world, h *handle)) mutation {
 	return func(w *world) func() *handle {
 		h := w.honest()
 		change(w, h)
 		return func() *handle { return h }
 	}
+}
+
+// put wraps the signature of Put for the mutants that change that alone.
+func put(f func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error)) mutation {
+	return each(func(w *world, h *handle) {
+		honest := h.put
+		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			// What no store performs is refused before anything goes wrong.
+			if backend.CheckPut(name, body, cond) != nil || len(body) > maxBody || ctx.Err() != nil {
+				return honest(ctx, name, body, cond)
+			}
+			return f(ctx, w, name, body, cond)
+		}
+	})
 }
 
 // failing is a handle on which every call fails.

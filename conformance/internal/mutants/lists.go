@@ -11,7 +11,7 @@ import (
 
 // listing wraps the signature of ListVersions for the mutants that change that
 // alone.
-func listing(f func(ctx context.Context, w *world, name string, req backend.VersionsRequest) (backend.VersionsPage, error)) func(*world) func() *handle {
+func listing(f func(ctx context.Context, w *world, name string, req backend.VersionsRequest) (backend.VersionsPage, error)) mutation {
 	return each(func(w *world, h *handle) {
 		h.listVersions = func(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
 			return f(ctx, w, name, req)
@@ -162,7 +162,7 @@ var listMutants = []Mutant{
 }
 
 // naming wraps the signature of ListNames in the same way.
-func naming(f func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error)) func(*world) func() *handle {
+func naming(f func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error)) mutation {
 	return each(func(w *world, h *handle) {
 		h.listNames = func(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
 			return f(ctx, w, req)
@@ -171,7 +171,7 @@ func naming(f func(ctx context.Context, w *world, req backend.NamesRequest) (bac
 }
 
 // reordered lists names in another order than that of their bytes.
-func reordered(compare func(a, b string) int) func(*world) func() *handle {
+func reordered(compare func(a, b string) int) mutation {
 	return naming(func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error) {
 		page, err := w.ListNames(ctx, req)
 		slices.SortStableFunc(page.Names, compare)

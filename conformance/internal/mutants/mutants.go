@@ -19,9 +19,7 @@ type Mutant struct {
 	Clause string // that it breaks: "S3"
 	Habit  string // what it does wrong, and who has been seen doing it
 
-	// mutate makes the handles of a new store. Its argument is the store as it
-	// ought to be.
-	mutate func(w *world) func() *handle
+	mutate mutation
 	// remote is set instead for the mutants that sit in the way in which a
 	// handle speaks HTTP.
 	remote *habits
@@ -73,7 +71,7 @@ type world struct {
 	onDenied, onAbsent error
 }
 
-func localHarness(mutate func(w *world) func() *handle) conformance.Harness {
+func localHarness(mutate mutation) conformance.Harness {
 	return conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {
 			w := &world{

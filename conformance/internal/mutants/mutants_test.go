@@ -74,6 +74,9 @@ func TestClausesApart(t *testing.T) {
 	t.Parallel()
 	all := mutants.All()
 	i := slices.IndexFunc(all, func(m mutants.Mutant) bool { return m.Name == "check-then-act" })
+	if i < 0 {
+		t.Fatal("no mutant is called check-then-act any more")
+	}
 	h := all[i].Harness()
 	h.Only = []string{"S9/ids-unique-under-race"}
 	if _, err := conformance.Examine(t.Context(), h, func(r conformance.Result) {
@@ -101,6 +104,11 @@ var unseenByProbe = map[string]string{
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	probed := []string{"S1", "S2", "S3", "S4", "S8"}
+	for name := range unseenByProbe {
+		if !slices.ContainsFunc(mutants.All(), func(m mutants.Mutant) bool { return m.Name == name }) {
+			t.Errorf("no mutant is called %s any more", name)
+		}
+	}
 	for _, m := range mutants.All() {
 		if _, unseen := unseenByProbe[m.Name]; unseen || !slices.Contains(probed, m.Clause) {
 			continue

@@ -11,7 +11,7 @@ import (
 )
 
 // renaming makes a store that takes names for others.
-func renaming(f func(name string) string) func(*world) func() *handle {
+func renaming(f func(name string) string) mutation {
 	valid := func(name string) string {
 		if backend.CheckName(name) != nil {
 			return name
@@ -125,7 +125,7 @@ var nameMutants = []Mutant{
 }
 
 // rewriting makes a store that changes bodies as it stores them.
-func rewriting(f func(body []byte) []byte) func(*world) func() *handle {
+func rewriting(f func(body []byte) []byte) mutation {
 	return put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 		return w.Put(ctx, name, f(body), cond)
 	})

@@ -147,7 +147,7 @@ type renumbered struct {
 }
 
 // renumber makes a store that names its versions in its own way.
-func renumber(id func(r *renumbered, body []byte) backend.VersionID) func(*world) func() *handle {
+func renumber(id func(r *renumbered, body []byte) backend.VersionID) mutation {
 	return shared(func(w *world, h *handle) {
 		r := &renumbered{shown: make(map[backend.VersionID]backend.VersionID)}
 		w.onRestart = func(*memstore.State) { r.count = 0 }
