@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ the command was called.`,
 // run runs the suite and prints what it found.
 func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 	if s.store == "" {
-		return fmt.Errorf("no store given: --store URL")
+		return errors.New("no store given: --store URL")
 	}
 	if s.rounds < 1 {
 		return fmt.Errorf("--rounds is %d, and must be 1 at least", s.rounds)
@@ -113,7 +114,7 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	for _, r := range results {
 		if r.Outcome == conformance.Fail {
-			return brokenError{}
+			return errBroken
 		}
 	}
 	return nil

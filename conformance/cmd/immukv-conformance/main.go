@@ -23,25 +23,26 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := newCommand().ExecuteContext(ctx)
-	var broken brokenError
-	switch {
-	case err == nil:
-	case errors.As(err, &broken):
-		os.Exit(1)
-	default:
-		fmt.Fprintf(os.Stderr, "immukv-conformance: %v\n", err)
-		if errors.As(err, new(failedError)) {
-			os.Exit(1)
-		}
-		os.Exit(2)
+	if err == nil {
+		return
 	}
+	if !errors.Is(err, errBroken) {
+		fmt.Fprintf(os.Stderr, "immukv-conformance: %v\n", err)
+	}
+	os.Exit(exitCode(err))
 }
 
-// brokenError says that the store does not keep the contract. The report has
-// said so already.
-type brokenError struct{}
+// exitCode tells a store or a run that failed from a mistake in how the command
+// was called.
+func exitCode(err error) int {
+	if errors.Is(err, errBroken) || errors.As(err, new(failedError)) {
+		return 1
+	}
+	return 2
+}
 
-func (brokenError) Error() string { return "the store does not keep the contract" }
+// errBroken says what the report has said already.
+var errBroken = errors.New("the store does not keep the contract")
 
 // failedError is one that is no mistake in the command's use.
 type failedError struct{ error }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
@@ -88,24 +89,13 @@ func (p *printer) print(format string, args ...any) {
 	fmt.Fprintf(p.out, format, args...) //nolint:errcheck // whoever read it is gone
 }
 
-// reasons prints why checks do not apply, each reason once.
+// reasons prints why checks do not apply.
 func (p *printer) reasons(results []conformance.Result) {
-	var reasons []string
-	checks := make(map[string][]string)
-	for _, r := range results {
-		if r.Outcome != conformance.NotApplicable {
-			continue
-		}
-		if checks[r.Reason] == nil {
-			reasons = append(reasons, r.Reason)
-		}
-		checks[r.Reason] = append(checks[r.Reason], r.Check)
-	}
-	for i, reason := range reasons {
+	for i, x := range exemptionsOf(results) {
 		if i == 0 {
 			p.print("\nNot applicable:\n")
 		}
-		p.print("  %s: %s\n", reason, strings.Join(checks[reason], " "))
+		p.print("  %s: %s\n", x.reason, strings.Join(x.checks, " "))
 	}
 }
 
@@ -155,6 +145,30 @@ func clausesOf(results []conformance.Result) []clauseResults {
 		}
 	}
 	return clauses
+}
+
+// exemption is a reason, and the checks that do not apply for it.
+type exemption struct {
+	reason string
+	checks []string
+}
+
+// exemptionsOf groups the results that do not apply, each reason where it first
+// comes.
+func exemptionsOf(results []conformance.Result) []exemption {
+	var exemptions []exemption
+	for _, r := range results {
+		if r.Outcome != conformance.NotApplicable {
+			continue
+		}
+		i := slices.IndexFunc(exemptions, func(x exemption) bool { return x.reason == r.Reason })
+		if i < 0 {
+			i = len(exemptions)
+			exemptions = append(exemptions, exemption{reason: r.Reason})
+		}
+		exemptions[i].checks = append(exemptions[i].checks, r.Check)
+	}
+	return exemptions
 }
 
 // line names the checks that were made, those in capitals that failed.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -46,11 +47,7 @@ type proxiedStore struct {
 }
 
 func (p *proxiedStore) Close() error {
-	err := p.store.Close()
-	if closed := p.proxy.server.Close(); err == nil {
-		err = closed
-	}
-	return err
+	return errors.Join(p.store.Close(), p.proxy.server.Close())
 }
 
 type proxy struct {

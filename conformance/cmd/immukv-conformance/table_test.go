@@ -89,21 +89,13 @@ func (c clauseResults) cell() string {
 func (s *matrixStore) remarks(b *strings.Builder) {
 	fmt.Fprintf(b, "**%s** (`%s`)", s.Name, s.Command)
 	var failed []string
-	reasons := make(map[string][]string)
-	var inOrder []string
 	for _, r := range s.Results {
-		switch r.Outcome {
-		case conformance.Fail:
+		if r.Outcome == conformance.Fail {
 			failed = append(failed, r.Check)
-		case conformance.NotApplicable:
-			if reasons[r.Reason] == nil {
-				inOrder = append(inOrder, r.Reason)
-			}
-			reasons[r.Reason] = append(reasons[r.Reason], r.Check)
-		case conformance.Pass:
 		}
 	}
-	if len(failed) == 0 && len(inOrder) == 0 {
+	exemptions := exemptionsOf(s.Results)
+	if len(failed) == 0 && len(exemptions) == 0 {
 		b.WriteString(": all checks apply, and pass.\n\n")
 		return
 	}
@@ -111,8 +103,8 @@ func (s *matrixStore) remarks(b *strings.Builder) {
 	if len(failed) > 0 {
 		fmt.Fprintf(b, "- fails %s\n", strings.Join(failed, ", "))
 	}
-	for _, reason := range inOrder {
-		fmt.Fprintf(b, "- %s: not applicable are %s\n", reason, strings.Join(reasons[reason], ", "))
+	for _, x := range exemptions {
+		fmt.Fprintf(b, "- %s: not applicable are %s\n", x.reason, strings.Join(x.checks, ", "))
 	}
 	b.WriteByte('\n')
 }
