@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -121,10 +120,10 @@ func (s *search) done(w *walk, h *History) {
 	sum := h.Hash()
 	key := binary.LittleEndian.Uint64(sum[:])
 	if _, twice := s.seen[key]; twice && h.Err == nil {
-		h.Err = fmt.Errorf("the explorer made this history twice")
+		h.Err = errors.New("the explorer made this history twice")
 	}
 	if h.Skipped > 0 && h.Err == nil {
-		h.Err = fmt.Errorf("the history did not repeat: a choice that was possible before no longer is")
+		h.Err = errors.New("the history did not repeat: a choice that was possible before no longer is")
 	}
 	if h.Err != nil && s.failed == nil {
 		s.failed = h
@@ -328,15 +327,4 @@ func (m move) dependsOn(n move) bool {
 	default:
 		return m.object == n.object
 	}
-}
-
-// Faults counts the faults that were met.
-func (h *History) Faults() map[Fault]int {
-	met := make(map[Fault]int)
-	for _, e := range h.Events {
-		if e.Fault != (Fault{}) {
-			met[e.Fault]++
-		}
-	}
-	return met
 }

@@ -119,16 +119,18 @@ var (
 // Faults lists every fault that a request of the given kind can meet. An error
 // is listed with and without effect where both are possible: to a read its own
 // effect makes no difference.
-func Faults(op Op) []Fault {
+func Faults(op Op) []Fault { return slices.Clone(faultsOf(op)) }
+
+func faultsOf(op Op) []Fault {
 	switch op {
 	case OpPut:
-		return slices.Clone(writeFaults)
+		return writeFaults
 	case OpListVersions:
-		return slices.Clone(versionsFaults)
+		return versionsFaults
 	case OpListNames:
-		return slices.Clone(namesFaults)
+		return namesFaults
 	default:
-		return slices.Clone(readFaults)
+		return readFaults
 	}
 }
 
@@ -145,19 +147,7 @@ func AllFaults() []Fault {
 
 // fits reports whether the request can meet the fault.
 func (f Fault) fits(op Op) bool {
-	if f == (Fault{}) {
-		return true
-	}
-	switch op {
-	case OpPut:
-		return slices.Contains(writeFaults, f)
-	case OpListVersions:
-		return slices.Contains(versionsFaults, f)
-	case OpListNames:
-		return slices.Contains(namesFaults, f)
-	default:
-		return slices.Contains(readFaults, f)
-	}
+	return f == Fault{} || slices.Contains(faultsOf(op), f)
 }
 
 // fitsHeld reports whether an answer that is held can meet the fault: it may be
@@ -184,10 +174,7 @@ const askedWait = 2 * time.Second
 // err is the error that the caller gets for an answer that is not the store's
 // own.
 func (a Answer) err(r *Request) error {
-	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version}
-	if r.Writes() {
-		e.Kind = backend.ErrOutcomeUnknown
-	}
+	e := r.failed(nil)
 	switch a {
 	case Lost:
 		e.Err = errLost

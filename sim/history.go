@@ -157,6 +157,17 @@ func errorWord(err error) string {
 	return "failed"
 }
 
+// Faults counts the faults that were met.
+func (h *History) Faults() map[Fault]int {
+	met := make(map[Fault]int)
+	for _, e := range h.Events {
+		if e.Fault != (Fault{}) {
+			met[e.Fault]++
+		}
+	}
+	return met
+}
+
 // Tell writes the history for a person to follow: a line for each event, and
 // beneath it what note, if it is not nil, has to say of it.
 func (h *History) Tell(w io.Writer, note func(*Event) string) {

@@ -90,7 +90,9 @@ func (i *Injection) String() string {
 }
 
 // Run runs a process until it returns, and returns its error. If it crashes,
-// its context ends, and no request of its has any effect any more.
+// its context ends, and no request of its has any effect any more. The process
+// may make requests from any number of goroutines; the store gets them one at a
+// time. An injection is for one run.
 func (i *Injection) Run(ctx context.Context, store backend.VersionedStore, process func(context.Context, backend.VersionedStore) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -61,9 +61,9 @@ func (p *Process) Do(what string, f func(context.Context) (any, error)) (any, er
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	d := &doing{what: what, cancel: cancel}
-	p.tell(d, &Event{Kind: Began, What: what})
+	p.tell(&Event{Kind: Began, What: what})
 	detail, err := f(context.WithValue(ctx, doingKey{}, d))
-	p.tell(d, &Event{Kind: Ended, What: what, Detail: detail, Err: err})
+	p.tell(&Event{Kind: Ended, What: what, Detail: detail, Err: err})
 	return detail, err
 }
 
@@ -78,9 +78,9 @@ type doingKey struct{}
 // tell hands the scheduler something to record, and waits until it has: what
 // two processes do at one moment must not be recorded in the order in which
 // their goroutines happened to run. The dead tell nothing.
-func (p *Process) tell(d *doing, e *Event) {
+func (p *Process) tell(e *Event) {
 	w := p.world
-	n := &note{process: p, doing: d, event: e, done: make(chan struct{})}
+	n := &note{process: p, event: e, done: make(chan struct{})}
 	w.mu.Lock()
 	if p.dead {
 		w.mu.Unlock()
@@ -95,7 +95,6 @@ func (p *Process) tell(d *doing, e *Event) {
 // note is an event that the scheduler has not recorded yet.
 type note struct {
 	process *Process
-	doing   *doing
 	event   *Event
 	done    chan struct{}
 }
@@ -129,7 +128,7 @@ func (p *Process) pass(ctx context.Context, r *Request) Reply {
 	}
 	if err := ctx.Err(); err != nil {
 		w.mu.Unlock()
-		return Reply{Err: endedErr(r, err)}
+		return Reply{Err: r.failed(err)}
 	}
 	w.waiting = append(w.waiting, c)
 	w.mu.Unlock()
@@ -141,13 +140,4 @@ func (p *Process) pass(ctx context.Context, r *Request) Reply {
 		w.abandon(c, ctx.Err())
 	}
 	return c.reply
-}
-
-// endedErr is the error of a request whose context has ended.
-func endedErr(r *Request, cause error) error {
-	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version, Err: cause}
-	if r.Writes() {
-		e.Kind = backend.ErrOutcomeUnknown
-	}
-	return e
 }

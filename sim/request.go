@@ -43,6 +43,16 @@ type Request struct {
 // Writes reports whether the request can change the store.
 func (r *Request) Writes() bool { return r.Op == OpPut }
 
+// failed is the error of a request that got no answer. What became of a write is
+// then unknown.
+func (r *Request) failed(cause error) *backend.Error {
+	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version, Err: cause}
+	if r.Writes() {
+		e.Kind = backend.ErrOutcomeUnknown
+	}
+	return e
+}
+
 // String shows the request as traces do.
 func (r *Request) String() string {
 	var b strings.Builder

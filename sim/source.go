@@ -121,7 +121,8 @@ func (d *Drawn) lost(at Pending) Fault {
 }
 
 // fault draws what the chosen request meets, or something else that happens in
-// its stead.
+// its stead: of thirteen times, an outage begins once, time passes once, and a
+// clock jumps once. The least numbers are for the request, which is simpler.
 func (d *Drawn) fault(c Choice, at Pending) Choice {
 	switch d.Draw(13) {
 	case 9:

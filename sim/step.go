@@ -223,7 +223,7 @@ func (w *world) abandon(c *call, cause error) {
 		return
 	}
 	w.waiting = without(w.waiting, c)
-	c.reply, c.replied = Reply{Err: endedErr(c.request, cause)}, true
+	c.reply, c.replied = Reply{Err: c.request.failed(cause)}, true
 	if c.request.Writes() && !c.held {
 		w.late = append(w.late, c)
 	}

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -50,7 +49,7 @@ func (o *Outcome) CheckLinearizable() error {
 	case porcupine.Illegal:
 		return violation("I7", "the history is not linearizable")
 	default:
-		return fmt.Errorf("the checker of linearizability ran out of time")
+		return errors.New("the checker of linearizability ran out of time")
 	}
 }
 
