@@ -197,11 +197,11 @@ func overlay(t *testing.T) string {
 func TestPlantedErrorsAreFound(t *testing.T) {
 	t.Parallel()
 	config := overlay(t)
-	if t.Failed() || os.Getenv("IMMUKV_LONG") == "" {
+	if t.Failed() || os.Getenv("IMMUKV_LONG") != "1" {
 		return
 	}
 	hunter := filepath.Join(t.TempDir(), "hunter")
-	build := exec.Command("go", "test", "-c", "-overlay", config, "-o", hunter, ".")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", config, "-o", hunter, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build with errors planted: %v\n%s", err, out)
 	}
@@ -212,7 +212,7 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			var out bytes.Buffer
-			hunt := exec.Command(hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "5m")
+			hunt := exec.CommandContext(t.Context(), hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "5m")
 			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
 			hunt.Stdout, hunt.Stderr = &out, &out
 			err := hunt.Run()

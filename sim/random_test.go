@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -65,57 +64,6 @@ func checked(o *fleet.Outcome) *fleet.Outcome {
 		o.History.Err = o.CheckLinearizable()
 	}
 	return o
-}
-
-// tally counts all that can happen in a history.
-type tally struct {
-	mu     sync.Mutex
-	faults map[sim.Fault]int
-	events map[sim.EventKind]int
-	ends   map[string]int
-}
-
-func newTally() *tally {
-	return &tally{faults: make(map[sim.Fault]int), events: make(map[sim.EventKind]int), ends: make(map[string]int)}
-}
-
-func (c *tally) add(o *fleet.Outcome) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for f, n := range o.History.Faults() {
-		c.faults[f] += n
-	}
-	for _, e := range o.History.Events {
-		c.events[e.Kind]++
-	}
-	for end, n := range o.Ends() {
-		c.ends[end] += n
-	}
-}
-
-// wantAll tells the counts, and fails the test if anything has never happened.
-func (c *tally) wantAll(t *testing.T) {
-	t.Helper()
-	faultsFired(t, c.faults)
-	if c.faults[sim.Fault{Answer: sim.Held}] == 0 {
-		t.Error("no answer was held")
-	}
-	for kind := sim.Began; kind <= sim.Jumped; kind++ {
-		t.Logf("%8d %v", c.events[kind], kind)
-		if c.events[kind] == 0 {
-			t.Errorf("no event was one that %v", kind)
-		}
-	}
-	for _, end := range []string{
-		"set: well", "set: outcome unknown", "set: conflict", "set: failed",
-		"settle: well", "settle: outcome unknown", "settle: conflict",
-		"get: well", "get: failed", "history: well", "log: well", "keys: well", "repair: well", "verify: well", "audit: well",
-	} {
-		t.Logf("%8d %s", c.ends[end], end)
-		if c.ends[end] == 0 {
-			t.Errorf("no call ended so: %s", end)
-		}
-	}
 }
 
 // TestEveryKindOfFaultFires draws histories from fixed seeds, and counts all
@@ -220,63 +168,4 @@ func TestContendingWritersGetThrough(t *testing.T) {
 	if most := 2 * (writers - 1) * writes; worst > most {
 		t.Errorf("a write lost %d races, want %d at most", worst, most)
 	}
-}
-
-// soakFor is set by make soak.
-var soakFor = os.Getenv("IMMUKV_SOAK")
-
-// TestSoak makes random histories until the time in IMMUKV_SOAK is up, or else a
-// few of them. It says at what rate, and that it leaves nothing behind.
-func TestSoak(t *testing.T) {
-	const batch = 200
-	var until time.Duration
-	first := uint64(1 << 32)
-	if soakFor != "" {
-		var err error
-		if until, err = time.ParseDuration(soakFor); err != nil {
-			t.Fatal(err)
-		}
-		first = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seeds from %d on", first)
-	start, made, counts := time.Now(), 0, newTally()
-	var settled usage
-	for round := uint64(0); round < 3 || time.Since(start) < until; round++ {
-		forSeeds(batch, func(i uint64) {
-			outcome := random(t, first+round*batch+i)
-			counts.add(outcome)
-			if outcome.Err() != nil {
-				t.Error(outcome.Reduce(t).Report())
-			}
-		})
-		if t.Failed() {
-			return
-		}
-		if made += batch; round == 1 {
-			settled = measure()
-		}
-		if round%100 == 99 {
-			t.Logf("%d histories, %.0f a second", made, float64(made)/time.Since(start).Seconds())
-		}
-	}
-	end := measure()
-	t.Logf("%d histories, %.0f a second; %d goroutines and %d KiB in the end, %d and %d in the beginning", made,
-		float64(made)/time.Since(start).Seconds(), end.goroutines, end.heap>>10, settled.goroutines, settled.heap>>10)
-	if end.goroutines > settled.goroutines || end.heap > 2*settled.heap {
-		t.Error("something is left behind")
-	}
-	counts.wantAll(t)
-}
-
-// usage is what a process holds.
-type usage struct {
-	goroutines int
-	heap       uint64
-}
-
-func measure() usage {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return usage{runtime.NumGoroutine(), m.HeapAlloc}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -151,7 +152,7 @@ type modern struct {
 	last    string                                 // the latest of them
 }
 
-// Close waits for the second phase under way, and its error is nil.
+// close waits for the second phase under way.
 func (m *modern) close() { _ = m.db.Close() }
 
 // result is what a call returned, besides its error.
@@ -183,26 +184,11 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		e, err = m.db.Get(ctx, j.Key)
 		r.entries = one(e, err)
 	case "history":
-		for e, seqErr := range m.db.History(ctx, j.Key) {
-			if err = seqErr; err != nil {
-				break
-			}
-			r.entries = append(r.entries, e)
-		}
+		r.entries, err = collect(m.db.History(ctx, j.Key))
 	case "log":
-		for e, seqErr := range m.db.Log(ctx) {
-			if err = seqErr; err != nil {
-				break
-			}
-			r.entries = append(r.entries, e)
-		}
+		r.entries, err = collect(m.db.Log(ctx))
 	case "keys":
-		for key, seqErr := range m.db.Keys(ctx) {
-			if err = seqErr; err != nil {
-				break
-			}
-			r.keys = append(r.keys, key)
-		}
+		r.keys, err = collect(m.db.Keys(ctx))
 	case "repair":
 		var repair immukv.RepairResult
 		repair, err = m.db.Repair(ctx)
@@ -213,6 +199,18 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		r.report, err = m.db.Audit(ctx)
 	}
 	return r, err
+}
+
+// collect returns what came before the error, too: it must be true all the same.
+func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for item, err := range seq {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, item)
+	}
+	return all, nil
 }
 
 func one(e immukv.Entry[string], err error) []immukv.Entry[string] {
