@@ -11,7 +11,7 @@ import (
 )
 
 // honest is what a plan leaves in the store.
-func honest(t *testing.T, text string) *Forger {
+func honest(t *testing.T, text string) *forger {
 	t.Helper()
 	plan, err := ParsePlan(text)
 	if err != nil {
@@ -21,12 +21,12 @@ func honest(t *testing.T, text string) *Forger {
 	if o.Err() != nil {
 		t.Fatal(o.Report())
 	}
-	return &Forger{State: o.Store.Dump()}
+	return &forger{state: o.Store.Dump()}
 }
 
-func audit(t *testing.T, f *Forger, opts ...immukv.VerifyOption) *immukv.Report {
+func audit(t *testing.T, f *forger, opts ...immukv.VerifyOption) *immukv.Report {
 	t.Helper()
-	store, err := memstore.Load(f.State)
+	store, err := memstore.Load(f.state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,25 +53,25 @@ func TestAuditSeesTampering(t *testing.T) {
 		"new orphan":  "client a: set k; set k; orphan j",
 		"legacy":      "client a: set k; set j; orphan k | client b legacy typescript: set k; set j",
 	}
-	for _, tampering := range Tamperings {
-		t.Run(tampering.Name, func(t *testing.T) {
+	for _, tamper := range tamperings {
+		t.Run(tamper.name, func(t *testing.T) {
 			t.Parallel()
 			seen := 0
 			for name, plan := range plans {
 				store := honest(t, plan)
 				head := audit(t, store).Head()
 				for i := 0; ; i++ {
-					forged := store.Copy()
-					if !tampering.Apply(forged, i) {
+					forged := store.copy()
+					if !tamper.apply(forged, i) {
 						break
 					}
-					if forged.Changed && tampered(t, fmt.Sprintf("%s at place %d", name, i), forged, head) {
+					if forged.changed && tampered(t, fmt.Sprintf("%s at place %d", name, i), forged, head) {
 						seen++
 					}
 				}
 			}
-			if (seen == 0) != (tampering.Unseen != "") {
-				t.Errorf("seen %d times, though unseen for the reason %q", seen, tampering.Unseen)
+			if (seen == 0) != (tamper.unseen != "") {
+				t.Errorf("seen %d times, though unseen for the reason %q", seen, tamper.unseen)
 			}
 		})
 	}
@@ -79,8 +79,8 @@ func TestAuditSeesTampering(t *testing.T) {
 
 // tampered holds an audit against the model, and reports whether it saw
 // something without an earlier head.
-func tampered(t *testing.T, where string, f *Forger, head immukv.Checkpoint) bool {
-	m, err := sound(f.State)
+func tampered(t *testing.T, where string, f *forger, head immukv.Checkpoint) bool {
+	m, err := sound(f.state)
 	extends := err == nil && head.Sequence < int64(len(m.log)) && m.log[head.Sequence].hash == string(head.Hash)
 	report, from := audit(t, f), audit(t, f, immukv.TrustedHead(head))
 	if report.Valid() != (err == nil) {
@@ -96,20 +96,20 @@ func tampered(t *testing.T, where string, f *Forger, head immukv.Checkpoint) boo
 // is given an earlier head.
 func TestUnseenTampering(t *testing.T) {
 	t.Parallel()
-	for _, tampering := range Tamperings {
-		if tampering.Unseen == "" {
+	for _, tamper := range tamperings {
+		if tamper.unseen == "" {
 			continue
 		}
 		store := honest(t, "client a: set k; set j; set k; set j")
 		head := audit(t, store).Head()
-		if !tampering.Apply(store, 2) || !store.Changed {
-			t.Fatalf("%s: there is no place for it", tampering.Name)
+		if !tamper.apply(store, 2) || !store.changed {
+			t.Fatalf("%s: there is no place for it", tamper.name)
 		}
 		if report := audit(t, store); !report.Valid() {
-			t.Errorf("%s: the audit sees it: %v", tampering.Name, report.Err())
+			t.Errorf("%s: the audit sees it: %v", tamper.name, report.Err())
 		}
-		if report := audit(t, store, immukv.TrustedHead(head)); report.Valid() == tampering.SeenFrom {
-			t.Errorf("%s: with an earlier head, seen should be %t: %v", tampering.Name, tampering.SeenFrom, report.Err())
+		if report := audit(t, store, immukv.TrustedHead(head)); report.Valid() == tamper.seenFrom {
+			t.Errorf("%s: with an earlier head, seen should be %t: %v", tamper.name, tamper.seenFrom, report.Err())
 		}
 	}
 }
@@ -124,17 +124,17 @@ func TestAuditSeesRandomTampering(t *testing.T) {
 		if o.Err() != nil {
 			t.Fatal(o.Report())
 		}
-		store := &Forger{State: o.Store.Dump()}
+		store := &forger{state: o.Store.Dump()}
 		head := audit(t, store).Head()
 		draw := sim.Seeded(seed)
 		for range 5 {
-			forged := store.Copy()
+			forged := store.copy()
 			where := fmt.Sprintf("seed %d", seed)
 			for range 1 + draw(2) {
-				tampering := pick(draw, Tamperings)
+				tamper := pick(draw, tamperings)
 				i := draw(8)
-				if forged.object(logObject) != nil && tampering.Apply(forged, i) && forged.Changed {
-					where += fmt.Sprintf(", %s at %d", tampering.Name, i)
+				if forged.object(logObject) != nil && tamper.apply(forged, i) && forged.changed {
+					where += fmt.Sprintf(", %s at %d", tamper.name, i)
 				}
 			}
 			tampered(t, where, forged, head)

@@ -10,45 +10,45 @@ import (
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
-// Tampering is a change made to a store behind the protocol's back.
-type Tampering struct {
-	Name string
-	// Apply makes the change at one place of many, of which i is the number. It
+// tampering is a change made to a store behind the protocol's back.
+type tampering struct {
+	name string
+	// apply makes the change at one place of many, of which i is the number. It
 	// reports whether there is such a place; a change that is not possible
 	// there leaves everything as it was.
-	Apply func(s *Forger, i int) bool
-	// Unseen says why an audit does not see the change, if it never does.
-	Unseen string
-	// SeenFrom says that it does if it is given an earlier head.
-	SeenFrom bool
+	apply func(s *forger, i int) bool
+	// unseen says why an audit does not see the change, if it never does.
+	unseen string
+	// seenFrom says that it does if it is given an earlier head.
+	seenFrom bool
 }
 
-// Forger changes the state of a store.
-type Forger struct {
-	State   memstore.State
-	Changed bool
+// forger changes the state of a store.
+type forger struct {
+	state   memstore.State
+	changed bool
 	ids     int
 }
 
-// Copy is a forger of an equal state.
-func (f *Forger) Copy() *Forger {
-	c := &Forger{}
-	for _, o := range f.State.Objects {
-		c.State.Objects = append(c.State.Objects, memstore.Object{Name: o.Name, Versions: slices.Clone(o.Versions)})
+// copy is a forger of an equal state.
+func (f *forger) copy() *forger {
+	c := &forger{}
+	for _, o := range f.state.Objects {
+		c.state.Objects = append(c.state.Objects, memstore.Object{Name: o.Name, Versions: slices.Clone(o.Versions)})
 	}
 	return c
 }
 
-func (f *Forger) newVersion(body string) memstore.Version {
+func (f *forger) newVersion(body string) memstore.Version {
 	f.ids++
 	id := "forged-" + strconv.Itoa(f.ids)
 	return memstore.Version{ID: backend.VersionID(id), ETag: backend.ETag(strconv.Quote(id)), Body: body}
 }
 
 // place is the i-th version of the store, over all objects.
-func (f *Forger) place(i int) (object, version int, ok bool) {
-	for object := range f.State.Objects {
-		n := len(f.State.Objects[object].Versions)
+func (f *forger) place(i int) (object, version int, ok bool) {
+	for object := range f.state.Objects {
+		n := len(f.state.Objects[object].Versions)
 		if i < n {
 			return object, i, true
 		}
@@ -57,26 +57,26 @@ func (f *Forger) place(i int) (object, version int, ok bool) {
 	return 0, 0, false
 }
 
-func (f *Forger) object(name string) *memstore.Object {
-	for i := range f.State.Objects {
-		if f.State.Objects[i].Name == name {
-			return &f.State.Objects[i]
+func (f *forger) object(name string) *memstore.Object {
+	for i := range f.state.Objects {
+		if f.state.Objects[i].Name == name {
+			return &f.state.Objects[i]
 		}
 	}
 	return nil
 }
 
 // drop removes a version, and its object if it was the last.
-func (f *Forger) drop(object, version int) {
-	o := &f.State.Objects[object]
+func (f *forger) drop(object, version int) {
+	o := &f.state.Objects[object]
 	o.Versions = slices.Delete(o.Versions, version, version+1)
 	if len(o.Versions) == 0 {
-		f.State.Objects = slices.Delete(f.State.Objects, object, object+1)
+		f.state.Objects = slices.Delete(f.state.Objects, object, object+1)
 	}
 }
 
-// Tamperings are the changes that an audit has to see (I12).
-var Tamperings = []Tampering{
+// tamperings are the changes that an audit has to see (I12).
+var tamperings = []tampering{
 	edit("value", func(token string) string { return strings.Replace(token, `"by":"`, `"by":"x`, 1) }),
 	edit("timestamp_ms", increased),
 	edit("sequence", increased),
@@ -92,12 +92,12 @@ var Tamperings = []Tampering{
 	everywhere("add white space to a version", func(body string) string { return body + "\n" }),
 	everywhere("empty a version", func(string) string { return "" }),
 	everywhere("cut a version off", func(body string) string { return body[:len(body)/2] }),
-	atVersions("remove a version", func(f *Forger, o, v int) bool {
+	atVersions("remove a version", func(f *forger, o, v int) bool {
 		f.drop(o, v)
 		return true
 	}),
-	atVersions("exchange the bodies of two versions", func(f *Forger, o, v int) bool {
-		versions := f.State.Objects[o].Versions
+	atVersions("exchange the bodies of two versions", func(f *forger, o, v int) bool {
+		versions := f.state.Objects[o].Versions
 		if v+1 == len(versions) {
 			return false
 		}
@@ -105,71 +105,71 @@ var Tamperings = []Tampering{
 		a.Body, b.Body, a.ETag, b.ETag = b.Body, a.Body, b.ETag, a.ETag
 		return true
 	}),
-	atVersions("make an older version the newest", func(f *Forger, o, v int) bool {
-		versions := f.State.Objects[o].Versions
+	atVersions("make an older version the newest", func(f *forger, o, v int) bool {
+		versions := f.state.Objects[o].Versions
 		if v+1 == len(versions) {
 			return false
 		}
 		older := versions[v]
-		f.State.Objects[o].Versions = append(slices.Delete(versions, v, v+1), older)
+		f.state.Objects[o].Versions = append(slices.Delete(versions, v, v+1), older)
 		return true
 	}),
-	atVersions("write an older version again", func(f *Forger, o, v int) bool {
-		versions := f.State.Objects[o].Versions
-		f.State.Objects[o].Versions = append(versions, f.newVersion(versions[v].Body))
+	atVersions("write an older version again", func(f *forger, o, v int) bool {
+		versions := f.state.Objects[o].Versions
+		f.state.Objects[o].Versions = append(versions, f.newVersion(versions[v].Body))
 		return true
 	}),
-	atVersions("insert a version twice", func(f *Forger, o, v int) bool {
-		versions := f.State.Objects[o].Versions
-		f.State.Objects[o].Versions = slices.Insert(versions, v, f.newVersion(versions[v].Body))
+	atVersions("insert a version twice", func(f *forger, o, v int) bool {
+		versions := f.state.Objects[o].Versions
+		f.state.Objects[o].Versions = slices.Insert(versions, v, f.newVersion(versions[v].Body))
 		return true
 	}),
-	atVersions("insert a delete marker", func(f *Forger, o, v int) bool {
+	atVersions("insert a delete marker", func(f *forger, o, v int) bool {
 		marker := f.newVersion("")
 		marker.ETag, marker.DeleteMarker = "", true
-		f.State.Objects[o].Versions = slices.Insert(f.State.Objects[o].Versions, v+1, marker)
+		f.state.Objects[o].Versions = slices.Insert(f.state.Objects[o].Versions, v+1, marker)
 		return true
 	}),
-	atVersions("remove a version and those after it from its object alone", func(f *Forger, o, v int) bool {
+	atVersions("remove a version and those after it from its object alone", func(f *forger, o, v int) bool {
 		if v == 0 {
-			f.State.Objects = slices.Delete(f.State.Objects, o, o+1)
+			f.state.Objects = slices.Delete(f.state.Objects, o, o+1)
 			return true
 		}
-		f.State.Objects[o].Versions = f.State.Objects[o].Versions[:v]
+		f.state.Objects[o].Versions = f.state.Objects[o].Versions[:v]
 		return true
 	}),
-	atVersions("write a version to another key's object", func(f *Forger, o, v int) bool {
-		written := f.newVersion(f.State.Objects[o].Versions[v].Body)
+	atVersions("write a version to another key's object", func(f *forger, o, v int) bool {
+		written := f.newVersion(f.state.Objects[o].Versions[v].Body)
 		if other := f.object(keyObject("elsewhere")); other != nil {
 			other.Versions = append(other.Versions, written)
 			return true
 		}
-		f.State.Objects = append(f.State.Objects, memstore.Object{
+		f.state.Objects = append(f.state.Objects, memstore.Object{
 			Name: keyObject("elsewhere"), Versions: []memstore.Version{written},
 		})
 		return true
 	}),
-	{Name: "begin a second history in the log", Apply: func(f *Forger, i int) bool {
+	{name: "begin a second history in the log", apply: func(f *forger, i int) bool {
 		log := f.object(logObject)
 		log.Versions = append(log.Versions, f.newVersion(log.Versions[0].Body))
-		f.Changed = true
+		f.changed = true
 		return i == 0
 	}},
-	{Name: "rewrite the log alone from some entry on, with every hash recomputed", Apply: func(f *Forger, i int) bool {
+	{name: "rewrite the log alone from some entry on, with every hash recomputed", apply: func(f *forger, i int) bool {
 		return f.rewrite(i, false)
 	}},
-	unseen("who may write can write a history that is as sound as the first", true, Tampering{
-		Name:  "rewrite everything from some entry on, with every hash recomputed",
-		Apply: func(f *Forger, i int) bool { return f.rewrite(i, true) },
+	unseen("who may write can write a history that is as sound as the first", true, tampering{
+		name:  "rewrite everything from some entry on, with every hash recomputed",
+		apply: func(f *forger, i int) bool { return f.rewrite(i, true) },
 	}),
-	unseen("what is left is a sound history", true, Tampering{
-		Name:  "cut off the end of the log, and of the key objects with it",
-		Apply: (*Forger).cutOff,
+	unseen("what is left is a sound history", true, tampering{
+		name:  "cut off the end of the log, and of the key objects with it",
+		apply: (*forger).cutOff,
 	}),
 }
 
-func unseen(why string, seenFrom bool, t Tampering) Tampering {
-	t.Unseen, t.SeenFrom = why, seenFrom
+func unseen(why string, seenFrom bool, t tampering) tampering {
+	t.unseen, t.seenFrom = why, seenFrom
 	return t
 }
 
@@ -182,27 +182,27 @@ func increased(token string) string {
 }
 
 // atVersions makes a change at every version of every object.
-func atVersions(name string, change func(f *Forger, object, version int) bool) Tampering {
-	return Tampering{Name: name, Apply: func(f *Forger, i int) bool {
+func atVersions(name string, change func(f *forger, object, version int) bool) tampering {
+	return tampering{name: name, apply: func(f *forger, i int) bool {
 		o, v, ok := f.place(i)
-		f.Changed = ok && change(f, o, v)
+		f.changed = ok && change(f, o, v)
 		return ok
 	}}
 }
 
 // everywhere changes the body of every version.
-func everywhere(name string, change func(body string) string) Tampering {
-	return atVersions(name, func(f *Forger, o, v int) bool {
-		version := &f.State.Objects[o].Versions[v]
+func everywhere(name string, change func(body string) string) tampering {
+	return atVersions(name, func(f *forger, o, v int) bool {
+		version := &f.state.Objects[o].Versions[v]
 		version.Body = change(version.Body)
 		return true
 	})
 }
 
 // edit changes one field of every version that has it.
-func edit(field string, change func(token string) string) Tampering {
-	return atVersions("edit "+field, func(f *Forger, o, v int) bool {
-		version := &f.State.Objects[o].Versions[v]
+func edit(field string, change func(token string) string) tampering {
+	return atVersions("edit "+field, func(f *forger, o, v int) bool {
+		version := &f.state.Objects[o].Versions[v]
 		fields, err := members([]byte(version.Body))
 		if err != nil || fields[field] == nil {
 			return false
@@ -215,7 +215,7 @@ func edit(field string, change func(token string) string) Tampering {
 }
 
 // cutOff removes the newest i+1 entries with the versions that show them.
-func (f *Forger) cutOff(i int) bool {
+func (f *forger) cutOff(i int) bool {
 	log := f.object(logObject)
 	keep := len(log.Versions) - 1 - i
 	if keep < 0 {
@@ -225,8 +225,8 @@ func (f *Forger) cutOff(i int) bool {
 	for _, v := range log.Versions[keep:] {
 		gone[string(v.ID)] = true
 	}
-	for o := len(f.State.Objects) - 1; o >= 0; o-- {
-		versions := f.State.Objects[o].Versions
+	for o := len(f.state.Objects) - 1; o >= 0; o-- {
+		versions := f.state.Objects[o].Versions
 		for v := len(versions) - 1; v >= 0; v-- {
 			fields, err := members([]byte(versions[v].Body))
 			if err == nil && (gone[string(versions[v].ID)] || gone[unquote(fields["log_version_id"])]) {
@@ -234,14 +234,14 @@ func (f *Forger) cutOff(i int) bool {
 			}
 		}
 	}
-	f.Changed = true
+	f.changed = true
 	return true
 }
 
 // rewrite changes the value of entry i of the log and computes every hash anew
 // from there on; if all is set, in the key objects too, and the tags by which
 // the log refers to these.
-func (f *Forger) rewrite(i int, all bool) bool {
+func (f *forger) rewrite(i int, all bool) bool {
 	log := f.object(logObject)
 	if i >= len(log.Versions) {
 		return false
@@ -265,12 +265,12 @@ func (f *Forger) rewrite(i int, all bool) bool {
 			f.rewriteKeyVersion(log.Versions[n].ID, d)
 		}
 	}
-	f.Changed = true
+	f.changed = true
 	return true
 }
 
 // rewriteKeyVersion makes the key object show what its log version holds now.
-func (f *Forger) rewriteKeyVersion(id backend.VersionID, d document) {
+func (f *forger) rewriteKeyVersion(id backend.VersionID, d document) {
 	o := f.object(keyObject(d.text("key")))
 	if o == nil {
 		return // an orphan
