@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -100,13 +101,11 @@ func (e *env) closeHandles() error {
 	handles := e.handles
 	e.handles = nil
 	e.mu.Unlock()
-	var failed error
+	var failed []error
 	for _, s := range handles {
-		if err := s.close(); err != nil && failed == nil {
-			failed = err
-		}
+		failed = append(failed, s.close())
 	}
-	return failed
+	return errors.Join(failed...)
 }
 
 // close ends the workers, closes the handles and removes the store.
@@ -125,10 +124,10 @@ func (e *env) close(ctx context.Context) error {
 	}
 	// The store is removed even after the check was interrupted.
 	failed := e.watch.doing("close the store", func() error { return e.store.Close(context.WithoutCancel(ctx)) })
-	if failed != nil && err == nil {
-		err = fmt.Errorf("close the store: %w", failed)
+	if failed != nil {
+		failed = fmt.Errorf("close the store: %w", failed)
 	}
-	return err
+	return errors.Join(err, failed)
 }
 
 func (e *env) rounds() int { return e.h.rounds() }

@@ -18,11 +18,11 @@ type (
 	entry  = immukv.Entry[string]
 )
 
-// patience keeps clients from looking for orphans on their own, so that what a
-// check finds is what it did itself; eager ones look at every read.
+// Lazy clients never look for orphans on their own, so that what a check finds is
+// what it did itself; eager ones look at every read.
 var (
-	patience = immukv.WithRepairCheckInterval(-1)
-	eager    = immukv.WithRepairCheckInterval(0)
+	lazy  = immukv.WithRepairCheckInterval(-1)
+	eager = immukv.WithRepairCheckInterval(0)
 )
 
 // connect makes a client that is to be closed.
@@ -138,7 +138,7 @@ func readLog(ctx context.Context, c *client) ([]entry, error) {
 
 // audit audits the objects under a prefix with a new client that never repairs.
 func audit(ctx context.Context, s backend.VersionedStore, prefix string) (*immukv.Report, error) {
-	c, err := connect(ctx, s, prefix, immukv.WithReadOnly(), patience)
+	c, err := connect(ctx, s, prefix, immukv.WithReadOnly(), lazy)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -36,7 +37,7 @@ var errCut = errors.New("connection cut by the conformance suite")
 
 var (
 	// cut breaks the connection before the server has seen the request.
-	cut = fault{"a connection cut before the request was sent", func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
+	cut = fault{"a connection cut before the request was sent", func(http.RoundTripper, *http.Request) (*http.Response, error) {
 		return nil, errCut
 	}}
 	// loseAnswer breaks it after the server has answered.
@@ -92,7 +93,7 @@ func respond(req *http.Request, status int, code string) *http.Response {
 	}
 	header := http.Header{"Content-Type": {"application/xml"}}
 	if status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", fmt.Sprint(retryAfter))
+		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status,

@@ -29,7 +29,7 @@ const modelSteps = 30
 
 // model is the list, and the clients that it is held against.
 type model struct {
-	ctx    context.Context
+	ctx    context.Context // of the check: rapid calls steps without one
 	stores []backend.VersionedStore
 	prefix string
 

@@ -9,6 +9,8 @@ import (
 type Outcome string
 
 const (
+	// Pass and Fail are the outcomes of a check that was made: it found the store
+	// to be as its title says, or not. One that could not be made to its end fails.
 	Pass Outcome = "pass"
 	Fail Outcome = "fail"
 	// NotApplicable is the outcome of a check that needs what the harness

@@ -110,8 +110,8 @@ func (s *search) done(w *walk, h *History) {
 	defer s.mu.Unlock()
 	defer s.changed.Broadcast()
 	s.busy--
-	for i := len(w.found) - 1; i >= 0; i-- {
-		s.todo = append(s.todo, w.found[i])
+	for _, b := range slices.Backward(w.found) {
+		s.todo = append(s.todo, b)
 	}
 	if errors.Is(h.Err, errSeen) {
 		s.coverage.Cut++

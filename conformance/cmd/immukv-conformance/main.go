@@ -19,23 +19,22 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run returns the exit code, which tells a store or a run that failed from a
+// mistake in how the command was called.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := newCommand().ExecuteContext(ctx)
 	if err == nil {
-		return
+		return 0
 	}
-	if !errors.Is(err, errBroken) {
-		fmt.Fprintf(os.Stderr, "immukv-conformance: %v\n", err)
+	if errors.Is(err, errBroken) {
+		return 1
 	}
-	os.Exit(exitCode(err))
-}
-
-// exitCode tells a store or a run that failed from a mistake in how the command
-// was called.
-func exitCode(err error) int {
-	if errors.Is(err, errBroken) || errors.As(err, new(failedError)) {
+	fmt.Fprintf(os.Stderr, "immukv-conformance: %v\n", err)
+	if _, failed := errors.AsType[failedError](err); failed {
 		return 1
 	}
 	return 2

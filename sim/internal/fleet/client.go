@@ -224,8 +224,7 @@ func one(e immukv.Entry[string], err error) []immukv.Entry[string] {
 func (m *modern) note(call string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var unknown *immukv.OutcomeUnknownError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*immukv.OutcomeUnknownError](err); ok {
 		m.unknown[call], m.last = unknown, call
 	}
 }
