@@ -75,12 +75,18 @@ func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string
 	return held, err
 }
 
-func checkByteOrder(ctx context.Context, e *env) error {
+// openFilled opens a handle and fills the store through it.
+func (e *env) openFilled(ctx context.Context, names []string) (backend.VersionedStore, []string, error) {
 	s, err := e.open(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	names, err := e.fill(ctx, s, sortable)
+	held, err := e.fill(ctx, s, names)
+	return s, held, err
+}
+
+func checkByteOrder(ctx context.Context, e *env) error {
+	s, names, err := e.openFilled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -93,11 +99,7 @@ func checkByteOrder(ctx context.Context, e *env) error {
 }
 
 func checkPrefixes(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	names, err := e.fill(ctx, s, sortable)
+	s, names, err := e.openFilled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -114,11 +116,7 @@ func checkPrefixes(ctx context.Context, e *env) error {
 }
 
 func checkAfterName(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	names, err := e.fill(ctx, s, sortable)
+	s, names, err := e.openFilled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -135,10 +133,6 @@ func checkAfterName(ctx context.Context, e *env) error {
 }
 
 func checkDrawnListings(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
 	drawName := func(length int) string {
 		var b strings.Builder
 		for range length {
@@ -151,7 +145,7 @@ func checkDrawnListings(ctx context.Context, e *env) error {
 		drawn = append(drawn, drawName(1+e.rand.IntN(4)))
 	}
 	slices.Sort(drawn)
-	names, err := e.fill(ctx, s, slices.Compact(drawn))
+	s, names, err := e.openFilled(ctx, slices.Compact(drawn))
 	if err != nil {
 		return err
 	}
@@ -165,15 +159,12 @@ func checkDrawnListings(ctx context.Context, e *env) error {
 }
 
 func checkManyNames(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	var names []string
+	var many []string
 	for i := range e.many() {
-		names = append(names, fmt.Sprintf("keys/%d.json", i*i))
+		many = append(many, fmt.Sprintf("keys/%d.json", i*i))
 	}
-	if names, err = e.fill(ctx, s, names); err != nil {
+	s, names, err := e.openFilled(ctx, many)
+	if err != nil {
 		return err
 	}
 	for _, name := range names[:20] {

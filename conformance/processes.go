@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ func checkProcessesRacing(ctx context.Context, e *env) error {
 				won++
 				match = a.ETag
 				written = append(written, backend.Object{
-					Version: backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag},
+					Version: a.version(),
 					Body:    fmt.Appendf(nil, "round %d, process %d", round, i),
 				})
 			}
@@ -165,7 +166,7 @@ func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]bac
 			return nil, unlike("a write whose condition holds to apply", "%s", a.Error)
 		}
 		usual, match = time.Since(began), a.ETag
-		acknowledged = append(acknowledged, backend.Object{Version: backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag}, Body: body})
+		acknowledged = append(acknowledged, backend.Object{Version: a.version(), Body: body})
 	}
 }
 
@@ -203,8 +204,7 @@ func checkProcesses(ctx context.Context, e *env) error {
 	if err := workers[doomed].killed(); err != nil {
 		return err
 	}
-	survivors := append(append([]*worker(nil), workers[:doomed]...), workers[doomed+1:]...)
-	if err := e.dismissAll(survivors); err != nil {
+	if err := e.dismissAll(slices.Delete(workers, doomed, doomed+1)); err != nil {
 		return err
 	}
 	return sound(ctx, s, "", l)

@@ -36,6 +36,11 @@ type answerTo struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
+// version is that of a write to the store which applied.
+func (a answerTo) version() backend.Version {
+	return backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag}
+}
+
 // Work does in a process of its own what the suite asks for on its standard
 // input, until that ends. What [Store.Worker] starts calls it with a handle on
 // the store; for the test of a backend, that is the test's own binary:

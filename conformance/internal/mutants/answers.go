@@ -11,35 +11,33 @@ import (
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
+// answering makes a store that writes as it ought to, and answers with something
+// else than what it wrote.
+func answering(change func(v *backend.Version)) mutation {
+	return put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+		v, err := w.Put(ctx, name, body, cond)
+		if err == nil {
+			change(&v)
+		}
+		return v, err
+	})
+}
+
 var answerMutants = []Mutant{
 	{
 		Name: "null-version", Clause: "S4",
-		Habit: "answers with the version ID null, as a bucket does whose versioning is suspended",
-		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			v, err := w.Put(ctx, name, body, cond)
-			if err == nil {
-				v.ID = "null"
-			}
-			return v, err
-		}),
+		Habit:  "answers with the version ID null, as a bucket does whose versioning is suspended",
+		mutate: answering(func(v *backend.Version) { v.ID = "null" }),
 	},
 	{
 		Name: "no-version", Clause: "S4",
-		Habit: "answers without a version ID, as a bucket does that never had versioning",
-		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			v, err := w.Put(ctx, name, body, cond)
-			v.ID = ""
-			return v, err
-		}),
+		Habit:  "answers without a version ID, as a bucket does that never had versioning",
+		mutate: answering(func(v *backend.Version) { v.ID = "" }),
 	},
 	{
 		Name: "no-etag", Clause: "S4",
-		Habit: "answers without an ETag",
-		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			v, err := w.Put(ctx, name, body, cond)
-			v.ETag = ""
-			return v, err
-		}),
+		Habit:  "answers without an ETag",
+		mutate: answering(func(v *backend.Version) { v.ETag = "" }),
 	},
 	{
 		Name: "lost-write", Clause: "S5",

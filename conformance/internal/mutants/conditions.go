@@ -113,11 +113,7 @@ var raceMutants = []Mutant{
 		Name: "check-then-act", Clause: "S3",
 		Habit: "checks the condition and then writes, with a window between, as gocloud's fileblob does",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			if !w.holds(ctx, name, cond) {
-				return failed(name)
-			}
-			dawdle()
-			return w.force(ctx, name, body)
+			return w.checkThenWrite(ctx, name, body, cond)
 		}),
 	},
 	{
@@ -127,11 +123,7 @@ var raceMutants = []Mutant{
 			if !cond.Absent() {
 				return w.Put(ctx, name, body, cond)
 			}
-			if !w.holds(ctx, name, cond) {
-				return failed(name)
-			}
-			dawdle()
-			return w.force(ctx, name, body)
+			return w.checkThenWrite(ctx, name, body, cond)
 		}),
 	},
 	{
@@ -141,11 +133,7 @@ var raceMutants = []Mutant{
 			if cond.Absent() {
 				return w.Put(ctx, name, body, cond)
 			}
-			if !w.holds(ctx, name, cond) {
-				return failed(name)
-			}
-			dawdle()
-			return w.force(ctx, name, body)
+			return w.checkThenWrite(ctx, name, body, cond)
 		}),
 	},
 	{
@@ -156,11 +144,7 @@ var raceMutants = []Mutant{
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				mine.Lock()
 				defer mine.Unlock()
-				if !w.holds(ctx, name, cond) {
-					return failed(name)
-				}
-				dawdle()
-				return w.force(ctx, name, body)
+				return w.checkThenWrite(ctx, name, body, cond)
 			}
 		}),
 	},

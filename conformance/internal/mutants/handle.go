@@ -161,6 +161,16 @@ func (w *world) holds(ctx context.Context, name string, cond backend.Condition) 
 	return err == nil && v.ETag == cond.ETag()
 }
 
+// checkThenWrite looks at the condition and writes in two steps, between which
+// others may do the same.
+func (w *world) checkThenWrite(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if !w.holds(ctx, name, cond) {
+		return failed(name)
+	}
+	dawdle()
+	return w.force(ctx, name, body)
+}
+
 // versions lists all versions of an object.
 func (w *world) versions(ctx context.Context, name string) []backend.Version {
 	page, err := w.ListVersions(ctx, name, backend.VersionsRequest{})
