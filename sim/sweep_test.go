@@ -1,9 +1,11 @@
 package sim_test
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,10 @@ const fullSweep = 1_000_000
 
 // TestSweep visits every history of small fleets, and says what it visited.
 func TestSweep(t *testing.T) {
+	doc, err := os.ReadFile("../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var total sim.Coverage
 	start := time.Now()
 	if sweep != "" {
@@ -39,6 +45,9 @@ func TestSweep(t *testing.T) {
 		total.Add(coverage)
 		t.Logf("%8d histories of up to %2d requests, %7d cut, %6.1f s: %s",
 			coverage.Histories, coverage.Longest, coverage.Cut, time.Since(begin).Seconds(), w.Name)
+		if row := fmt.Sprintf("| %s | %d |\n", w.Name, coverage.Histories); !strings.Contains(string(doc), row) {
+			t.Errorf("docs/simulator.md should have the line %s", row)
+		}
 	}
 	seconds := time.Since(start).Seconds()
 	t.Logf("%8d histories of up to %2d requests, %7d cut, %6.1f s: in all, of %d requests, %.0f histories a second",
