@@ -17,7 +17,7 @@ import (
 // many is how many entries it takes to see what grows with them: a million in the
 // long run, and the given share of them.
 func many(share float64) int {
-	if os.Getenv("IMMUKV_LONG") != "" {
+	if os.Getenv("IMMUKV_LONG") == "1" {
 		return int(share * 1_000_000)
 	}
 	return 20_000

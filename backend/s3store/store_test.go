@@ -26,7 +26,7 @@ var servers s3test.Servers
 func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 
 // long tells whether the tests are to take their time.
-func long() bool { return os.Getenv("IMMUKV_LONG") != "" }
+func long() bool { return os.Getenv("IMMUKV_LONG") == "1" }
 
 // open opens a bucket through a client of its own.
 func open(t *testing.T, server *s3test.Server, bucket string, opts ...func(*s3.Options)) *s3store.Store {

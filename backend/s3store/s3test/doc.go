@@ -1,8 +1,7 @@
 // Package s3test is the set-up of tests that run against real S3 servers. It
 // starts and stops the pinned servers on free loopback ports, makes buckets and
 // restricted credentials on them, and stands between client and server: a
-// [Proxy] that loses, delays and forges answers, and a [Recorder] that counts
-// requests.
+// [Proxy] loses, delays and forges answers.
 //
 // A test binary shares its servers:
 //

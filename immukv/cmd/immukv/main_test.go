@@ -188,12 +188,12 @@ func runHere(ctx context.Context, stdin string, args ...string) result {
 func fileURL(dir string) string { return "file://" + filepath.ToSlash(dir) + "?create_dir=true" }
 
 // long tells whether the long forms of tests are wanted.
-func long() bool { return os.Getenv("IMMUKV_LONG") != "" }
+func long() bool { return os.Getenv("IMMUKV_LONG") == "1" }
 
 // skip leaves a test out, which the environment can forbid.
 func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("IMMUKV_NO_SKIP") != "" {
+	if os.Getenv("IMMUKV_NO_SKIP") == "1" {
 		t.Fatalf("to be skipped, which IMMUKV_NO_SKIP forbids: "+format, args...)
 	}
 	t.Skipf(format, args...)
