@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // ahead reads the versions of one object in the order in which the store lists
@@ -280,7 +281,7 @@ func (a *ahead) fetch(f *fetched) {
 		return
 	}
 	f.ETag = obj.ETag
-	if a.object == a.core.prefix+logName {
+	if a.object == a.core.prefix+wire.LogName {
 		f.v, f.err = a.core.readLogVersion(f.ID, obj.Body)
 	} else {
 		f.v, f.err = a.core.readKeyVersion(a.ctx, a.object, f.ID, obj.Body)

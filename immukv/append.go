@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // phase1 is an append: the log version to be written, and the head that it is to
@@ -13,7 +14,7 @@ import (
 // condition, of which at most one can ever apply.
 type phase1 struct {
 	at   *head
-	doc  *document
+	doc  *wire.Document
 	body []byte
 	cond backend.Condition
 }
@@ -34,7 +35,7 @@ func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v, err := c.store.Put(ctx, c.prefix+logName, p.body, p.cond)
+	v, err := c.store.Put(ctx, c.prefix+wire.LogName, p.body, p.cond)
 	if err == nil {
 		return c.committed(p, v), nil
 	}
@@ -96,8 +97,8 @@ func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, pendin
 		case try >= maxUnanswered:
 			return nil, reason
 		}
-		c.logger.DebugContext(ctx, "sending an append again", "key", p.doc.key, "sequence", p.doc.sequence, "reason", reason)
-		put, err := c.store.Put(ctx, c.prefix+logName, p.body, p.cond)
+		c.logger.DebugContext(ctx, "sending an append again", "key", p.doc.Key, "sequence", p.doc.Sequence, "reason", reason)
+		put, err := c.store.Put(ctx, c.prefix+wire.LogName, p.body, p.cond)
 		if err == nil {
 			return c.committed(p, put), nil
 		}
@@ -132,14 +133,14 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 			return nil, err == nil, err
 		}
 	}
-	if fresh.sequence < p.doc.sequence {
+	if fresh.Sequence < p.doc.Sequence {
 		return nil, true, nil
 	}
-	there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)
+	there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)
 	if err != nil {
 		return nil, false, err
 	}
-	if there.writeID != p.doc.writeID {
+	if there.WriteID != p.doc.WriteID {
 		return nil, false, nil
 	}
 	return there, false, nil
@@ -148,17 +149,17 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 // versionAt is the log version of a sequence number, found by following the chain
 // from one that is not older.
 func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*version, error) {
-	if from.sequence == sequence {
+	if from.Sequence == sequence {
 		return from, nil
 	}
-	for v, err := range c.chain(ctx, from, nil, int(from.sequence-sequence)+1) {
+	for v, err := range c.chain(ctx, from, nil, int(from.Sequence-sequence)+1) {
 		if err != nil {
 			return nil, err
 		}
-		if v.sequence == sequence {
+		if v.Sequence == sequence {
 			return v, nil
 		}
-		if v.sequence < sequence {
+		if v.Sequence < sequence {
 			break
 		}
 	}
@@ -168,9 +169,9 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 // committed takes in that an append was acknowledged: it is the head now, and an
 // orphan until its second phase was applied.
 func (c *core) committed(p *phase1, v backend.Version) *version {
-	object := c.prefix + logName
+	object := c.prefix + wire.LogName
 	h := &head{
-		version: &version{document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: p.doc.dialect()},
+		version: &version{Document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: p.doc.Dialect()},
 		etag:    v.ETag,
 		phase2:  orphan,
 	}
@@ -181,7 +182,7 @@ func (c *core) committed(p *phase1, v backend.Version) *version {
 func (p *phase1) unknown(reason error) *OutcomeUnknownError {
 	_, _, _, follows := p.at.next()
 	return &OutcomeUnknownError{
-		Key: p.doc.key, WriteID: p.doc.writeID, Sequence: p.doc.sequence, Follows: follows,
+		Key: p.doc.Key, WriteID: p.doc.WriteID, Sequence: p.doc.Sequence, Follows: follows,
 		Err: reason, append: p,
 	}
 }
@@ -212,7 +213,7 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	}
 	switch {
 	case errors.Is(err, errLost):
-		return nil, fmt.Errorf("write %s of %q: %w: %w", p.doc.writeID, p.doc.key, ErrConflict, errLost)
+		return nil, fmt.Errorf("write %s of %q: %w: %w", p.doc.WriteID, p.doc.Key, ErrConflict, errLost)
 	case err != nil:
 		return nil, err
 	}

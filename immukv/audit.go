@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // auditor checks key objects against the log.
@@ -75,14 +76,14 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 		}
 		return k.err
 	}
-	req := backend.NamesRequest{Prefix: a.prefix + keysDir}
+	req := backend.NamesRequest{Prefix: a.prefix + wire.KeysDir}
 	for {
 		page, err := a.store.ListNames(ctx, req)
 		if err != nil {
 			return fmt.Errorf("list key objects: %w", err)
 		}
 		for _, name := range page.Names {
-			key, ok := keyOf(a.prefix, name)
+			key, ok := wire.KeyOf(a.prefix, name)
 			if !ok {
 				continue
 			}
@@ -114,7 +115,7 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 // keyObject audits the object of one key: each version is an entry of the log, and
 // the one below it is the one that the entry was appended upon.
 func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) {
-	k := keyObjectAudit{auditor: a, key: key, object: objectName(a.prefix, key)}
+	k := keyObjectAudit{auditor: a, key: key, object: wire.KeyObject(a.prefix, key)}
 	versions := a.readAhead(ctx, k.object, "", 0)
 	versions.slots = a.slots
 	versions.onMarker = k.deleteMarker
@@ -178,7 +179,7 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	k.mu.Unlock()
 
 	v := f.v
-	if v != nil && f.err == nil && (k.head == nil || v.sequence > k.head.sequence) {
+	if v != nil && f.err == nil && (k.head == nil || v.Sequence > k.head.Sequence) {
 		return k.afterSnapshot(ctx, v)
 	}
 	k.link(keyTag{etag: f.ETag, exists: true})
@@ -191,19 +192,19 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 		k.found(MalformedVersion, f.ID, -1, f.err.Error())
 		return nil
 	case v.matched == 0:
-		k.found(HashMismatch, f.ID, v.sequence, "the hash is that of no dialect: the entry is not as it was written")
+		k.found(HashMismatch, f.ID, v.Sequence, "the hash is that of no dialect: the entry is not as it was written")
 		return nil
-	case v.key != k.key:
-		k.found(KeyMismatch, f.ID, v.sequence, fmt.Sprintf("it holds an entry of key %q", v.key))
+	case v.Key != k.key:
+		k.found(KeyMismatch, f.ID, v.Sequence, fmt.Sprintf("it holds an entry of key %q", v.Key))
 		return nil
-	case !v.canonical():
-		k.found(NotCanonical, f.ID, v.sequence, "the version is not stored as any client writes it")
+	case !v.IsCanonical():
+		k.found(NotCanonical, f.ID, v.Sequence, "the version is not stored as any client writes it")
 	}
 	k.mu.Lock()
 	problem := k.ledger.claim(v)
 	k.mu.Unlock()
 	if problem != "" {
-		k.found(KeyMismatch, f.ID, v.sequence, problem)
+		k.found(KeyMismatch, f.ID, v.Sequence, problem)
 		return nil
 	}
 	k.newer = v
@@ -222,22 +223,22 @@ func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
 		return err
 	}
 	v, err := k.readKeyVersion(ctx, k.object, obj.ID, obj.Body)
-	if err == nil && v.sequence < newest.sequence {
-		k.found(KeyMismatch, v.id, v.sequence, fmt.Sprintf("it is current again, though sequence %d came after it", newest.sequence))
+	if err == nil && v.Sequence < newest.Sequence {
+		k.found(KeyMismatch, v.id, v.Sequence, fmt.Sprintf("it is current again, though sequence %d came after it", newest.Sequence))
 	}
 	return nil
 }
 
 // link checks that the version above was appended upon the one with this tag.
 func (k *keyObjectAudit) link(tag keyTag) {
-	if !k.any && k.head != nil && k.key == k.head.key {
+	if !k.any && k.head != nil && k.key == k.head.Key {
 		k.mu.Lock()
 		k.headKeyTag = tag
 		k.mu.Unlock()
 	}
 	k.any = true
 	if k.newer != nil && !k.expects(k.newer, tag) {
-		k.found(KeyMismatch, k.newer.id, k.newer.sequence, "the version below it is not the one that the log says it was written upon")
+		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the version below it is not the one that the log says it was written upon")
 	}
 }
 
@@ -245,23 +246,23 @@ func (k *keyObjectAudit) link(tag keyTag) {
 func (k *keyObjectAudit) expects(v *version, tag keyTag) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.ledger.expects(v.sequence, tag)
+	return k.ledger.expects(v.Sequence, tag)
 }
 
 // end checks that the oldest version was the first: unless the log is verified from
 // a later point on only.
 func (k *keyObjectAudit) end() {
 	if k.newer != nil && k.report.FirstSequence == 0 && !k.expects(k.newer, keyTag{}) {
-		k.found(KeyMismatch, k.newer.id, k.newer.sequence, "the log says that it was written upon an older version, which is gone")
+		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the log says that it was written upon an older version, which is gone")
 	}
 }
 
 // afterSnapshot checks a version whose entry is newer than the log was when the audit
 // began: a writer has gone on meanwhile, or somebody has made it up.
 func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
-	obj, err := k.store.GetVersion(ctx, k.prefix+logName, backend.VersionID(v.log))
+	obj, err := k.store.GetVersion(ctx, k.prefix+wire.LogName, backend.VersionID(v.log))
 	if gone(err) {
-		k.found(KeyMismatch, v.id, v.sequence, "the log version that it names is not there")
+		k.found(KeyMismatch, v.id, v.Sequence, "the log version that it names is not there")
 		return nil
 	}
 	if err != nil && !isEntryError(err) {
@@ -271,8 +272,8 @@ func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 	if err == nil {
 		inLog, err = k.readLogVersion(obj.ID, obj.Body)
 	}
-	if err != nil || inLog.hash != v.hash || inLog.key != v.key || inLog.sequence != v.sequence {
-		k.found(KeyMismatch, v.id, v.sequence, "it is not what the log version that it names holds")
+	if err != nil || inLog.Hash != v.Hash || inLog.Key != v.Key || inLog.Sequence != v.Sequence {
+		k.found(KeyMismatch, v.id, v.Sequence, "it is not what the log version that it names holds")
 	}
 	return nil
 }
@@ -283,13 +284,13 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	missing := make(map[int64]bool)
 	for sequence := range a.ledger.unclaimed {
 		if a.isOrphan(sequence) {
-			a.report.Orphan = &Orphan{Key: a.head.key, Sequence: a.head.sequence, VersionID: a.head.log}
-			if a.head.hasPreviousKeyETag {
+			a.report.Orphan = &Orphan{Key: a.head.Key, Sequence: a.head.Sequence, VersionID: a.head.log}
+			if a.head.HasPreviousKeyETag {
 				continue
 			}
 			// A new key's object is absent before its second phase, and also
 			// after somebody has deleted it.
-			if err := a.deletedObject(ctx, objectName(a.prefix, a.head.key)); err != nil {
+			if err := a.deletedObject(ctx, wire.KeyObject(a.prefix, a.head.Key)); err != nil {
 				return err
 			}
 			continue
@@ -306,8 +307,8 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	again := a.query
 	again.progress = nil
 	if _, err := a.verifyLog(ctx, again, func(v *version, _ bool) {
-		if missing[v.sequence] {
-			delete(missing, v.sequence)
+		if missing[v.Sequence] {
+			delete(missing, v.Sequence)
 			lost = append(lost, v)
 		}
 	}); err != nil {
@@ -315,17 +316,17 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	}
 	looked := make(map[string]bool)
 	for _, v := range lost {
-		object := objectName(a.prefix, v.key)
+		object := wire.KeyObject(a.prefix, v.Key)
 		if !looked[object] {
 			looked[object] = true
 			if err := a.deletedObject(ctx, object); err != nil {
 				return err
 			}
 		}
-		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.sequence, Detail: "the log has this entry of the key, and the key object has no version that holds it"})
+		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.Sequence, Detail: "the log has this entry of the key, and the key object has no version that holds it"})
 	}
 	for _, sequence := range slices.Sorted(maps.Keys(missing)) { // not met with again: the log has grown, or changed
-		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + keysDir, Sequence: sequence, Detail: "no key object has a version that holds this entry of the log"})
+		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + wire.KeysDir, Sequence: sequence, Detail: "no key object has a version that holds this entry of the log"})
 	}
 	return nil
 }
@@ -333,7 +334,7 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 // isOrphan tells whether the entry of a sequence is the newest, and its key object
 // is as it was before it.
 func (a *auditor) isOrphan(sequence int64) bool {
-	return a.head != nil && sequence == a.head.sequence && a.headKeyTag == a.head.expectedTag()
+	return a.head != nil && sequence == a.head.Sequence && a.headKeyTag == a.head.expectedTag()
 }
 
 // deletedObject reports the delete marker of an object that has no current version,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // Client reads and writes one ImmuKV store with values of type V. It may be used
@@ -171,7 +172,7 @@ func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[stri
 // hash holds; otherwise the error is [ErrVerificationFailed]. What an entry's own
 // hash cannot show is whether it is in the log: see [Client.VerifyLog].
 func (c *Client[V]) Verify(e Entry[V]) error {
-	d := verifyFields(e.Key, e.PreviousHash, e.Sequence, e.Timestamp.UnixMilli(), e.JSON, e.Hash)
+	d := wire.VerifyFields(e.Key, e.PreviousHash, e.Sequence, e.Timestamp.UnixMilli(), e.JSON, e.Hash)
 	if d == 0 {
 		return fmt.Errorf("verify %q, sequence %d: %w: its hash is that of no dialect", e.Key, e.Sequence, ErrVerificationFailed)
 	}

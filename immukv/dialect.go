@@ -1,6 +1,19 @@
 package immukv
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// Hash is the hash of an entry: "sha256:" and the SHA-256, in lower-case
+// hexadecimal, of the canonical JSON of its key, value, timestamp and sequence
+// and of the hash of the entry before it.
+type Hash = wire.Hash
+
+// GenesisHash stands for the hash before the first entry's.
+const GenesisHash = wire.GenesisHash
 
 // Dialect is one of the two ways in which the clients of ImmuKV hash an entry.
 // They differ in the names of the hashed fields, in the order of object members
@@ -12,40 +25,53 @@ type Dialect uint8
 const (
 	// Python is the dialect of the Python client, and the default for writing.
 	// Integers keep all their digits.
-	Python Dialect = iota + 1
+	Python = Dialect(wire.Python)
 	// TypeScript is the dialect of the TypeScript client. Every number is an
 	// IEEE 754 double.
-	TypeScript
+	TypeScript = Dialect(wire.TypeScript)
 )
 
-// dialects are those that there are, the default first.
-var dialects = [...]Dialect{Python, TypeScript}
-
 // String is "python", "typescript" or, for every other value, "unknown".
-func (d Dialect) String() string {
-	switch d {
-	case Python:
-		return "python"
-	case TypeScript:
-		return "typescript"
-	}
-	return "unknown"
-}
+func (d Dialect) String() string { return wire.Dialect(d).String() }
 
-// ParseDialect is the dialect of that name, as String gives it.
+// ParseDialect is the dialect of that name, as String gives it. Any other name is
+// [ErrInvalidOption].
 func ParseDialect(name string) (Dialect, error) {
-	for _, d := range dialects {
-		if d.String() == name {
-			return d, nil
-		}
+	d, err := wire.ParseDialect(name)
+	if err != nil {
+		return 0, dialectError(err)
 	}
-	return 0, fmt.Errorf("%w: dialect %q; there are python and typescript", ErrInvalidOption, name)
+	return Dialect(d), nil
 }
 
-// check refuses a dialect that does not exist.
-func (d Dialect) check() error {
-	if d != Python && d != TypeScript {
-		return fmt.Errorf("%w: dialect %d is unknown", ErrInvalidOption, d)
+// Canonical returns the canonical form of a JSON text in the dialect: what a
+// client of that dialect stores and hashes for the same value. It is ASCII,
+// without white space, with the members of every object sorted.
+//
+// An error is [ErrInvalidValue]: the text is not JSON or not valid UTF-8, has
+// data after its end, repeats a member name in an object at any depth, nests
+// deeper than 10,000, or has a number beyond the range of a double (Python's
+// integers have no range), a lone surrogate or, in the TypeScript dialect,
+// a member named __proto__, which that client loses. It is [ErrInvalidOption] if
+// there is no such dialect.
+func (d Dialect) Canonical(text []byte) ([]byte, error) {
+	canonical, err := wire.Dialect(d).Canonical(text)
+	return canonical, dialectError(err)
+}
+
+// Hash computes the hash of an entry with these fields as a client of the
+// dialect does. The value is any JSON text: it is hashed in canonical form. An
+// error is [ErrInvalidKey] or [ErrInvalidValue], or [ErrInvalidOption] if there is no
+// such dialect.
+func (d Dialect) Hash(key string, previous Hash, sequence, timestampMS int64, value []byte) (Hash, error) {
+	hash, err := wire.Dialect(d).Hash(key, previous, sequence, timestampMS, value)
+	return hash, dialectError(err)
+}
+
+// dialectError makes an unknown dialect the invalid option that it is for a caller.
+func dialectError(err error) error {
+	if errors.Is(err, wire.ErrUnknownDialect) {
+		return fmt.Errorf("%w: %w", ErrInvalidOption, err)
 	}
-	return nil
+	return err
 }

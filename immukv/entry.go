@@ -9,7 +9,15 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
+
+// LogVersionID names one version of the log, and so one entry. It is opaque, and
+// another type than [KeyVersionID], lest one be taken for the other.
+type LogVersionID = wire.LogVersionID
+
+// KeyVersionID names one version of a key object. It is opaque.
+type KeyVersionID string
 
 // Entry is one entry of the log: a value that a key was set to. It carries what
 // is needed to verify it without its codec.
@@ -95,32 +103,32 @@ func (jsonCodec[V]) Decode(data []byte) (V, error) {
 // version is an entry as the protocol core handles it: a stored document, and the
 // versions that name it. Values are decoded only for a caller.
 type version struct {
-	*document
+	*wire.Document
 	object  string            // the object that it was read from
 	id      backend.VersionID // its version of that object
 	log     LogVersionID      // the log version that holds the entry
-	matched Dialect           // the dialect in which its hash holds
+	matched wire.Dialect      // the dialect in which its hash holds
 }
 
 // readLogVersion reads a version of the log strictly and checks its hash. A
 // version whose hash does not hold is returned with the error.
 func (c *core) readLogVersion(id backend.VersionID, body []byte) (*version, error) {
-	object := c.prefix + logName
-	d, err := parseLogDocument(body)
+	object := c.prefix + wire.LogName
+	d, err := wire.ParseLog(body)
 	if err != nil {
 		return nil, malformed(object, id, err)
 	}
-	return c.checkHash(&version{document: d, object: object, id: id, log: LogVersionID(id)})
+	return c.checkHash(&version{Document: d, object: object, id: id, log: LogVersionID(id)})
 }
 
 // readKeyVersion does the same for a version of a key object. If its hash does not
 // hold, it looks in the log for what the version copies: see confirm.
 func (c *core) readKeyVersion(ctx context.Context, object string, id backend.VersionID, body []byte) (*version, error) {
-	d, err := parseKeyDocument(body)
+	d, err := wire.ParseKey(body)
 	if err != nil {
 		return nil, malformed(object, id, err)
 	}
-	v, err := c.checkHash(&version{document: d, object: object, id: id, log: d.logVersionID})
+	v, err := c.checkHash(&version{Document: d, object: object, id: id, log: d.LogVersionID})
 	if err != nil {
 		return c.confirm(ctx, v, err)
 	}
@@ -130,7 +138,7 @@ func (c *core) readKeyVersion(ctx context.Context, object string, id backend.Ver
 // checkHash finds the dialect in which a version's hash holds. It tries that of the
 // version before first: logs seldom change from one to the other.
 func (c *core) checkHash(v *version) (*version, error) {
-	v.matched = v.dialectHint(Dialect(c.lastDialect.Load()))
+	v.matched = v.DialectHint(wire.Dialect(c.lastDialect.Load()))
 	if v.matched == 0 {
 		return v, v.wrong(fmt.Errorf("%w: its hash is that of no dialect", ErrVerificationFailed))
 	}
@@ -146,7 +154,7 @@ func (c *core) checkHash(v *version) (*version, error) {
 // client has repaired it, and nobody can tell from the 1 that it was 1.0. Such a copy
 // stands for its entry, and is returned with the entry's own value.
 func (c *core) confirm(ctx context.Context, v *version, err error) (*version, error) {
-	obj, getErr := c.store.GetVersion(ctx, c.prefix+logName, backend.VersionID(v.log))
+	obj, getErr := c.store.GetVersion(ctx, c.prefix+wire.LogName, backend.VersionID(v.log))
 	switch {
 	case gone(getErr), isEntryError(getErr):
 		return v, err
@@ -154,29 +162,14 @@ func (c *core) confirm(ctx context.Context, v *version, err error) (*version, er
 		return nil, getErr
 	}
 	original, readErr := c.readLogVersion(obj.ID, obj.Body)
-	if readErr != nil || !v.reformats(original) {
+	if readErr != nil || !v.Reformats(original.Document) {
 		return v, err
 	}
-	d := *v.document
-	d.value = original.value
+	d := *v.Document
+	d.Value = original.Value
 	confirmed := *v
-	confirmed.document, confirmed.matched = &d, original.matched
+	confirmed.Document, confirmed.matched = &d, original.matched
 	return &confirmed, nil
-}
-
-// reformats tells whether a key object's version is what a client of some dialect
-// makes of an entry when it repairs it.
-func (v *version) reformats(entry *version) bool {
-	if v.key != entry.key || v.sequence != entry.sequence || v.timestampMS != entry.timestampMS ||
-		v.hash != entry.hash || v.previousHash != entry.previousHash {
-		return false
-	}
-	for _, d := range dialects {
-		if value, err := d.canonicalize(entry.value, asStored); err == nil && bytes.Equal(value, v.value) {
-			return true
-		}
-	}
-	return false
 }
 
 // sizedStore is a store of which a version too large to be read is a malformed entry.
@@ -207,7 +200,7 @@ func malformed(object string, id backend.VersionID, err error) error {
 
 // wrong is an error about this version.
 func (v *version) wrong(err error) error {
-	return &EntryError{Object: v.object, VersionID: v.id, Sequence: v.sequence, Err: err}
+	return &EntryError{Object: v.object, VersionID: v.id, Sequence: v.Sequence, Err: err}
 }
 
 // isEntryError tells whether an error is about one entry, and not about the call.
@@ -219,18 +212,18 @@ func isEntryError(err error) bool {
 // newEntry is the entry that a caller gets, its value not yet decoded.
 func newEntry[V any](v *version) Entry[V] {
 	e := Entry[V]{
-		Key:               v.key,
-		Timestamp:         time.UnixMilli(v.timestampMS).UTC(),
-		Sequence:          v.sequence,
+		Key:               v.Key,
+		Timestamp:         time.UnixMilli(v.TimestampMS).UTC(),
+		Sequence:          v.Sequence,
 		VersionID:         v.log,
-		PreviousVersionID: v.previousVersionID,
-		Hash:              v.hash,
-		PreviousHash:      v.previousHash,
-		Dialect:           v.matched,
-		WriteID:           v.writeID,
-		JSON:              bytes.Clone(v.value), // the client may still have to repair from v
+		PreviousVersionID: v.PreviousVersionID,
+		Hash:              v.Hash,
+		PreviousHash:      v.PreviousHash,
+		Dialect:           Dialect(v.matched),
+		WriteID:           v.WriteID,
+		JSON:              bytes.Clone(v.Value), // the client may still have to repair from v
 	}
-	if v.logVersionID != "" {
+	if v.LogVersionID != "" {
 		e.KeyVersionID = KeyVersionID(v.id)
 	}
 	return e

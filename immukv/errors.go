@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // The errors of a [Client], for errors.Is. What a store reported stays visible
@@ -23,14 +24,14 @@ var (
 	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrMalformedEntry: a stored document cannot be read as an entry.
-	ErrMalformedEntry = errors.New("malformed entry")
+	ErrMalformedEntry = wire.ErrMalformedEntry
 	// ErrVerificationFailed: an entry is not what its hash says, or a
 	// verification has findings.
 	ErrVerificationFailed = errors.New("verification failed")
 	// ErrInvalidKey: the key cannot be stored.
-	ErrInvalidKey = errors.New("invalid key")
+	ErrInvalidKey = wire.ErrInvalidKey
 	// ErrInvalidValue: the value is not JSON, or canonical JSON cannot carry it.
-	ErrInvalidValue = errors.New("invalid value")
+	ErrInvalidValue = wire.ErrInvalidValue
 	// ErrValueTooLarge: the value exceeds the limit of [WithMaxValueBytes].
 	ErrValueTooLarge = errors.New("value too large")
 	// ErrLogDeleted: the log has versions or delete markers but no current

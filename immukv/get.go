@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // get is [Client.Get].
@@ -16,7 +17,7 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 	// Before the key object is read: an entry pending now is one that the read
 	// need not show; one that comes to be pending later may be missed.
 	pending := c.pendingFor(key)
-	object := objectName(c.prefix, key)
+	object := wire.KeyObject(c.prefix, key)
 	obj, err := c.store.Get(ctx, object)
 	if err != nil {
 		if pending != nil && errors.Is(err, backend.ErrNotFound) {
@@ -28,10 +29,10 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 	if v == nil {
 		return nil, err
 	}
-	if v.key != key {
-		return v, v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.key))
+	if v.Key != key {
+		return v, v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 	}
-	if pending != nil && v.sequence < pending.sequence {
+	if pending != nil && v.Sequence < pending.Sequence {
 		return pending, nil
 	}
 	return v, err
@@ -56,7 +57,7 @@ func (c *core) logVersion(ctx context.Context, id LogVersionID) (*version, error
 	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}
-	object := c.prefix + logName
+	object := c.prefix + wire.LogName
 	obj, err := c.store.GetVersion(ctx, object, backend.VersionID(id))
 	if err != nil {
 		return nil, err

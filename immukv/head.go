@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // head is the newest entry of the log, as this client last saw it.
@@ -36,7 +37,7 @@ func (h *head) next() (cond backend.Condition, sequence int64, previous Hash, fo
 	if h.empty() {
 		return backend.IfAbsent(), 0, GenesisHash, ""
 	}
-	return backend.IfMatch(h.etag), h.sequence + 1, h.hash, h.log
+	return backend.IfMatch(h.etag), h.Sequence + 1, h.Hash, h.log
 }
 
 // keyTag is what a key object's current version is: the condition under which an
@@ -56,7 +57,7 @@ func (t keyTag) condition() backend.Condition {
 // expectedTag is the tag that the key object of an entry had when the entry was
 // appended, and has as long as the entry is an orphan.
 func (v *version) expectedTag() keyTag {
-	return keyTag{etag: v.previousKeyETag, exists: v.hasPreviousKeyETag}
+	return keyTag{etag: v.PreviousKeyETag, exists: v.HasPreviousKeyETag}
 }
 
 // keyTags remembers the tags of key objects. It is right for as long as the head
@@ -95,7 +96,7 @@ func (c *core) setHead(h *head) {
 // known not to show yet, or nil.
 func (c *core) pendingFor(key string) *version {
 	h := c.knownHead()
-	if h == nil || h.phase2 != orphan || h.key != key {
+	if h == nil || h.phase2 != orphan || h.Key != key {
 		return nil
 	}
 	return h.version
@@ -104,7 +105,7 @@ func (c *core) pendingFor(key string) *version {
 // readHead asks the store for the newest entry. What was remembered of key
 // objects is kept only so far as the entries since cannot have changed it.
 func (c *core) readHead(ctx context.Context) (*head, error) {
-	object := c.prefix + logName
+	object := c.prefix + wire.LogName
 	obj, err := c.store.Get(ctx, object)
 	var fresh *head
 	switch {
@@ -135,10 +136,10 @@ func (c *core) checkExtends(old, fresh *head) error {
 	case old.empty():
 		return nil
 	case fresh.empty():
-		return fmt.Errorf("%w: %s%s had sequence %d as version %s, and has no current version", ErrLogDeleted, c.prefix, logName, old.sequence, old.log)
-	case fresh.log != old.log && fresh.sequence <= old.sequence:
+		return fmt.Errorf("%w: %s%s had sequence %d as version %s, and has no current version", ErrLogDeleted, c.prefix, wire.LogName, old.Sequence, old.log)
+	case fresh.log != old.log && fresh.Sequence <= old.Sequence:
 		return fmt.Errorf("the log went back: %s%s had sequence %d as version %s, and now ends with sequence %d as version %s: %w",
-			c.prefix, logName, old.sequence, old.log, fresh.sequence, fresh.log, backend.ErrDamaged)
+			c.prefix, wire.LogName, old.Sequence, old.log, fresh.Sequence, fresh.log, backend.ErrDamaged)
 	}
 	return nil
 }
@@ -151,7 +152,7 @@ func (c *core) learn(fresh *head) *head {
 		return known
 	case known != nil && known.phase2 == applied && !fresh.empty() && fresh.follows(known):
 		// One entry was appended: it can have changed one key object.
-		delete(c.keyTags, fresh.key)
+		delete(c.keyTags, fresh.Key)
 	default:
 		clear(c.keyTags)
 	}
@@ -162,7 +163,7 @@ func (c *core) learn(fresh *head) *head {
 // follows tells whether h's entry stands directly after that of old.
 func (h *head) follows(old *head) bool {
 	_, sequence, previous, version := old.next()
-	return h.sequence == sequence && h.previousHash == previous && h.previousVersionID == version
+	return h.Sequence == sequence && h.PreviousHash == previous && h.PreviousVersionID == version
 }
 
 // prepare gives what an append of an entry of key needs: the head, verified
@@ -181,7 +182,7 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 	}
 	empty := h.empty()
 	_, known := c.keyTags[key]
-	ask := !known && (empty || h.key != key)
+	ask := !known && (empty || h.Key != key)
 	var tag keyTag
 	check := func() (err error) { h, err = c.check(ctx, h); return err }
 	if ask {
@@ -197,7 +198,7 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 	}
 	if h.phase2 == orphan {
 		if h, err = c.applySecondPhase(ctx, h); err != nil {
-			return nil, keyTag{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.sequence, h.key, err)
+			return nil, keyTag{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.Sequence, h.Key, err)
 		}
 	}
 	tag, known = c.keyTags[key]
@@ -220,10 +221,10 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 		return c.checkEmpty(ctx, h)
 	}
 	checked := *h
-	tag, err := c.readTag(ctx, h.key)
+	tag, err := c.readTag(ctx, h.Key)
 	if err == nil && tag == h.expectedTag() {
 		// Most likely its writer is just about to write the key object.
-		tag, err = c.readTag(ctx, h.key)
+		tag, err = c.readTag(ctx, h.Key)
 	}
 	switch expected := h.expectedTag(); {
 	case errors.Is(err, backend.ErrInvalidName):
@@ -236,7 +237,7 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 		return h, c.diverged(h, vanished)
 	default:
 		checked.phase2 = applied
-		c.rememberTag(h.key, tag)
+		c.rememberTag(h.Key, tag)
 	}
 	c.setHead(&checked)
 	return &checked, nil
@@ -271,7 +272,7 @@ func (c *core) checkEmpty(ctx context.Context, h *head) (*head, error) {
 func (c *core) listLog(ctx context.Context) ([]backend.Version, error) {
 	var req backend.VersionsRequest
 	for {
-		page, err := c.store.ListVersions(ctx, c.prefix+logName, req)
+		page, err := c.store.ListVersions(ctx, c.prefix+wire.LogName, req)
 		if err != nil {
 			return nil, fmt.Errorf("look whether the log was deleted: %w", err)
 		}
@@ -283,12 +284,12 @@ func (c *core) listLog(ctx context.Context) ([]backend.Version, error) {
 }
 
 func (c *core) logDeleted() error {
-	return fmt.Errorf("%w: %s%s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, c.prefix, logName)
+	return fmt.Errorf("%w: %s%s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, c.prefix, wire.LogName)
 }
 
 // readTag asks the store for the tag of a key's object.
 func (c *core) readTag(ctx context.Context, key string) (keyTag, error) {
-	v, err := c.store.Head(ctx, objectName(c.prefix, key))
+	v, err := c.store.Head(ctx, wire.KeyObject(c.prefix, key))
 	switch {
 	case errors.Is(err, backend.ErrNotFound):
 		return keyTag{}, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // history is [Client.History]: the versions of the key object, and before them the
@@ -23,7 +24,7 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 			return
 		}
 		h := keyHistory{key: key, limit: q.limit}
-		object := objectName(c.prefix, key)
+		object := wire.KeyObject(c.prefix, key)
 		if q.before == "" && q.beforeKey == "" {
 			h.pending = c.pendingFor(key)
 			h.yieldAll(c.keyVersions(ctx, object, q.limit), yield)
@@ -51,7 +52,7 @@ type startingPoint struct {
 // historyStart is the starting point asked for, or nil if nothing is older.
 func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*startingPoint, error) {
 	if q.beforeKey != "" {
-		object, id := objectName(c.prefix, key), backend.VersionID(q.beforeKey)
+		object, id := wire.KeyObject(c.prefix, key), backend.VersionID(q.beforeKey)
 		obj, err := c.store.GetVersion(ctx, object, id)
 		if err != nil {
 			return nil, err
@@ -60,19 +61,19 @@ func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*s
 		if err != nil {
 			return nil, err
 		}
-		return &startingPoint{before.sequence, func(v backend.Version) bool { return v.ID == id }}, nil
+		return &startingPoint{before.Sequence, func(v backend.Version) bool { return v.ID == id }}, nil
 	}
 	before, err := c.logVersion(ctx, q.before)
 	if err != nil {
 		return nil, err
 	}
-	if before.key != key {
-		return nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, before.key)
+	if before.Key != key {
+		return nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, before.Key)
 	}
-	if !before.hasPreviousKeyETag {
+	if !before.HasPreviousKeyETag {
 		return nil, nil // the key's first entry
 	}
-	return &startingPoint{before.sequence, func(v backend.Version) bool { return v.ETag == before.previousKeyETag }}, nil
+	return &startingPoint{before.Sequence, func(v backend.Version) bool { return v.ETag == before.PreviousKeyETag }}, nil
 }
 
 // keyHistory filters what a key object holds to what its history is.
@@ -97,13 +98,13 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*versio
 			return
 		}
 		v, err := l.v, l.err
-		if v != nil && v.key != h.key {
-			err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.key))
+		if v != nil && v.Key != h.key {
+			err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 		}
 		if h.pending != nil {
 			pending := h.pending
 			h.pending = nil
-			if (err != nil || v.sequence < pending.sequence) && !put(pending, nil) {
+			if (err != nil || v.Sequence < pending.Sequence) && !put(pending, nil) {
 				return
 			}
 		}
@@ -165,7 +166,7 @@ func (s *startingPoint) older(next func() (*fetched, error)) func() (*fetched, e
 			}
 			reached = reached || s.at(f.Version)
 			switch {
-			case f.err == nil && f.v.sequence < s.sequence,
+			case f.err == nil && f.v.Sequence < s.sequence,
 				f.err != nil && (reached || !isEntryError(f.err)):
 				return f, nil
 			}
@@ -221,11 +222,11 @@ func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetch
 			f := held[i]
 			held = slices.Delete(held, i, i+1)
 			if f.err == nil {
-				if f.v.sequence > last {
+				if f.v.Sequence > last {
 					yield(nil, outOfOrder(object, f))
 					return
 				}
-				last = f.v.sequence
+				last = f.v.Sequence
 			}
 			if !yield(f, nil) {
 				return
@@ -242,7 +243,7 @@ func newest(held []*fetched) int {
 	}
 	best := 0
 	for i, f := range held {
-		if f.err == nil && f.v.sequence > held[best].v.sequence {
+		if f.err == nil && f.v.Sequence > held[best].v.Sequence {
 			best = i
 		}
 	}
@@ -252,7 +253,7 @@ func newest(held []*fetched) int {
 func outOfOrder(object string, f *fetched) error {
 	return &backend.UnsupportedError{
 		Clause:  "S10",
-		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.v.sequence, reorderWindow),
+		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.v.Sequence, reorderWindow),
 		Remedy:  "read the log instead, whose order does not rest on listings",
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // keys is [Client.Keys]. The store lists names; a name is a key with a suffix, so
@@ -26,8 +27,8 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 			return
 		}
 		l := keyLister{core: c, keysQuery: q, asked: make(map[string]struct{})}
-		if h := c.knownHead(); h != nil && h.phase2 == orphan && l.wanted(h.key) {
-			l.pending = h.key
+		if h := c.knownHead(); h != nil && h.phase2 == orphan && l.wanted(h.Key) {
+			l.pending = h.Key
 		}
 		if err := l.list(ctx, func(key string) bool { return yield(key, nil) }); err != nil {
 			yield("", fmt.Errorf("list keys: %w", err))
@@ -54,7 +55,7 @@ func (l *keyLister) wanted(key string) bool {
 }
 
 func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
-	dir := l.core.prefix + keysDir
+	dir := l.core.prefix + wire.KeysDir
 	req := backend.NamesRequest{Prefix: dir + l.prefix}
 	if l.after != "" {
 		// Every key greater than after has a name greater than after itself:
@@ -110,7 +111,7 @@ func (l *keyLister) put(key string, yield func(string) bool) bool {
 func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]string, error) {
 	var keys []string
 	for _, name := range page.Names {
-		if key, ok := keyOf(l.core.prefix, name); ok && l.wanted(key) {
+		if key, ok := wire.KeyOf(l.core.prefix, name); ok && l.wanted(key) {
 			keys = append(keys, key)
 		}
 	}
@@ -133,16 +134,16 @@ func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]str
 // case that it is ".": the name of "a" stands behind that of "a.b", too. The names
 // are compared instead.
 func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string, error) {
-	last := strings.TrimPrefix(lastName, l.core.prefix+keysDir)
+	last := strings.TrimPrefix(lastName, l.core.prefix+wire.KeysDir)
 	l.forget(last)
 	var early []string
 	for i := max(1, len(l.prefix)); i < len(last); i++ {
 		key := last[:i]
 		_, known := l.asked[key]
-		if known || !utf8.RuneStart(last[i]) || key+keySuffix <= last || !l.wanted(key) {
+		if known || !utf8.RuneStart(last[i]) || key+wire.KeySuffix <= last || !l.wanted(key) {
 			continue
 		}
-		_, err := l.store.Head(ctx, objectName(l.core.prefix, key))
+		_, err := l.store.Head(ctx, wire.KeyObject(l.core.prefix, key))
 		if err != nil && !errors.Is(err, backend.ErrNotFound) && !errors.Is(err, backend.ErrInvalidName) {
 			return nil, err
 		}

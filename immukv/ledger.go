@@ -39,9 +39,9 @@ func newLedger() *ledger { return &ledger{seed: maphash.MakeSeed()} }
 // record notes an entry of the log. Entries come newest first.
 func (l *ledger) record(v *version) {
 	if l.places == 0 {
-		l.head = v.sequence
+		l.head = v.Sequence
 	}
-	place := l.head - v.sequence
+	place := l.head - v.Sequence
 	gap := place - l.places
 	if gap < 0 || gap > maxLedgerGaps-l.gaps {
 		return
@@ -52,9 +52,9 @@ func (l *ledger) record(v *version) {
 	}
 	l.places = place + 1
 	c, i := l.chunks[place/ledgerChunkSize], place%ledgerChunkSize
-	c.key[i] = l.print(v.key)
-	c.entry[i] = l.print(string(v.hash) + "\x00" + string(v.log))
-	c.writer[i] = l.print(v.writeID)
+	c.key[i] = l.print(v.Key)
+	c.entry[i] = l.print(string(v.Hash) + "\x00" + string(v.log))
+	c.writer[i] = l.print(v.WriteID)
 	c.tag[i] = l.tagPrint(v.expectedTag())
 	c.state[i] = recorded
 }
@@ -80,13 +80,13 @@ func (l *ledger) at(sequence int64) (c *ledgerChunk, i int64, ok bool) {
 // claim notes that a key object version holds an entry, and says what is wrong with
 // that, if anything. Whoever claims an entry first has it.
 func (l *ledger) claim(v *version) (problem string) {
-	c, i, ok := l.at(v.sequence)
+	c, i, ok := l.at(v.Sequence)
 	switch {
 	case !ok || c.state[i] == notRecorded:
 		return ""
-	case c.key[i] != l.print(v.key) || c.entry[i] != l.print(string(v.hash)+"\x00"+string(v.log)):
+	case c.key[i] != l.print(v.Key) || c.entry[i] != l.print(string(v.Hash)+"\x00"+string(v.log)):
 		return "it is not what the log holds at that sequence"
-	case v.writeID != "" && c.writer[i] != l.print(v.writeID):
+	case v.WriteID != "" && c.writer[i] != l.print(v.WriteID):
 		// The other clients leave the write ID out when they repair.
 		return "its write_id is not the log's"
 	case c.state[i] == claimed:

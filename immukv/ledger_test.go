@@ -3,6 +3,8 @@ package immukv
 import (
 	"fmt"
 	"testing"
+
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // Gaps in the sequence numbers cost a bounded amount of memory, however many
@@ -13,12 +15,12 @@ func TestLedgerGaps(t *testing.T) {
 	const entries = 100
 	for i := range entries {
 		sequence := int64(entries-i) * maxLedgerGaps
-		l.record(&version{document: &document{sequence: sequence, key: fmt.Sprint(i)}})
+		l.record(&version{Document: &wire.Document{Sequence: sequence, Key: fmt.Sprint(i)}})
 	}
 	if most := maxLedgerGaps/ledgerChunkSize + 2; len(l.chunks) > most {
 		t.Errorf("%d chunks for %d entries, want at most %d", len(l.chunks), entries, most)
 	}
-	if problem := l.claim(&version{document: &document{sequence: entries * maxLedgerGaps, key: "0"}}); problem != "" {
+	if problem := l.claim(&version{Document: &wire.Document{Sequence: entries * maxLedgerGaps, Key: "0"}}); problem != "" {
 		t.Errorf("the newest entry is not known: %s", problem)
 	}
 	if _, _, ok := l.at(-1); ok {

@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // reorderWindow is how many places a version may stand from where it belongs in a
@@ -29,7 +30,7 @@ type chainReader struct {
 }
 
 func (c *core) readChain(ctx context.Context, after backend.VersionID, limit int) *chainReader {
-	return &chainReader{ahead: c.readAhead(ctx, c.prefix+logName, after, limit)}
+	return &chainReader{ahead: c.readAhead(ctx, c.prefix+wire.LogName, after, limit)}
 }
 
 // take is the log version of that name.
@@ -90,7 +91,7 @@ func (r *chainReader) nextListed() (*fetched, error) {
 // that does not lead to an older entry, lest it lead round for ever.
 func (c *core) chain(ctx context.Context, from *version, err error, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
-		if !yield(from, err) || from == nil || limit == 1 || from.previousVersionID == "" {
+		if !yield(from, err) || from == nil || limit == 1 || from.PreviousVersionID == "" {
 			return
 		}
 		r := c.readChain(ctx, from.id, limit-1)
@@ -99,17 +100,17 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 			r.budget = 0 // a single one is asked for by name, without a listing
 		}
 		newer := from
-		for n := 1; (limit == 0 || n < limit) && newer.previousVersionID != ""; n++ {
-			f, err := r.take(newer.previousVersionID)
+		for n := 1; (limit == 0 || n < limit) && newer.PreviousVersionID != ""; n++ {
+			f, err := r.take(newer.PreviousVersionID)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			if errors.Is(f.err, backend.ErrNotFound) {
-				f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.sequence, f.err)
+				f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.err)
 			}
-			if f.v != nil && f.v.sequence >= newer.sequence {
-				f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.sequence))
+			if f.v != nil && f.v.Sequence >= newer.Sequence {
+				f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.Sequence))
 			}
 			if !yield(f.v, f.err) || f.v == nil {
 				return
@@ -161,7 +162,7 @@ func (c *core) newestEntry(ctx context.Context) (*version, error) {
 	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}
-	object := c.prefix + logName
+	object := c.prefix + wire.LogName
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
 		listed, listErr := c.listLog(ctx)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // Defaults of the options.
@@ -30,7 +31,7 @@ type config struct {
 	readOnly      bool
 	checkInterval time.Duration
 	codec         any
-	dialect       Dialect
+	dialect       wire.Dialect
 	logger        *slog.Logger
 	maxAttempts   int
 	concurrency   int
@@ -43,7 +44,7 @@ type config struct {
 func newConfig(opts []Option) (config, error) {
 	cfg := config{
 		checkInterval: DefaultRepairCheckInterval,
-		dialect:       Python,
+		dialect:       wire.Python,
 		logger:        slog.New(slog.DiscardHandler),
 		concurrency:   DefaultConcurrency,
 		maxValueBytes: DefaultMaxValueBytes,
@@ -68,7 +69,7 @@ func WithPrefix(prefix string) Option {
 			return fmt.Errorf("prefix %q is not valid UTF-8", prefix)
 		}
 		c.prefix = prefix
-		if room := backend.MaxNameBytes - len(objectName(prefix, "")); room < 1 {
+		if room := backend.MaxNameBytes - len(wire.KeyObject(prefix, "")); room < 1 {
 			return fmt.Errorf("a prefix of %d bytes leaves no room for keys", len(prefix))
 		}
 		return nil
@@ -107,7 +108,7 @@ func WithDialect(d Dialect) Option {
 		if d != Python && d != TypeScript {
 			return fmt.Errorf("dialect %v cannot be written", d)
 		}
-		c.dialect = d
+		c.dialect = wire.Dialect(d)
 		return nil
 	}
 }

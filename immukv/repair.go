@@ -48,7 +48,7 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 		return RepairResult{Empty: true}, nil
 	}
 	result := RepairResult{
-		Head: Checkpoint{Sequence: h.sequence, Hash: h.hash}, Key: h.key, VersionID: h.log,
+		Head: Checkpoint{Sequence: h.Sequence, Hash: h.Hash}, Key: h.Key, VersionID: h.log,
 		Orphan: h.phase2 == orphan,
 	}
 	if result.Orphan {

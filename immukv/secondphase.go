@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // applySecondPhase makes the key object show the newest entry: phase 2 of a write,
@@ -13,8 +14,8 @@ import (
 // would have written: the stored tokens, never a value that went through a codec.
 // It returns the head with what became of it.
 func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
-	object := objectName(c.prefix, h.key)
-	body := h.keyBody(h.log)
+	object := wire.KeyObject(c.prefix, h.Key)
+	body := h.KeyBody(h.log)
 	cond := h.expectedTag().condition()
 	wait := c.newBackoff()
 	for try := 1; ; try++ {
@@ -54,7 +55,7 @@ func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
 func (c *core) shown(h *head, etag backend.ETag) *head {
 	done := *h
 	done.phase2 = applied
-	c.rememberTag(h.key, keyTag{etag: etag, exists: true})
+	c.rememberTag(h.Key, keyTag{etag: etag, exists: true})
 	c.setHead(&done)
 	return &done
 }
@@ -63,19 +64,19 @@ func (c *core) shown(h *head, etag backend.ETag) *head {
 // the same key; if it does, with which tag. An object that is still as it was
 // before the entry does not; one that is anything else has diverged.
 func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, error) {
-	object := objectName(c.prefix, h.key)
+	object := wire.KeyObject(c.prefix, h.Key)
 	diverged := func(problem string) (backend.ETag, bool, error) {
 		return "", false, c.diverged(h, problem)
 	}
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
-		if h.hasPreviousKeyETag {
+		if h.HasPreviousKeyETag {
 			return diverged(vanished)
 		}
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("look whether the key object shows sequence %d: %w", h.sequence, err)
+		return "", false, fmt.Errorf("look whether the key object shows sequence %d: %w", h.Sequence, err)
 	}
 	if (keyTag{etag: obj.ETag, exists: true}) == h.expectedTag() {
 		return "", false, nil
@@ -86,14 +87,14 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 		return "", false, err
 	case err != nil:
 		return diverged(err.Error())
-	case v.key != h.key:
-		return diverged(fmt.Sprintf("it holds an entry of key %q", v.key))
-	case v.sequence > h.sequence:
+	case v.Key != h.Key:
+		return diverged(fmt.Sprintf("it holds an entry of key %q", v.Key))
+	case v.Sequence > h.Sequence:
 		return obj.ETag, true, nil
-	case v.sequence == h.sequence && v.hash == h.hash && v.log == h.log:
+	case v.Sequence == h.Sequence && v.Hash == h.Hash && v.log == h.log:
 		return obj.ETag, true, nil
 	}
-	return diverged(fmt.Sprintf("it holds sequence %d of log version %q", v.sequence, v.log))
+	return diverged(fmt.Sprintf("it holds sequence %d of log version %q", v.Sequence, v.log))
 }
 
 // What can be wrong with a key object that cannot even be read.
@@ -105,5 +106,5 @@ const (
 
 // diverged is the error for a head whose entry its key object cannot show.
 func (c *core) diverged(h *head, problem string) error {
-	return &DivergedError{Object: objectName(c.prefix, h.key), Sequence: h.sequence, Problem: problem}
+	return &DivergedError{Object: wire.KeyObject(c.prefix, h.Key), Sequence: h.Sequence, Problem: problem}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // deferredTimeout bounds a second phase behind the caller, whose own context is
@@ -57,7 +58,7 @@ func (c *core) encodeValue(raw []byte) ([]byte, error) {
 	if len(raw) > 2*c.maxValueBytes {
 		return nil, fmt.Errorf("%w: %d bytes of JSON, of which %d are allowed", ErrValueTooLarge, len(raw), c.maxValueBytes)
 	}
-	value, err := c.dialect.encode(raw)
+	value, err := c.dialect.Encode(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 		if c.maxAttempts > 0 && lost >= c.maxAttempts {
 			return nil, fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, lost, errLost)
 		}
-		if h := c.knownHead(); h != nil && !h.empty() && h.sequence > p.doc.sequence {
+		if h := c.knownHead(); h != nil && !h.empty() && h.Sequence > p.doc.Sequence {
 			// Several came first, and finding out took time in which more may
 			// have come. Who goes on with a head as old as that loses to a
 			// writer that never pauses, again and again.
@@ -113,13 +114,13 @@ func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID st
 	if sequence < 0 {
 		return nil, fmt.Errorf("%w: no sequence number comes after that of version %s", ErrMalformedEntry, follows)
 	}
-	doc := newLogDocument(draft{
-		key: key, value: value, sequence: sequence, timestampMS: now,
-		previousHash: previous, previousVersionID: follows,
-		previousKeyETag: tag.etag, hasPreviousKeyETag: tag.exists,
-		writeID: writeID, dialect: c.dialect,
+	doc := wire.New(wire.Draft{
+		Key: key, Value: value, Sequence: sequence, TimestampMS: now,
+		PreviousHash: previous, PreviousVersionID: follows,
+		PreviousKeyETag: tag.etag, HasPreviousKeyETag: tag.exists,
+		WriteID: writeID, Dialect: c.dialect,
 	})
-	p := &phase1{at: h, doc: doc, body: doc.logBody(), cond: cond}
+	p := &phase1{at: h, doc: doc, body: doc.LogBody(), cond: cond}
 	if len(p.body) > backend.MaxBodyBytes {
 		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
 	}
@@ -141,7 +142,7 @@ func (c *core) finish(ctx context.Context, v *version) {
 	}
 	if _, err := c.applySecondPhase(ctx, h); err != nil {
 		c.logger.WarnContext(ctx, "second phase failed; the entry is in the log and the next activity repairs its key object",
-			"key", v.key, "sequence", v.sequence, "error", err)
+			"key", v.Key, "sequence", v.Sequence, "error", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // progressEvery is how many entries lie between two calls of a progress function.
@@ -42,7 +43,7 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}
-	l := &logVerifier{core: c, verifyQuery: q, report: newReport(), object: c.prefix + logName, visit: visit}
+	l := &logVerifier{core: c, verifyQuery: q, report: newReport(), object: c.prefix + wire.LogName, visit: visit}
 	obj, err := c.store.Get(ctx, l.object)
 	var listed []backend.Version
 	if errors.Is(err, backend.ErrNotFound) {
@@ -128,7 +129,7 @@ func (l *logVerifier) step() error {
 		}
 		return l.take(f)
 	}
-	f, err := l.reader.take(l.newer.previousVersionID)
+	f, err := l.reader.take(l.newer.PreviousVersionID)
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (l *logVerifier) take(f *fetched) error {
 // missing notes that the chain names a version that is not there. What is older is
 // looked for in the listing.
 func (l *logVerifier) missing() {
-	if l.trustedStart != nil && l.newer.sequence-1 == l.trustedStart.Sequence {
+	if l.trustedStart != nil && l.newer.Sequence-1 == l.trustedStart.Sequence {
 		// The trusted entry itself: newer was checked against it already.
 		l.done = true
 		return
@@ -179,12 +180,12 @@ func (l *logVerifier) settleDangling(next *version) {
 		return
 	}
 	l.dangling = nil
-	if next != nil && next.matched != 0 && next.hash == d.previousHash {
+	if next != nil && next.matched != 0 && next.Hash == d.PreviousHash {
 		l.passed--
-		l.report.add(l.finding(BrokenLink, d.id, d.sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.previousVersionID, next.id)))
+		l.report.add(l.finding(BrokenLink, d.id, d.Sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.PreviousVersionID, next.id)))
 		return
 	}
-	l.report.add(l.finding(MissingVersion, backend.VersionID(d.previousVersionID), d.sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.sequence)))
+	l.report.add(l.finding(MissingVersion, backend.VersionID(d.PreviousVersionID), d.Sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.Sequence)))
 }
 
 // entry checks one entry and its place after the older ones yet to come.
@@ -201,7 +202,7 @@ func (l *logVerifier) entry(f *fetched) {
 	}
 	sound := l.checkEntry(v)
 	l.checkLink(v)
-	l.placeGone(v.sequence)
+	l.placeGone(v.Sequence)
 	l.count(v)
 	if l.visit != nil {
 		l.visit(v, sound)
@@ -218,7 +219,7 @@ func (l *logVerifier) malformed(f *fetched) {
 	if l.newer == nil {
 		l.gone = append(l.gone, bad)
 	} else {
-		bad.Sequence = l.newer.sequence - 1
+		bad.Sequence = l.newer.Sequence - 1
 		l.report.add(bad)
 	}
 	l.passed++
@@ -235,9 +236,9 @@ func (l *logVerifier) hasPlace(v *version) bool {
 	case l.report.Entries == 0:
 		return true
 	case v.matched == 0:
-		return v.sequence == last-1-l.passed
+		return v.Sequence == last-1-l.passed
 	default:
-		return v.sequence < last
+		return v.Sequence < last
 	}
 }
 
@@ -249,10 +250,10 @@ func (l *logVerifier) misplaced(v *version) {
 		l.checkEntry(v)
 		l.passed++
 	case l.newer == nil:
-		l.report.add(l.finding(UnexpectedVersion, v.id, v.sequence, "it is listed below an entry that is not newer"))
+		l.report.add(l.finding(UnexpectedVersion, v.id, v.Sequence, "it is listed below an entry that is not newer"))
 	}
 	if l.newer != nil {
-		l.report.add(l.finding(BrokenLink, l.newer.id, l.newer.sequence, fmt.Sprintf("its previous_version_id is %s, which does not hold the entry before it", v.id)))
+		l.report.add(l.finding(BrokenLink, l.newer.id, l.newer.Sequence, fmt.Sprintf("its previous_version_id is %s, which does not hold the entry before it", v.id)))
 		l.newer = nil
 	}
 }
@@ -261,9 +262,9 @@ func (l *logVerifier) misplaced(v *version) {
 func (l *logVerifier) checkEntry(v *version) (sound bool) {
 	switch {
 	case v.matched == 0:
-		l.report.add(l.finding(HashMismatch, v.id, v.sequence, "the hash is that of no dialect: the entry is not as it was written"))
-	case !v.canonical():
-		l.report.add(l.finding(NotCanonical, v.id, v.sequence, "the version is not stored as any client writes it"))
+		l.report.add(l.finding(HashMismatch, v.id, v.Sequence, "the hash is that of no dialect: the entry is not as it was written"))
+	case !v.IsCanonical():
+		l.report.add(l.finding(NotCanonical, v.id, v.Sequence, "the version is not stored as any client writes it"))
 	default:
 		return true
 	}
@@ -273,11 +274,11 @@ func (l *logVerifier) checkEntry(v *version) (sound bool) {
 // checkLink checks that this entry stands directly before the one counted last, but
 // for what was passed in between.
 func (l *logVerifier) checkLink(v *version) {
-	if last := l.report.FirstSequence; l.report.Entries > 0 && v.sequence != last-1-l.passed {
-		l.report.add(l.finding(SequenceGap, v.id, v.sequence, fmt.Sprintf("sequence %d is the next that is left before sequence %d", v.sequence, last)))
+	if last := l.report.FirstSequence; l.report.Entries > 0 && v.Sequence != last-1-l.passed {
+		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, fmt.Sprintf("sequence %d is the next that is left before sequence %d", v.Sequence, last)))
 	}
-	if newer := l.newer; newer != nil && newer.previousHash != v.hash {
-		l.report.add(l.finding(BrokenLink, newer.id, newer.sequence, fmt.Sprintf("its previous_hash is not the hash of version %s before it", v.id)))
+	if newer := l.newer; newer != nil && newer.PreviousHash != v.Hash {
+		l.report.add(l.finding(BrokenLink, newer.id, newer.Sequence, fmt.Sprintf("its previous_hash is not the hash of version %s before it", v.id)))
 	}
 }
 
@@ -294,13 +295,13 @@ func (l *logVerifier) placeGone(sequence int64) {
 func (l *logVerifier) count(v *version) {
 	r := l.report
 	if r.Entries == 0 {
-		r.LastSequence = v.sequence
-		r.HeadHash = v.hash
+		r.LastSequence = v.Sequence
+		r.HeadHash = v.Hash
 	}
 	r.Entries++
-	r.FirstSequence = v.sequence
-	r.sawDialect(v.matched)
-	if l.progress != nil && (r.Entries%progressEvery == 0 || v.sequence == 0) {
+	r.FirstSequence = v.Sequence
+	r.sawDialect(Dialect(v.matched))
+	if l.progress != nil && (r.Entries%progressEvery == 0 || v.Sequence == 0) {
 		l.progress(r.Entries, r.LastSequence+1)
 	}
 }
@@ -308,11 +309,11 @@ func (l *logVerifier) count(v *version) {
 // checkTrusted compares an entry with the trusted head and start.
 func (l *logVerifier) checkTrusted(v *version) {
 	if l.report.Entries == 1 {
-		l.checkExtends(v.sequence)
+		l.checkExtends(v.Sequence)
 	}
-	if l.trustedHead != nil && v.sequence == l.trustedHead.Sequence {
-		if v.hash != l.trustedHead.Hash {
-			l.report.add(l.finding(NotExtended, v.id, v.sequence, "the log was rewritten: this is not the entry of the trusted head"))
+	if l.trustedHead != nil && v.Sequence == l.trustedHead.Sequence {
+		if v.Hash != l.trustedHead.Hash {
+			l.report.add(l.finding(NotExtended, v.id, v.Sequence, "the log was rewritten: this is not the entry of the trusted head"))
 		}
 		l.trustedHead = nil
 	}
@@ -320,10 +321,10 @@ func (l *logVerifier) checkTrusted(v *version) {
 		return
 	}
 	switch {
-	case v.sequence == l.trustedStart.Sequence+1 && v.previousHash != l.trustedStart.Hash:
-		l.report.add(l.finding(NotExtended, v.id, v.sequence, "it does not follow the entry of the trusted start"))
-	case v.sequence == l.trustedStart.Sequence && v.hash != l.trustedStart.Hash:
-		l.report.add(l.finding(NotExtended, v.id, v.sequence, "it is not the entry of the trusted start"))
+	case v.Sequence == l.trustedStart.Sequence+1 && v.PreviousHash != l.trustedStart.Hash:
+		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "it does not follow the entry of the trusted start"))
+	case v.Sequence == l.trustedStart.Sequence && v.Hash != l.trustedStart.Hash:
+		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "it is not the entry of the trusted start"))
 	}
 }
 
@@ -344,12 +345,12 @@ func (l *logVerifier) checkBeginning(v *version) {
 	r := l.report
 	wanted := l.trustedHead != nil // the trusted head lies further back
 	switch {
-	case v.previousVersionID == "" || v.sequence == 0 || v.previousHash == GenesisHash:
+	case v.PreviousVersionID == "" || v.Sequence == 0 || v.PreviousHash == GenesisHash:
 		l.checkGenesis(v)
-		r.Complete = v.sequence == 0
-		l.done = v.sequence == 0
+		r.Complete = v.Sequence == 0
+		l.done = v.Sequence == 0
 		l.newer = nil
-	case l.trustedStart != nil && v.sequence <= l.trustedStart.Sequence+1 && !wanted:
+	case l.trustedStart != nil && v.Sequence <= l.trustedStart.Sequence+1 && !wanted:
 		r.Complete = true
 		l.done = true
 	case l.limit > 0 && r.Entries >= int64(l.limit) && !wanted:
@@ -358,14 +359,14 @@ func (l *logVerifier) checkBeginning(v *version) {
 }
 
 func (l *logVerifier) checkGenesis(v *version) {
-	if v.sequence != 0 {
-		l.report.add(l.finding(SequenceGap, v.id, v.sequence, "it stands at the beginning of a chain, though it is not sequence 0"))
+	if v.Sequence != 0 {
+		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, "it stands at the beginning of a chain, though it is not sequence 0"))
 	}
-	if v.previousHash != GenesisHash {
-		l.report.add(l.finding(BrokenLink, v.id, v.sequence, fmt.Sprintf("the first entry's previous_hash must be %s", GenesisHash)))
+	if v.PreviousHash != GenesisHash {
+		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, fmt.Sprintf("the first entry's previous_hash must be %s", GenesisHash)))
 	}
-	if v.previousVersionID != "" {
-		l.report.add(l.finding(BrokenLink, v.id, v.sequence, "the first entry names a version before it"))
+	if v.PreviousVersionID != "" {
+		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, "the first entry names a version before it"))
 	}
 }
 
@@ -409,15 +410,15 @@ func (l *logVerifier) unexpected(f *fetched) error {
 	case f.v == nil:
 		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.err.Error()))
 		return nil
-	case f.v.sequence < l.report.FirstSequence:
+	case f.v.Sequence < l.report.FirstSequence:
 		return nil // older than what was asked for
-	case f.v.sequence > l.report.LastSequence:
+	case f.v.Sequence > l.report.LastSequence:
 		came, err := l.cameSince(f.v)
 		if came || err != nil {
 			return err
 		}
 	}
-	l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.sequence, "it is a version of the log, but no entry leads to it"))
+	l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.Sequence, "it is a version of the log, but no entry leads to it"))
 	return nil
 }
 
@@ -432,10 +433,10 @@ func (l *logVerifier) cameSince(v *version) (bool, error) {
 		return false, err
 	}
 	head, err := l.readLogVersion(obj.ID, obj.Body)
-	if err != nil || head.sequence < v.sequence {
+	if err != nil || head.Sequence < v.Sequence {
 		return false, nil
 	}
-	there, err := l.versionAt(l.reader.ctx, head, v.sequence)
+	there, err := l.versionAt(l.reader.ctx, head, v.Sequence)
 	switch {
 	case isEntryError(err) || gone(err):
 		return false, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // verifiedShapes are values to verify, and verifiedSizes their sizes in bytes.
@@ -125,7 +126,7 @@ func compact(b *testing.B, store *memstore.Store) (_ *memstore.Store, bodies [][
 	for _, o := range state.Objects {
 		for i, v := range o.Versions {
 			o.Versions[i].Body = strings.Clone(v.Body)
-			if o.Name == logName {
+			if o.Name == wire.LogName {
 				bodies = append(bodies, []byte(v.Body))
 				bytes += int64(len(v.Body))
 			}
@@ -156,8 +157,8 @@ func benchmarkVerify(b *testing.B, body []byte) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		d, err := parseLogDocument(body)
-		if err != nil || d.dialectHint(Python) != Python || !d.canonical() {
+		d, err := wire.ParseLog(body)
+		if err != nil || d.DialectHint(wire.Python) != wire.Python || !d.IsCanonical() {
 			b.Fatal("does not verify", err)
 		}
 	}
@@ -180,15 +181,15 @@ func recordsValue(size int) string {
 
 func storedLogVersion(b *testing.B, value string) []byte {
 	b.Helper()
-	canonical, err := Python.Canonical([]byte(value))
+	canonical, err := wire.Python.Canonical([]byte(value))
 	if err != nil {
 		b.Fatal(err)
 	}
-	return newLogDocument(draft{
-		key: "sensor-012352", value: canonical, sequence: 4711, timestampMS: 1700000000000,
-		previousHash:      Hash("sha256:" + strings.Repeat("0123456789abcdef", 4)),
-		previousVersionID: "3L4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY", hasPreviousKeyETag: true,
-		previousKeyETag: `"66fe32fd6620115b7fee589fb1c3b8a0"`,
-		writeID:         "0123456789abcdef0123456789abcdef", dialect: Python,
-	}).logBody()
+	return wire.New(wire.Draft{
+		Key: "sensor-012352", Value: canonical, Sequence: 4711, TimestampMS: 1700000000000,
+		PreviousHash:      Hash("sha256:" + strings.Repeat("0123456789abcdef", 4)),
+		PreviousVersionID: "3L4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY", HasPreviousKeyETag: true,
+		PreviousKeyETag: `"66fe32fd6620115b7fee589fb1c3b8a0"`,
+		WriteID:         "0123456789abcdef0123456789abcdef", Dialect: wire.Python,
+	}).LogBody()
 }

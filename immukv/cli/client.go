@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// value is a value as the command handles it: JSON text, which no decoder touches,
+// so that integers of any size and every other token stay what they are.
+type value = json.RawMessage
+
+// client is a client of such values.
+type client = immukv.Client[value]
+
+// textCodec passes JSON text through.
+type textCodec struct{}
+
+func (textCodec) Encode(v value) ([]byte, error)    { return v, nil }
+func (textCodec) Decode(text []byte) (value, error) { return text, nil }
+
+// singleTimeout bounds, by default, commands that make a handful of requests.
+// Those that go through a log take as long as it is.
+const singleTimeout = time.Minute
+
+// writeGrace is how long a write goes on after an interrupt. A request cut short
+// leaves an outcome that nobody knows, for want of a moment.
+const writeGrace = 2 * time.Second
+
+// limit bounds a command by --timeout or, where that was not given, by the
+// default of the command, of which zero is none.
+func (a *app) limit(ctx context.Context, cmd *cobra.Command, byDefault time.Duration) (context.Context, context.CancelFunc) {
+	timeout := byDefault
+	if cmd.Flags().Changed("timeout") {
+		timeout = a.timeout
+	}
+	if timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+// withGrace is a context for a write, which an interrupt of ctx ends only after
+// the grace period.
+func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	graced, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(writeGrace):
+			cancel()
+		case <-graced.Done():
+		}
+	})
+	return graced, func() { stop(); cancel() }
+}
+
+// openStore opens the store that the command line names.
+func (a *app) openStore(ctx context.Context) (backend.Store, error) {
+	if a.store == "" {
+		return nil, usagef("no store is given: use --store URL or set IMMUKV_STORE")
+	}
+	return backend.Open(ctx, a.store)
+}
+
+// withClient opens a client of the store and closes both when do returns.
+func (a *app) withClient(ctx context.Context, do func(*client) error, opts ...immukv.Option) error {
+	store, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	err = a.withStore(ctx, store, do, opts...)
+	if closeErr := store.Close(); err == nil && closeErr != nil {
+		return fmt.Errorf("close the store: %w", closeErr)
+	}
+	return err
+}
+
+// withStore makes a client of the store and closes it when do returns.
+func (a *app) withStore(ctx context.Context, store backend.VersionedStore, do func(*client) error, opts ...immukv.Option) error {
+	opts = append(opts, immukv.WithPrefix(a.prefix), immukv.WithValueCodec[value](textCodec{}), immukv.WithLogger(a.logger()))
+	if a.readOnly {
+		opts = append(opts, immukv.WithReadOnly())
+	}
+	db, err := immukv.Open[value](ctx, store, opts...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(db), db.Close())
+}
+
+// logger shows on standard error what a person should know of.
+func (a *app) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && attr.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// refuseReadOnly is an error for a command that writes if --read-only was given.
+func (a *app) refuseReadOnly(command string) error {
+	if a.readOnly {
+		return usagef("%s writes, which --read-only forbids", command)
+	}
+	return nil
+}
+
+// await calls f, which may block for as long as it likes, such as in a read of a
+// terminal, and returns what it returned, or the context's error as soon as that
+// has ended. The call then goes on behind the caller.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}

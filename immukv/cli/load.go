@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+const maxLoadConcurrency = 256
+
+func newLoadCommand(a *app) *cobra.Command {
+	var write writeFlags
+	var concurrency int
+	cmd := &cobra.Command{
+		Use:   "load FILE.jsonl",
+		Short: "Set many keys, from a file of JSON lines",
+		Long: `Set a key for each line of a file, or of standard input if it is -. A line is
+
+  {"key":"sensor-012352","value":{"alpha":0.15,"beta":2.8}}
+
+with these two fields and no other; blank lines are passed over.
+
+Lines are set one after the other, so that the log has them in the order of the
+file. With --concurrency, that many are under way at once, and only values of the
+same key are sure to keep their order.
+
+It stops at the first line that is wrong or cannot be set, and names it. All lines
+before it are set then, and none after it; with --concurrency some may be, and it
+says which. To go on, correct the line and load the rest. An interrupt stops it in
+the same way.
+
+It prints how many were set. With --json it prints the entry of each as soon as
+it is in the log, durably, so that whoever reads along knows what is, whatever
+becomes of the command.`,
+		Example: `  immukv load calibrations.jsonl
+  immukv load --concurrency 8 calibrations.jsonl
+  generate | immukv --json load - > entries.jsonl
+  tail -n +1042 calibrations.jsonl | immukv load -`,
+		Args: args("FILE.jsonl"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.load(cmd, args[0], concurrency, &write)
+		},
+	}
+	cmd.Flags().IntVar(&concurrency, "concurrency", 1, "how many lines are under way at once, up to `n`")
+	write.add(cmd.Flags())
+	return cmd
+}
+
+func (a *app) load(cmd *cobra.Command, path string, concurrency int, write *writeFlags) error {
+	opts, err := write.options()
+	if err != nil {
+		return err
+	}
+	if concurrency < 1 || concurrency > maxLoadConcurrency {
+		return usagef("--concurrency %d is not between 1 and %d", concurrency, maxLoadConcurrency)
+	}
+	if err := a.refuseReadOnly("load"); err != nil {
+		return err
+	}
+	reading, cancelReading := a.limit(cmd.Context(), cmd, 0)
+	defer cancelReading()
+	in, err := a.openInput(reading, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	setting, done := withGrace(cmd.Context())
+	defer done()
+	setting, cancelSetting := a.limit(setting, cmd, 0)
+	defer cancelSetting()
+	return a.withClient(setting, func(db *client) error {
+		l := newLoader(a, db, in.size)
+		stopped := l.run(reading, setting, in, concurrency)
+		l.bar.clear()
+		return l.report(path, stopped)
+	}, opts...)
+}
+
+// input is what is loaded, and how long it is: -1 if that is not known.
+type input struct {
+	io.Reader
+	io.Closer
+	size int64
+}
+
+func (a *app) openInput(ctx context.Context, path string) (*input, error) {
+	if path == "-" {
+		return &input{Reader: a.stdin, Closer: io.NopCloser(nil), size: -1}, nil
+	}
+	return await(ctx, func() (*input, error) { // a pipe waits for its writer
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		in := &input{Reader: f, Closer: f, size: -1}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			in.size = info.Size()
+		}
+		return in, nil
+	})
+}

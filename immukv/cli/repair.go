@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+func newRepairCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "repair",
+		Short: "Finish what a writer that died left half done",
+		Long: `Look at the newest entry of the log and, if its key's object does not show it,
+write that object from the entry. Every write does so before anything else, so
+there is no need for this command, except to have it done now.
+
+It says what it found and did. With --json it prints an object with the fields
+empty (the log has no entry), orphan (the key's object did not show the newest
+entry), repaired (it does now), and that entry's key, sequence, version_id and
+hash.`,
+		Example: `  immukv repair
+  immukv --json repair`,
+		Args: args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.repair(cmd)
+		},
+	}
+}
+
+// repairJSON is a repair as --json prints it.
+type repairJSON struct {
+	Empty     bool                 `json:"empty"`
+	Orphan    bool                 `json:"orphan"`
+	Repaired  bool                 `json:"repaired"`
+	Key       *string              `json:"key"`
+	Sequence  *int64               `json:"sequence"`
+	VersionID *immukv.LogVersionID `json:"version_id"`
+	Hash      *immukv.Hash         `json:"hash"`
+}
+
+func (a *app) repair(cmd *cobra.Command) error {
+	if err := a.refuseReadOnly("repair"); err != nil {
+		return err
+	}
+	ctx, done := withGrace(cmd.Context())
+	defer done()
+	ctx, cancel := a.limit(ctx, cmd, singleTimeout)
+	defer cancel()
+	return a.withClient(ctx, func(db *client) error {
+		r, err := db.Repair(ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			j := repairJSON{Empty: r.Empty, Orphan: r.Orphan, Repaired: r.Repaired}
+			if !r.Empty {
+				j.Key, j.Sequence, j.VersionID, j.Hash = &r.Key, &r.Head.Sequence, &r.VersionID, &r.Head.Hash
+			}
+			return printJSON(a.stdout, j)
+		}
+		switch {
+		case r.Empty:
+			_, err = fmt.Fprintln(a.stdout, "nothing to repair: the log is empty")
+		case r.Repaired:
+			_, err = fmt.Fprintf(a.stdout, "repaired: sequence %d of key %s was in the log only, and its key's object shows it now\n", r.Head.Sequence, shown(r.Key))
+		default:
+			_, err = fmt.Fprintf(a.stdout, "nothing to repair: the newest entry, sequence %d of key %s, is complete\n", r.Head.Sequence, shown(r.Key))
+		}
+		return err
+	})
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// app is one run of the command: its streams and its global flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	store    string
+	prefix   string
+	readOnly bool
+	json     bool
+	timeout  time.Duration
+
+	// parsed is set once the command line has been understood: an error before
+	// that is one of usage.
+	parsed bool
+}
+
+const rootLong = `immukv reads, writes and verifies an immutable key-value store: every value that
+a key ever had is kept, in one hash-chained log over all keys, and a change made
+behind its back is found.
+
+The store is a URL, given with --store or in IMMUKV_STORE:
+
+  file:///var/lib/calibration?create_dir=true    local files
+  s3://bucket?region=eu-central-1                S3 and whatever speaks it
+  mem://                                         in memory, gone with the command
+
+Data goes to standard output, everything else to standard error. With --json,
+data is one JSON object a line. An entry has the fields
+
+  key value sequence timestamp_ms version_id previous_version_id hash
+  previous_hash dialect
+
+of which previous_version_id is null on the first entry, and on entries that get
+and history read from the key's own object, which does not hold it.
+
+Exit codes:
+
+  0  done
+  1  failed
+  2  usage: the command line, a key or a value on it, or the store's URL is wrong
+  3  not found
+  4  verification found something, or what was read cannot be trusted
+  5  a condition did not hold: other writers won every attempt
+  6  outcome unknown: a write may be in the log, now or later
+
+An interrupt ends any command promptly, with what it did reported; a write that
+is under way gets two seconds to end in good order. A second interrupt ends it
+at once.`
+
+const rootExample = `  export IMMUKV_STORE='file:///var/lib/calibration?create_dir=true'
+  immukv set sensor-012352 '{"alpha":0.15,"beta":2.8}'
+  immukv get sensor-012352
+  immukv audit`
+
+// root is the command tree.
+func (a *app) root(args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:     "immukv [--store URL] [--prefix P] [--read-only] [--json] [--timeout D] COMMAND",
+		Short:   "An immutable, hash-chained key-value store",
+		Long:    rootLong,
+		Example: rootExample,
+		Args:    cobra.ArbitraryArgs,
+		RunE:    runRoot,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.timeout < 0 {
+				return usagef("--timeout %v is negative", a.timeout)
+			}
+			a.parsed = true
+			return nil
+		},
+		// Global flags are parsed before the command's own, so that keys can
+		// have a --prefix too.
+		TraverseChildren:           true,
+		SuggestionsMinimumDistance: 2,
+		DisableFlagsInUseLine:      true,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			return usagef("%w (an argument that begins with - goes behind --)", err)
+		}
+		return err
+	})
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVar(&a.store, "store", os.Getenv("IMMUKV_STORE"), "`URL` of the store (default: the environment's IMMUKV_STORE)")
+	flags.StringVar(&a.prefix, "prefix", os.Getenv("IMMUKV_PREFIX"), "`prefix` of the store's object names (default: the environment's IMMUKV_PREFIX)")
+	flags.BoolVar(&a.readOnly, "read-only", false, "write nothing, not even a repair")
+	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
+	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this `time`, such as 30s; 0 is never (default: 1m for set, get and repair, otherwise never)")
+	for _, name := range []string{"store", "prefix"} {
+		// What stands in the environment may hold credentials, and is not what
+		// help is asked for.
+		flags.Lookup(name).DefValue = ""
+	}
+	root.LocalFlags() // merges the persistent ones in, which traversing relies on
+	root.AddCommand(
+		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newKeysCommand(a),
+		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
+		newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
+	)
+	return root
+}
+
+// runRoot is reached when no command was named.
+func runRoot(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("no command is given: there are %s", strings.Join(commands(cmd), ", "))
+	}
+	hint := ""
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = "; did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return usagef("unknown command %q%s", args[0], hint)
+}
+
+// commands are the names of the commands that are shown in help.
+func commands(root *cobra.Command) []string {
+	var names []string
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	return names
+}
+
+// usageError is a command line that cannot be carried out as it stands.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// complain says on standard error what went wrong, and what can be done.
+func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
+	name := "immukv"
+	if cmd != nil {
+		name = cmd.CommandPath()
+	}
+	interrupted := ""
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		interrupted = "interrupted: "
+	}
+	a.tell("immukv: %s%v\n", interrupted, err)
+	if hint := hint(err, name); hint != "" {
+		a.tell("%s\n", hint)
+	}
+}
+
+// tell says something, in one line or more, on standard error. If that fails, there
+// is nobody left to tell.
+func (a *app) tell(format string, args ...any) {
+	lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+	for i, line := range lines {
+		lines[i] = visible(line)
+	}
+	_, _ = io.WriteString(a.stderr, strings.Join(lines, "\n"))
+}

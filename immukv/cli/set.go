@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// writeFlags are the flags of commands that append entries.
+type writeFlags struct {
+	dialect  string
+	attempts countFlag
+}
+
+func (f *writeFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.dialect, "dialect", immukv.Python.String(), "`dialect` in which entries are hashed: python or typescript")
+	flags.Var(&f.attempts, "attempts", "give up after losing the race to other writers `n` times, with exit code 5; 0 is never")
+}
+
+func (f *writeFlags) options() ([]immukv.Option, error) {
+	dialect, err := immukv.ParseDialect(f.dialect)
+	if err != nil {
+		return nil, usagef("--dialect: %w", err)
+	}
+	return []immukv.Option{immukv.WithDialect(dialect), immukv.WithMaxAttempts(int(f.attempts))}, nil
+}
+
+func newSetCommand(a *app) *cobra.Command {
+	var write writeFlags
+	cmd := &cobra.Command{
+		Use:   "set KEY VALUE",
+		Short: "Set a key to a value",
+		Long: `Set a key to a value, and print the entry that was appended to the log.
+
+VALUE is JSON. It may be - for standard input, or @FILE for what a file holds. A
+key or a value that begins with - goes behind --, which ends the flags.
+
+When set exits with 0, the entry is in the log, for ever and once. When it exits
+with 6, the entry may be there, now or later, and the message says how to find
+out. With any other code it is not there and never will be.`,
+		Example: `  immukv set sensor-012352 '{"alpha":0.15,"beta":2.8}'
+  immukv set name '"a string has quotes of its own"'
+  immukv set -- offset -5
+  immukv set table @table.json
+  generate | immukv set report -`,
+		Args: args("KEY", "VALUE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.set(cmd, args[0], args[1], &write)
+		},
+	}
+	write.add(cmd.Flags())
+	return cmd
+}
+
+func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags) error {
+	opts, err := write.options()
+	if err != nil {
+		return err
+	}
+	if err := a.refuseReadOnly("set"); err != nil {
+		return err
+	}
+	reading, cancelReading := a.limit(cmd.Context(), cmd, 0)
+	defer cancelReading()
+	text, err := a.readValue(reading, source)
+	if err != nil {
+		return err
+	}
+	ctx, done := withGrace(cmd.Context())
+	defer done()
+	ctx, cancel := a.limit(ctx, cmd, singleTimeout)
+	defer cancel()
+	return a.withClient(ctx, func(db *client) error {
+		entry, err := db.Set(ctx, key, text)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			err = printJSON(a.stdout, newEntryJSON(entry))
+		} else {
+			_, err = fmt.Fprintf(a.stdout, "set %s, sequence %d, version %s\n", shown(entry.Key), entry.Sequence, entry.VersionID)
+		}
+		if err != nil {
+			return fmt.Errorf("the entry is in the log as sequence %d, but printing it failed: %w", entry.Sequence, err)
+		}
+		return nil
+	}, opts...)
+}
+
+// maxValueText is the longest text of a value that is read: beyond it, the
+// client would refuse the value whatever it says.
+const maxValueText = 2 * immukv.DefaultMaxValueBytes
+
+// readValue reads the VALUE argument, or what it points to.
+func (a *app) readValue(ctx context.Context, source string) (value, error) {
+	path, isFile := strings.CutPrefix(source, "@")
+	if !isFile && source != "-" {
+		return value(source), nil
+	}
+	what := "standard input"
+	if isFile {
+		what = path
+	}
+	text, err := await(ctx, func() ([]byte, error) {
+		from := a.stdin
+		if isFile {
+			f, err := os.Open(path)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = f.Close() }()
+			from = f
+		}
+		return io.ReadAll(io.LimitReader(from, maxValueText+1))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the value from %s: %w", what, err)
+	}
+	if len(text) > maxValueText {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", immukv.ErrValueTooLarge, what, maxValueText)
+	}
+	return text, nil
+}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// verifyFlags are the flags of verify and audit.
+type verifyFlags struct {
+	limit                     countFlag
+	trustedHead, trustedStart checkpointFlag
+}
+
+func (f *verifyFlags) addTrusted(flags *pflag.FlagSet) {
+	flags.Var(&f.trustedHead, "trusted-head", "an earlier head of the log, as `SEQ:HASH`, which the log must extend")
+	flags.Var(&f.trustedStart, "trusted-start", "verify only what follows this entry, as `SEQ:HASH`")
+}
+
+func (f *verifyFlags) options() []immukv.VerifyOption {
+	opts := []immukv.VerifyOption{immukv.Limit(int(f.limit))}
+	if f.trustedHead.set {
+		opts = append(opts, immukv.TrustedHead(f.trustedHead.Checkpoint))
+	}
+	if f.trustedStart.set {
+		opts = append(opts, immukv.TrustedStart(f.trustedStart.Checkpoint))
+	}
+	return opts
+}
+
+const trustLong = `What a chain of hashes cannot show by itself is that its end was cut off, or that
+all of it was written anew by somebody who may write. So keep the head that is
+printed, SEQ:HASH, somewhere else, and give it to a later verification with
+--trusted-head: the log must extend it. Where old versions have expired, or were
+verified before, --trusted-start verifies only what follows.
+
+The exit code is 4 if anything was found.`
+
+func newVerifyCommand(a *app) *cobra.Command {
+	var flags verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Verify the log: every hash, every link, its beginning",
+		Long: `Verify the log alone: the hash of every entry, every link to the one before, that
+the sequence has no gap, and its beginning. For the key objects too, see audit.
+
+` + trustLong,
+		Example: `  immukv verify
+  immukv verify --limit 1000
+  immukv verify --trusted-head 41:sha256:9f86d081…
+  immukv --json verify | jq .valid`,
+		Args: args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.verify(cmd, &flags, (*client).VerifyLog)
+		},
+	}
+	cmd.Flags().Var(&flags.limit, "limit", "verify only the newest `n` entries; 0 is all")
+	flags.addTrusted(cmd.Flags())
+	return cmd
+}
+
+func newAuditCommand(a *app) *cobra.Command {
+	var flags verifyFlags
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Verify the log, and every key object against it",
+		Long: `Verify the log as verify does, and every version of every key object against it:
+each entry of a key has exactly one, in order, and nothing stands there that is
+not in the log. Only the newest entry's may be missing: it is then an orphan, left
+by a writer that died or is still at work, and the next write repairs it.
+
+` + trustLong,
+		Example: `  immukv audit
+  immukv audit --trusted-head 41:sha256:9f86d081…
+  immukv --json audit | jq '.findings[]'`,
+		Args: args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.verify(cmd, &flags, (*client).Audit)
+		},
+	}
+	flags.addTrusted(cmd.Flags())
+	return cmd
+}
+
+// verify runs a verification and prints its report.
+func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*client, context.Context, ...immukv.VerifyOption) (*immukv.Report, error)) error {
+	ctx, cancel := a.limit(cmd.Context(), cmd, 0)
+	defer cancel()
+	return a.withClient(ctx, func(db *client) error {
+		var done, total int64
+		bar := a.newProgress("verifying", -1)
+		opts := append(flags.options(), immukv.Progress(func(d, t int64) {
+			done, total = d, t
+			bar.update(d, t)
+		}))
+		report, err := verification(db, ctx, opts...)
+		bar.clear()
+		if err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("no verdict, after about %d of %d versions: %w", done, total, err)
+			}
+			return err
+		}
+		if a.json {
+			err = printJSON(a.stdout, newReportJSON(report))
+		} else {
+			err = printReport(a.stdout, report)
+		}
+		if err != nil || report.Valid() {
+			return err
+		}
+		return fmt.Errorf("%w: %s", immukv.ErrVerificationFailed, count(int64(len(report.Findings))+report.MoreFindings, "finding", "findings"))
+	})
+}
+
+// reportJSON is a report as --json prints it. What does not apply is null, and
+// the last three are there only where they say something.
+type reportJSON struct {
+	Valid         bool          `json:"valid"`
+	Entries       int64         `json:"entries"`
+	FirstSequence *int64        `json:"first_sequence"`
+	LastSequence  *int64        `json:"last_sequence"`
+	HeadHash      *immukv.Hash  `json:"head_hash"`
+	Dialects      []string      `json:"dialects"`
+	Findings      []findingJSON `json:"findings"`
+	Orphan        *orphanJSON   `json:"orphan,omitempty"`
+	Partial       bool          `json:"partial,omitempty"`       // it does not reach the beginning
+	MoreFindings  int64         `json:"more_findings,omitempty"` // that were left out
+}
+
+type findingJSON struct {
+	Kind      immukv.FindingKind `json:"kind"`
+	Object    string             `json:"object"`
+	VersionID *backend.VersionID `json:"version_id"`
+	Sequence  *int64             `json:"sequence"`
+	Detail    string             `json:"detail"`
+}
+
+type orphanJSON struct {
+	Key       string              `json:"key"`
+	Sequence  int64               `json:"sequence"`
+	VersionID immukv.LogVersionID `json:"version_id"`
+}
+
+func newReportJSON(r *immukv.Report) reportJSON {
+	j := reportJSON{
+		Valid: r.Valid(), Entries: r.Entries,
+		FirstSequence: sequenceOrNull(r.FirstSequence), LastSequence: sequenceOrNull(r.LastSequence),
+		HeadHash: orNull(r.HeadHash), Dialects: []string{}, Findings: []findingJSON{},
+		Partial: !r.Complete, MoreFindings: r.MoreFindings,
+	}
+	for _, d := range r.Dialects {
+		j.Dialects = append(j.Dialects, d.String())
+	}
+	for _, f := range r.Findings {
+		j.Findings = append(j.Findings, findingJSON{
+			Kind: f.Kind, Object: f.Object, VersionID: orNull(f.VersionID), Sequence: sequenceOrNull(f.Sequence), Detail: f.Detail,
+		})
+	}
+	if r.Orphan != nil {
+		j.Orphan = &orphanJSON{Key: r.Orphan.Key, Sequence: r.Orphan.Sequence, VersionID: r.Orphan.VersionID}
+	}
+	return j
+}
+
+func sequenceOrNull(sequence int64) *int64 {
+	if sequence < 0 {
+		return nil
+	}
+	return &sequence
+}
+
+// printReport prints a report for people.
+func printReport(w io.Writer, r *immukv.Report) error {
+	var b strings.Builder
+	switch {
+	case r.Valid():
+		b.WriteString("valid\n")
+	default:
+		b.WriteString("NOT VALID\n")
+	}
+	fmt.Fprintf(&b, "entries   %d", r.Entries)
+	if r.Entries > 0 {
+		fmt.Fprintf(&b, ", sequence %d to %d", r.FirstSequence, r.LastSequence)
+	}
+	if !r.Complete {
+		b.WriteString("; those before were not verified")
+	}
+	b.WriteString("\n")
+	if r.Entries > 0 {
+		fmt.Fprintf(&b, "head      %s\n", visible(formatCheckpoint(r.Head())))
+		fmt.Fprintf(&b, "dialects  %s\n", joinDialects(r.Dialects))
+	}
+	if o := r.Orphan; o != nil {
+		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its second phase; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "finding   %s\n", visible(f.Error()))
+	}
+	if r.MoreFindings > 0 {
+		fmt.Fprintf(&b, "and %s more\n", count(r.MoreFindings, "finding", "findings"))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func joinDialects(dialects []immukv.Dialect) string {
+	var names []string
+	for _, d := range dialects {
+		names = append(names, d.String())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,44 @@
+// Package wire knows the bytes that ImmuKV stores: the names of objects, the
+// documents in them, their canonical JSON and their hashes. It is pure: it does no
+// I/O, and takes neither a context nor a clock.
+//
+// # Objects
+//
+// Below a prefix, [LogName] is the log and [KeyObject] names the object of a key.
+// Each version of the log is a document that holds an entry ([ParseLog]); each
+// version of a key object is a copy of one ([ParseKey]) that names the log version
+// it was copied from.
+//
+// # Documents
+//
+// A [Document] is a JSON object. Its members, in the order in which they are stored:
+//
+//	hash                      "sha256:" and 64 lower-case hexadecimal digits
+//	key                       string
+//	log_version_id            key objects only: the log version copied
+//	previous_hash             hash of the entry before; "sha256:genesis" on the first
+//	previous_key_object_etag  log only: the key object's ETag when the entry was
+//	                          appended, absent if there was no such object
+//	previous_version_id       log only: the log version before, absent on the first
+//	sequence                  0, 1, 2, … without gaps
+//	timestamp_ms              the writer's clock, in milliseconds since 1970
+//	value                     any JSON
+//	write_id                  unique to the append; this client's alone, not hashed
+//
+// It is stored as canonical JSON: no white space, members sorted, strings and
+// numbers written one way. Readers keep the tokens as they are stored, because
+// those were hashed and have to be repeated by a repair.
+//
+// # Dialects
+//
+// The hash is the SHA-256 of the canonical JSON of key, previous hash, sequence,
+// timestamp and value. The two existing clients differ in the names of these five
+// members, in the order of object members, and in how they write numbers. A
+// [Dialect] is one of these two ways. A reader tries both.
+//
+// # Reading the code
+//
+// document.go makes and writes documents, parse.go reads them, scan.go walks over
+// JSON text. canonical.go and number.go rewrite JSON text in a dialect's canonical
+// form, and hash.go hashes the five members.
+package wire
