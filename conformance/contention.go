@@ -93,8 +93,8 @@ func checkMixedFleet(ctx context.Context, e *env) error {
 	options := [][]immukv.Option{
 		{immukv.WithDialect(immukv.Python)},
 		{immukv.WithDialect(immukv.TypeScript)},
-		{immukv.WithDialect(immukv.Python), immukv.WithDeferredSecondPhase()},
-		{immukv.WithDialect(immukv.TypeScript), immukv.WithDeferredSecondPhase()},
+		{immukv.WithDialect(immukv.Python), immukv.WithDeferredApply()},
+		{immukv.WithDialect(immukv.TypeScript), immukv.WithDeferredApply()},
 	}
 	l := &ledger{}
 	err = together(len(options)+1, func(i int) error {

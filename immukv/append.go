@@ -9,29 +9,29 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// phase1 is an append: the log version to be written, and the head that it is to
-// follow. It is sent as often as need be, always the same bytes under the same
-// condition, of which at most one can ever apply.
-type phase1 struct {
+// proposal is a log version to be appended, and the head that it follows. It may be
+// sent several times, always the same bytes under the same condition: at most one
+// of these writes can ever take effect.
+type proposal struct {
 	at   *head
 	doc  *wire.Document
 	body []byte
 	cond backend.Condition
 }
 
-// errLost says that another entry stands where an append was to go, so that the
-// append will never apply.
+// errLost says that another entry stands in the place of an append, which therefore
+// never takes effect.
 var errLost = errors.New("another writer's entry came first")
 
 // maxUnanswered is how many times in a row a request is repeated for want of an
 // answer, or of a store that is ready for it.
 const maxUnanswered = 8
 
-// append performs phase 1 and returns the version that the entry has in the log.
-// It is the client's new head unless others have appended since. An error is
-// errLost; or an [*OutcomeUnknownError]; or anything else, and then the entry is
-// not in the log and will never be.
-func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, error) {
+// append writes the log version and returns the version that the entry has there.
+// It is the client's new head unless others have appended since. The error is
+// errLost, or an [*OutcomeUnknownError]; any other means that the entry is not in
+// the log and never will be.
+func (c *core) append(ctx context.Context, p *proposal, wait *backoff) (*version, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -45,46 +45,46 @@ func (c *core) append(ctx context.Context, p *phase1, wait *backoff) (*version, 
 	return c.settleAppend(ctx, p, err, false, wait)
 }
 
-// refused tells whether an error of Put means that trying again is of no use.
-func refused(err error) bool {
+// permanent reports whether the error of a Put recurs when the request is repeated.
+func permanent(err error) bool {
 	return neverSent(err) || errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrUnsupported)
 }
 
-// neverSent tells whether an error of Put proves that it had no effect. That of a
-// denied or untrustworthy store does not: a copy of the request may have fared
-// better, and a store that cannot name a version may have written it.
+// neverSent reports whether the error of a Put proves that it had no effect. Denied
+// access does not: another copy of the request may have been let through. Nor does
+// a store that cannot name a version: it may have written it.
 func neverSent(err error) bool {
 	return errors.Is(err, backend.ErrInvalidName) || errors.Is(err, backend.ErrTooLarge) ||
 		errors.Is(err, backend.ErrNoCondition) || errors.Is(err, backend.ErrDamaged)
 }
 
-// settleAppend goes on from an append that was sent and not acknowledged, for the
-// reason given, until it is known what became of it.
+// settleAppend finds out what became of an append that was sent and failed for the
+// given reason.
 //
-// No failure is taken at its word, not even a failed precondition: a copy of the
-// same request, repeated on its way by a proxy, may have applied and made this one
-// fail. The log alone says whether the entry is in it.
+// No failure is believed, not even a failed precondition: a proxy may have repeated
+// the request, and one copy may have made the other fail. Only the log says
+// whether the entry is in it.
 //
-// Once pending, some copy may still be under way, and apply as long as the log's
-// head is the one it is to follow.
-func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, pending bool, wait *backoff) (*version, error) {
+// pending means that a copy may still be under way. It can take effect for as long
+// as the head is the one that the append follows.
+func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (*version, error) {
 	for try := 1; ; try++ {
-		pending = pending || unanswered(reason)
+		pending = pending || mayStillApply(reason)
 		if errors.Is(reason, backend.ErrUnsupported) {
-			// The entry may well be there, but nothing that is read from such
-			// a store proves it.
+			// The entry may be there, but nothing read from such a store
+			// proves it.
 			return nil, p.unknown(reason)
 		}
 		if err := wait.wait(ctx, reason); err != nil {
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
 		}
-		v, open, err := c.look(ctx, p)
+		v, open, err := c.lookup(ctx, p)
 		switch {
 		case err == nil && !open && v != nil:
 			return v, nil
 		case err == nil && !open:
 			return nil, errLost
-		case err == nil && !pending && refused(reason):
+		case err == nil && !pending && permanent(reason):
 			return nil, reason
 		case err != nil && (!retryable(err) || try >= maxUnanswered):
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
@@ -106,20 +106,20 @@ func (c *core) settleAppend(ctx context.Context, p *phase1, reason error, pendin
 	}
 }
 
-// unanswered tells whether, after this error of Put, the write may still apply.
-func unanswered(err error) bool {
-	return !refused(err) && !errors.Is(err, backend.ErrPreconditionFailed) && !errors.Is(err, backend.ErrUnavailable)
+// mayStillApply reports whether the write behind err can still take effect.
+func mayStillApply(err error) bool {
+	return !permanent(err) && !errors.Is(err, backend.ErrPreconditionFailed) && !errors.Is(err, backend.ErrUnavailable)
 }
 
-// retryable tells whether a read that failed so may succeed in a moment.
+// retryable reports whether a read that failed with err may succeed in a moment.
 func retryable(err error) bool {
 	return !isEntryError(err) && !errors.Is(err, backend.ErrAccessDenied) && !errors.Is(err, ErrLogDeleted) &&
 		!errors.Is(err, backend.ErrDamaged) && !errors.Is(err, backend.ErrNotFound)
 }
 
-// look asks the log what became of an append. Either its place is still open, and
-// it may apply; or an entry stands there, which is returned if it is the append's.
-func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err error) {
+// lookup asks the log what became of an append. Its place is open, and it may still
+// take effect; or an entry stands there, which is returned if it is the append's.
+func (c *core) lookup(ctx context.Context, p *proposal) (v *version, open bool, err error) {
 	fresh, err := c.readHead(ctx)
 	if err != nil {
 		return nil, false, err
@@ -128,7 +128,7 @@ func (c *core) look(ctx context.Context, p *phase1) (v *version, open bool, err 
 		return nil, false, err
 	}
 	if fresh.empty() {
-		// Sending the first entry again is to begin a log, as it was at first.
+		// Repeating the first entry would begin a log: check that there was none.
 		if fresh, err = c.checkEmpty(ctx, fresh); err != nil || fresh.empty() {
 			return nil, err == nil, err
 		}
@@ -166,20 +166,20 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 	return nil, fmt.Errorf("the log has no entry of sequence %d: %w", sequence, backend.ErrDamaged)
 }
 
-// committed takes in that an append was acknowledged: it is the head now, and an
-// orphan until its second phase was applied.
-func (c *core) committed(p *phase1, v backend.Version) *version {
+// committed records an acknowledged append as the new head, an orphan until it is
+// applied.
+func (c *core) committed(p *proposal, v backend.Version) *version {
 	object := c.prefix + wire.LogName
 	h := &head{
 		version: &version{Document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: p.doc.Dialect()},
 		etag:    v.ETag,
-		phase2:  orphan,
+		state:   orphan,
 	}
 	c.setHead(h)
 	return h.version
 }
 
-func (p *phase1) unknown(reason error) *OutcomeUnknownError {
+func (p *proposal) unknown(reason error) *OutcomeUnknownError {
 	_, _, _, follows := p.at.next()
 	return &OutcomeUnknownError{
 		Key: p.doc.Key, WriteID: p.doc.WriteID, Sequence: p.doc.Sequence, Follows: follows,
@@ -195,18 +195,17 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	if c.readOnly {
 		return nil, ErrReadOnly
 	}
-	if err := c.enterQueue(ctx); err != nil {
+	if err := c.lockWrites(ctx); err != nil {
 		return nil, err
 	}
-	defer c.queue.leave()
+	defer c.writes.unlock()
 	p := unknown.append
-	v, open, err := c.look(ctx, p)
+	v, open, err := c.lookup(ctx, p)
 	switch {
 	case err != nil:
 		return nil, p.unknown(err)
 	case open:
-		// What became of the copies sent so far is no better known than before,
-		// whatever the reason was that nobody could tell.
+		// The copies sent so far may still take effect.
 		v, err = c.settleAppend(ctx, p, unknown.Err, true, c.newBackoff())
 	case v == nil:
 		err = errLost
@@ -217,6 +216,6 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	case err != nil:
 		return nil, err
 	}
-	c.finish(ctx, v)
+	c.applyAppended(ctx, v)
 	return v, nil
 }

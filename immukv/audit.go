@@ -288,7 +288,7 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 			if a.head.HasPreviousKeyETag {
 				continue
 			}
-			// A new key's object is absent before its second phase, and also
+			// A new key's object is absent before its apply, and also
 			// after somebody has deleted it.
 			if err := a.deletedObject(ctx, wire.KeyObject(a.prefix, a.head.Key)); err != nil {
 				return err

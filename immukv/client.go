@@ -13,19 +13,19 @@ import (
 )
 
 // Client reads and writes one ImmuKV store with values of type V. It may be used
-// by any number of goroutines: its writes queue up, its reads do not wait for
-// them.
+// by any number of goroutines. Its writes wait for one another; its reads do not
+// wait for writes.
 type Client[V any] struct {
 	core  *core
 	codec Codec[V]
 }
 
 // core is what clients of different value types on one store share: the
-// connection, the writers' queue, and what is known of the store.
+// connection, the write lock, and what is cached of the store.
 type core struct {
 	store backend.VersionedStore
 	config
-	queue queue
+	writes writeLock
 
 	lastDialect atomic.Uint32 // the [Dialect] of the version read last
 
@@ -55,11 +55,11 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	return &Client[V]{core: &core{store: sizedStore{store}, config: cfg, queue: newQueue()}, codec: codec}, nil
+	return &Client[V]{core: &core{store: sizedStore{store}, config: cfg, writes: newWriteLock()}, codec: codec}, nil
 }
 
 // WithCodec makes a client of another value type on the same store. It shares
-// everything with the first: connection, queue and what is known of the store.
+// everything with the first: connection, write lock and cache.
 // Closing either closes both. A client never decodes entries that it does not
 // return, so types may be mixed in one log, each key read with its own codec.
 func WithCodec[V, W any](c *Client[V], codec Codec[W]) *Client[W] {
@@ -70,10 +70,10 @@ func WithCodec[V, W any](c *Client[V], codec Codec[W]) *Client[W] {
 // string that is not valid UTF-8, which package json would replace by another.
 func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 
-// Set sets a key to a value: it appends an entry to the log and brings the key's
-// object up to date. A nil error means that the entry is in the log, for ever and
-// once, and has the version, sequence and hash returned; so it has when the
-// second step failed, which the next activity makes good.
+// Set sets a key to a value: it appends an entry to the log and applies it to the
+// key's object. A nil error means that the entry is in the log, once and for ever,
+// with the version, sequence and hash returned. If only the apply failed, Set
+// succeeds all the same: the entry is an orphan, which the next activity repairs.
 //
 // [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
 // [OutcomeUnknownError]. Any other error means that it is not, and never will be.
@@ -112,7 +112,7 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (E
 
 // Get returns the newest entry of a key. It is one request; when the repair
 // interval has passed (see [WithRepairCheckInterval]), and at the client's first
-// read, it first looks whether the newest entry of the log needs repair.
+// read, it first checks whether the newest entry of the log needs repair.
 //
 // An entry whose hash does not hold is returned together with an error that is
 // [ErrVerificationFailed].
@@ -147,8 +147,9 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 }
 
 // Log returns the entries of the whole log, newest first, as [Client.History] does
-// those of a key; but one that cannot be read at all, or that does not lead to an
-// older one, ends the sequence, for the way to the older ones leads through it.
+// those of a key; but an entry that cannot be read at all, or that does not lead to
+// an older one, ends the sequence, because the path to the older ones leads
+// through it.
 func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
 	var q logQuery
 	for _, opt := range opts {
@@ -202,9 +203,9 @@ func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (*Report, e
 	return report, nil
 }
 
-// Repair looks at the newest entry of the log and, if its key object does not
-// show it, writes the key object from the stored entry. Every write does so
-// first; there is no need to call it, except to have it done now.
+// Repair checks the newest entry of the log and, if it is an orphan, writes its key
+// object from the stored entry. Every write does so first; call it only to have it
+// done now.
 func (c *Client[V]) Repair(ctx context.Context) (RepairResult, error) {
 	result, err := c.core.repair(ctx)
 	if err != nil {
@@ -213,7 +214,7 @@ func (c *Client[V]) Repair(ctx context.Context) (RepairResult, error) {
 	return result, nil
 }
 
-// Close waits for the write under way, its deferred second phase included, and
+// Close waits for the write under way, its deferred apply included, and
 // makes every later call fail with [ErrClosed]. It does not close the store.
 func (c *Client[V]) Close() error {
 	c.core.close()
@@ -221,8 +222,8 @@ func (c *Client[V]) Close() error {
 }
 
 func (c *core) close() {
-	_ = c.queue.enter(context.Background())
-	defer c.queue.leave()
+	_ = c.writes.lock(context.Background())
+	defer c.writes.unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

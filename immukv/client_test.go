@@ -352,7 +352,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// Close waits for a second phase behind the caller.
+// Close waits for a deferred apply.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -363,16 +363,16 @@ func TestCloseWaits(t *testing.T) {
 			}
 			return nil
 		}}
-		db := open[int](t, slow, immukv.WithDeferredSecondPhase())
+		db := open[int](t, slow, immukv.WithDeferredApply())
 		set(t, db, "k", 1)
 		if n := len(stored(t, mem, "keys/k.json")); n != 0 {
-			t.Error("the second phase was not deferred")
+			t.Error("the apply was not deferred")
 		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(stored(t, mem, "keys/k.json")); n != 1 {
-			t.Error("Close did not wait for the second phase")
+			t.Error("Close did not wait for the apply")
 		}
 	})
 }

@@ -28,7 +28,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			mem := memstore.New()
 			var opts []immukv.Option
 			if deferred {
-				opts = append(opts, immukv.WithDeferredSecondPhase())
+				opts = append(opts, immukv.WithDeferredApply())
 			}
 			opts = append(opts, immukv.WithRepairCheckInterval(0), immukv.WithConcurrency(4))
 			clients := []*immukv.Client[int]{open[int](t, mem, opts...), open[int](t, mem, opts...)}

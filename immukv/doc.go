@@ -1,11 +1,11 @@
 // Package immukv is an immutable key-value store that needs nothing but
 // versioned objects.
 //
-// One log object holds all entries, one to a version, chained by SHA-256; one
+// One log object holds all entries, one to a version, chained by SHA-256. One
 // object for each key holds that key's entries again, so that a read is a
-// single request. A write is two conditional PUTs, the log first. A crash
-// between them leaves an orphan: an entry that its key object does not show
-// yet. The next activity of any client repairs it. There is no server, no
+// single request. A write is two conditional PUTs: it appends the entry to the log
+// and applies it to the key object. A crash between them leaves an orphan: an entry
+// that its key object does not reflect yet. The next activity of any client repairs it. There is no server, no
 // database, no coordinator and no background job.
 //
 //	store := memstore.New() // or backend.Open(ctx, "file:///var/lib/calibration")
@@ -22,8 +22,8 @@
 // # Reading the code
 //
 // [Client.Set] is in set.go. Its steps have files of their own: head.go knows the
-// newest entry and whether its key object shows it, append.go is phase 1,
-// secondphase.go is phase 2 and thereby every repair. Reads are get.go,
-// history.go, log.go and keys.go; proofs are verify.go and audit.go. What is
-// stored, byte for byte, is in document.go, canonical.go and hash.go.
+// newest entry and whether it is an orphan, append.go appends to the log, apply.go
+// applies to the key object, and thereby repairs. Reads are get.go, history.go,
+// log.go and keys.go; proofs are verify.go and audit.go. What is stored, byte for
+// byte, is in package internal/wire.
 package immukv

@@ -37,9 +37,9 @@ var (
 	// ErrLogDeleted: the log has versions or delete markers but no current
 	// version. Appending would start a second history, so nothing is written.
 	ErrLogDeleted = errors.New("log was deleted")
-	// ErrDiverged: a key object is neither what the log says it was nor what it
-	// says it should become, or the store cannot hold it, so its entry cannot be
-	// applied. [Client.Audit] tells more.
+	// ErrDiverged: an entry cannot be applied, because its key object is neither
+	// as the log says it was before the entry nor as it should be after it, or
+	// because the store cannot hold it. [Client.Audit] tells more.
 	ErrDiverged = errors.New("key object diverges from the log")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
@@ -63,7 +63,7 @@ type OutcomeUnknownError struct {
 	// Err is why the outcome is unknown.
 	Err error
 
-	append *phase1
+	append *proposal
 }
 
 func (e *OutcomeUnknownError) Error() string {
@@ -105,7 +105,7 @@ func where(object string, id backend.VersionID, sequence int64) string {
 // Unwrap gives what is wrong.
 func (e *EntryError) Unwrap() error { return e.Err }
 
-// DivergedError says which key object cannot show which entry. It is
+// DivergedError says which entry cannot be applied to which key object. It is
 // [ErrDiverged] for errors.Is.
 type DivergedError struct {
 	Object   string // name of the key object
@@ -114,7 +114,7 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("%v: %s cannot show sequence %d: %s; run an audit", ErrDiverged, e.Object, e.Sequence, e.Problem)
+	return fmt.Sprintf("%v: sequence %d cannot be applied to %s: %s; run an audit", ErrDiverged, e.Sequence, e.Object, e.Problem)
 }
 
 // Is makes the error [ErrDiverged].

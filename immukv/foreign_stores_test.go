@@ -89,8 +89,8 @@ func dialectOf(t *testing.T, body string) immukv.Dialect {
 	return 0
 }
 
-// secondPhase is the key object version that the writer of a log version stores.
-func secondPhase(t *testing.T, v memstore.Version) string {
+// keyObjectOf is the key object version that the writer of a log version stores.
+func keyObjectOf(t *testing.T, v memstore.Version) string {
 	t.Helper()
 	all := tokens(t, v.Body)
 	all["log_version_id"] = json.RawMessage(`"` + v.ID + `"`)
@@ -179,7 +179,7 @@ func TestForeignStoresExtended(t *testing.T) {
 			if err := json.Unmarshal(tokens(t, v.Body)["key"], &key); err != nil {
 				t.Fatal(err)
 			}
-			want := secondPhase(t, v)
+			want := keyObjectOf(t, v)
 			if !slices.ContainsFunc(s.keyObject(key), func(stored memstore.Version) bool { return stored.Body == want }) {
 				t.Errorf("no version of %q is %s", key, want)
 			}
@@ -203,8 +203,8 @@ func TestForeignStoresExtended(t *testing.T) {
 				if s.orphan {
 					want++
 				}
-				if got := after[want-1].Body; got != secondPhase(t, head) {
-					t.Errorf("the key object of the head is\n%s, want\n%s", got, secondPhase(t, head))
+				if got := after[want-1].Body; got != keyObjectOf(t, head) {
+					t.Errorf("the key object of the head is\n%s, want\n%s", got, keyObjectOf(t, head))
 				}
 				if key == headKey {
 					want++
@@ -232,7 +232,7 @@ func TestForeignOrphanRepaired(t *testing.T) {
 		}
 		log := s.log()
 		object := versionsOf(mem.Dump(), s.Prefix+"keys/"+result.Key+".json")
-		if got, want := object[len(object)-1].Body, secondPhase(t, log[len(log)-1]); got != want {
+		if got, want := object[len(object)-1].Body, keyObjectOf(t, log[len(log)-1]); got != want {
 			t.Errorf("repaired as\n%s, want\n%s", got, want)
 		}
 		if r := audit(t, mem, immukv.WithPrefix(s.Prefix)); r.Orphan != nil || r.Entries != int64(len(log)) {

@@ -16,7 +16,7 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 	}
 	// Before the key object is read: an entry pending now is one that the read
 	// need not show; one that comes to be pending later may be missed.
-	pending := c.pendingFor(key)
+	pending := c.orphanOf(key)
 	object := wire.KeyObject(c.prefix, key)
 	obj, err := c.store.Get(ctx, object)
 	if err != nil {

@@ -26,7 +26,7 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 		h := keyHistory{key: key, limit: q.limit}
 		object := wire.KeyObject(c.prefix, key)
 		if q.before == "" && q.beforeKey == "" {
-			h.pending = c.pendingFor(key)
+			h.pending = c.orphanOf(key)
 			h.yieldAll(c.keyVersions(ctx, object, q.limit), yield)
 			return
 		}

@@ -54,7 +54,7 @@ func (s *oneByOne) ListNames(ctx context.Context, req backend.NamesRequest) (pag
 	return page, err
 }
 
-// crashing is a store for a client that dies between the two phases of its write.
+// crashing is a store for a client that dies between append and apply of its write.
 func crashing(store backend.VersionedStore) *tapped {
 	dead := false
 	return &tapped{store: store, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
@@ -68,7 +68,7 @@ func crashing(store backend.VersionedStore) *tapped {
 }
 
 // Whatever another client does at whatever point of a write, once or twice, its
-// second phase done or not, both clients' entries are in the log once and no key
+// apply done or not, both clients' entries are in the log once and no key
 // object is out of step.
 func TestAnotherAtEveryPoint(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 			return
 		}
 		l := keyLister{core: c, keysQuery: q, asked: make(map[string]struct{})}
-		if h := c.knownHead(); h != nil && h.phase2 == orphan && l.wanted(h.Key) {
+		if h := c.knownHead(); h != nil && h.state == orphan && l.wanted(h.Key) {
 			l.pending = h.Key
 		}
 		if err := l.list(ctx, func(key string) bool { return yield(key, nil) }); err != nil {

@@ -143,7 +143,7 @@ func TestKeysComeMeanwhile(t *testing.T) {
 	})
 }
 
-// A key that waits for its second phase, and gets it during the listing, comes once.
+// A key that waits for its apply, and gets it during the listing, comes once.
 func TestKeysWhileRepaired(t *testing.T) {
 	t.Parallel()
 	for page := range 4 {

@@ -161,9 +161,9 @@ func testLostAnswer(t *testing.T, lost lostAnswer, times, before, others int) {
 	checkOutcome(t, mem, "value", err)
 }
 
-// Whatever becomes of the second phase, Set succeeds, the client reads its write,
+// Whatever becomes of the apply, Set succeeds, the client reads its write,
 // and the next activity leaves the key object as it has to be.
-func TestSecondPhaseLost(t *testing.T) {
+func TestApplyLost(t *testing.T) {
 	t.Parallel()
 	for _, lost := range lostAnswers() {
 		for _, times := range []int{1, 2, 8} {
@@ -210,8 +210,8 @@ func TestSecondPhaseLost(t *testing.T) {
 	}
 }
 
-// A second phase that fails for a moment is tried again before Set returns.
-func TestSecondPhaseTriedAgain(t *testing.T) {
+// An apply that fails for a moment is tried again before Set returns.
+func TestApplyRetried(t *testing.T) {
 	t.Parallel()
 	for _, why := range []error{backend.ErrOutcomeUnknown, backend.ErrUnavailable, backend.ErrPreconditionFailed} {
 		synctest.Test(t, func(t *testing.T) {
@@ -224,9 +224,9 @@ func TestSecondPhaseTriedAgain(t *testing.T) {
 	}
 }
 
-// An entry found in the log after its answer was lost, whose second phase then
+// An entry found in the log after its answer was lost, whose apply then
 // fails, is one that the client's own reads see.
-func TestBothPhasesLost(t *testing.T) {
+func TestAppendAndApplyLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		mem := memstore.New()
@@ -239,7 +239,7 @@ func TestBothPhasesLost(t *testing.T) {
 	})
 }
 
-// Where others have appended to it, an entry has its second phase already.
+// Where others have appended to it, an entry has its apply already.
 func TestNothingLeftToApply(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

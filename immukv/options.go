@@ -76,15 +76,15 @@ func WithPrefix(prefix string) Option {
 	}
 }
 
-// WithReadOnly makes a client that never writes, not even to repair. It returns
-// an entry whose key object does not show it yet from the log.
+// WithReadOnly makes a client that never writes, not even to repair. It returns an
+// orphan from the log.
 func WithReadOnly() Option {
 	return func(c *config) error { c.readOnly = true; return nil }
 }
 
-// WithRepairCheckInterval sets how long reads go without looking whether the
-// newest entry needs repair, 5 minutes by default. A client's first read looks;
-// a write always does. Zero looks at every read, a negative interval at none.
+// WithRepairCheckInterval sets how long reads go without checking whether the
+// newest entry needs repair, 5 minutes by default. A client's first read checks it,
+// and so does every write. Zero checks at every read, a negative interval at none.
 func WithRepairCheckInterval(d time.Duration) Option {
 	return func(c *config) error { c.checkInterval = d; return nil }
 }
@@ -113,7 +113,7 @@ func WithDialect(d Dialect) Option {
 	}
 }
 
-// WithLogger sets where the client tells of repairs and lost answers; by default
+// WithLogger sets where the client logs repairs and lost answers; by default
 // nowhere. Keys and sequence numbers are logged, values never.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
@@ -190,12 +190,11 @@ func WithRandom(r io.Reader) Option {
 	}
 }
 
-// WithDeferredSecondPhase makes [Client.Set] return as soon as the entry is
-// durable in the log, one round trip, and write the key object behind the
-// caller. The client's next write waits for it, its own reads see the entry at
-// once, and [Client.Close] waits for it. Other clients see it in the key object a
-// moment later; should the process die before, the next activity of any client
-// repairs it.
-func WithDeferredSecondPhase() Option {
+// WithDeferredApply makes [Client.Set] return as soon as the entry is durable in the
+// log, after one round trip, and apply it in the background. The client's next write
+// and [Client.Close] wait for that; its own reads return the entry at once. Other
+// clients find it in the key object a moment later. If the process dies before, the
+// next activity of any client repairs it.
+func WithDeferredApply() Option {
 	return func(c *config) error { c.deferred = true; return nil }
 }

@@ -18,7 +18,7 @@ import (
 // a round trip between writes has its wait halved. Logs of their own add up.
 func TestWriteRates(t *testing.T) {
 	t.Parallel()
-	deferred := []immukv.Option{immukv.WithDeferredSecondPhase()}
+	deferred := []immukv.Option{immukv.WithDeferredApply()}
 	for _, roundTrip := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond} {
 		for _, c := range []struct {
 			name  string
@@ -73,7 +73,7 @@ func writeSteadily(t *testing.T, db *immukv.Client[int], writes int, pause, wait
 			t.Errorf("set %d took %v, want %v", i, took, wait)
 		}
 	}
-	if err := db.Close(); err != nil { // when the last second phase is done
+	if err := db.Close(); err != nil { // when the last apply is done
 		t.Error(err)
 	}
 }

@@ -17,7 +17,7 @@ type RepairResult struct {
 	Head      Checkpoint
 	Key       string
 	VersionID LogVersionID
-	// Orphan: the key object did not show the entry.
+	// Orphan: the key object did not reflect the entry.
 	Orphan bool
 	// Repaired: it does now.
 	Repaired bool
@@ -28,17 +28,17 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	if c.readOnly {
 		return RepairResult{}, ErrReadOnly
 	}
-	if err := c.enterQueue(ctx); err != nil {
+	if err := c.lockWrites(ctx); err != nil {
 		return RepairResult{}, err
 	}
-	defer c.queue.leave()
+	defer c.writes.unlock()
 	h, err := c.readHead(ctx)
 	if err != nil {
 		return RepairResult{}, err
 	}
-	if h.phase2 == orphan { // as last seen; somebody may have repaired it since
+	if h.state == orphan { // somebody may have repaired it since it was cached
 		again := *h
-		again.phase2 = unchecked
+		again.state = unchecked
 		h = &again
 	}
 	if h, err = c.check(ctx, h); err != nil {
@@ -49,18 +49,18 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	}
 	result := RepairResult{
 		Head: Checkpoint{Sequence: h.Sequence, Hash: h.Hash}, Key: h.Key, VersionID: h.log,
-		Orphan: h.phase2 == orphan,
+		Orphan: h.state == orphan,
 	}
 	if result.Orphan {
-		_, err = c.applySecondPhase(ctx, h)
+		_, err = c.apply(ctx, h)
 		result.Repaired = err == nil
 	}
 	return result, err
 }
 
-// checkHead looks, when the interval has passed, whether the newest entry needs
-// repair. A read that comes while another looks waits for what that one finds; one
-// that comes while somebody of this client writes leaves it to the writer.
+// checkHead checks, when the interval has passed, whether the newest entry needs
+// repair. A read that comes during another read's check waits for its result; one
+// that comes during a write of this client leaves the check to the writer.
 func (c *core) checkHead(ctx context.Context) error {
 	for c.checkDue() {
 		check, ours := c.startCheck()
@@ -74,8 +74,8 @@ func (c *core) checkHead(ctx context.Context) error {
 		}
 		select {
 		case <-check.done:
-			// Its error is this read's too: if each asked a store that does not
-			// answer for itself, they would fail one after another.
+			// Its error is this read's too: if each read asked a store that does
+			// not answer, they would fail one after another.
 			if !check.cut {
 				return check.err
 			}
@@ -86,20 +86,20 @@ func (c *core) checkHead(ctx context.Context) error {
 	return nil
 }
 
-// headCheck is a look at the head that is under way.
+// headCheck is a check of the head that is under way.
 type headCheck struct {
 	done chan struct{}
 	// Set when done is closed.
 	err error
-	cut bool // by the end of the context of the read that looked
+	cut bool // by the end of the context of the read that checks
 }
 
-// startCheck takes the writers' turn for a look at the head, unless another read is
-// looking already. If a writer has the turn, there is no look.
+// startCheck takes the write lock for a check of the head, unless another read has
+// begun one. There is none if a writer holds the lock.
 func (c *core) startCheck() (check *headCheck, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.checking == nil && c.queue.tryEnter() {
+	if c.checking == nil && c.writes.tryLock() {
 		c.checking = &headCheck{done: make(chan struct{})}
 		return c.checking, true
 	}
@@ -112,7 +112,7 @@ func (c *core) endCheck(err error, cut bool) {
 	c.checking.err, c.checking.cut = err, cut
 	close(c.checking.done)
 	c.checking = nil
-	c.queue.leave()
+	c.writes.unlock()
 }
 
 func (c *core) checkDue() bool {
@@ -124,28 +124,27 @@ func (c *core) checkDue() bool {
 	return c.lastCheck.IsZero() || time.Since(c.lastCheck) >= c.checkInterval
 }
 
-// checkHeadNow repairs the newest entry if it needs it or, where that cannot be
-// done, remembers that it stands in the log only.
+// checkHeadNow repairs the newest entry if it is an orphan. Where that cannot be done,
+// the cached head tells that it is one.
 func (c *core) checkHeadNow(ctx context.Context) error {
 	h, err := c.readHead(ctx)
 	if err == nil && !h.empty() {
-		if h, err = c.check(ctx, h); err == nil && h.phase2 == orphan && !c.readOnly {
-			h, err = c.applySecondPhase(ctx, h)
+		if h, err = c.check(ctx, h); err == nil && h.state == orphan && !c.readOnly {
+			h, err = c.apply(ctx, h)
 		}
 	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return err
-	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.phase2 == orphan:
+	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.state == orphan:
 		// Denied to write: read-only in all but name.
 	case isEntryError(err), errors.Is(err, ErrDiverged), errors.Is(err, ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
-		// The newest entry is in a bad way, and no write will follow it before
-		// somebody has looked. The read is of another, or will see for itself.
+		// No write can follow the newest entry before somebody has mended it.
+		// This read is of another entry, or fails by itself.
 		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
-	case h != nil && h.phase2 == orphan:
-		// The next read tries again. This one need not fail: it has the entry
-		// from the log.
+	case h != nil && h.state == orphan:
+		// This read has the orphan from the log; the next one tries again.
 		c.logger.WarnContext(ctx, "the newest entry was not repaired", "error", err)
 		return nil
 	default:

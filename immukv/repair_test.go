@@ -188,12 +188,12 @@ func TestReadDuringWrite(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 		slow.want(t, "get beside an append", "1 get keys/k.json")
-		time.Sleep(time.Second) // the append is done, the second phase under way
+		time.Sleep(time.Second) // the append is done, the apply under way
 		slow.take()
 		if e := get(t, db, "k"); e.Value != "after" {
 			t.Errorf("got %+v", e)
 		}
-		slow.want(t, "get beside a second phase", "1 get keys/k.json")
+		slow.want(t, "get beside an apply", "1 get keys/k.json")
 		wg.Wait()
 	})
 }
@@ -332,7 +332,7 @@ func TestDiverged(t *testing.T) {
 				}
 				store := &tapped{store: mem}
 				store.put = func(r request, send func() (backend.Version, error)) (backend.Version, error) {
-					if r.name == object { // instead of the second phase
+					if r.name == object { // instead of the apply
 						store.store = edit(t, mem, object, damage)
 						store.put = nil
 						return backend.Version{}, storeError(backend.ErrPreconditionFailed)

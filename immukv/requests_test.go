@@ -157,11 +157,11 @@ func TestConcurrentSets(t *testing.T) {
 			store := counted(mem)
 			var opts []immukv.Option
 			if deferred {
-				opts = append(opts, immukv.WithDeferredSecondPhase())
+				opts = append(opts, immukv.WithDeferredApply())
 			}
 			db := open[int](t, store, opts...)
 			set(t, db, "k0", 1)
-			settle := func() { // waits for a second phase behind the caller
+			settle := func() { // waits for a deferred apply
 				if _, err := db.Repair(t.Context()); err != nil {
 					t.Error(err)
 				}
@@ -226,7 +226,7 @@ func TestRoundTrips(t *testing.T) {
 		return func(db *immukv.Client[int]) error { _, err := db.Set(context.Background(), key, 1); return err }
 	}
 	getKey := func(db *immukv.Client[int]) error { _, err := db.Get(context.Background(), "k0"); return err }
-	deferred := immukv.WithDeferredSecondPhase()
+	deferred := immukv.WithDeferredApply()
 	for _, c := range []struct {
 		name       string
 		entries    int
@@ -241,7 +241,7 @@ func TestRoundTrips(t *testing.T) {
 		{"first set", 10, nil, setKey("k0"), nil, 4},
 		{"first set, key of the head", 10, nil, setKey("k1"), nil, 4},
 		{"first set of all", 0, nil, setKey("k0"), nil, 4},
-		{"set, second phase deferred", 10, setKey("k0"), setKey("k0"), []immukv.Option{deferred}, 1},
+		{"set, apply deferred", 10, setKey("k0"), setKey("k0"), []immukv.Option{deferred}, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if got := roundTrips(t, filled(t, c.entries, 2), c.warm, c.call, c.opts...); got != c.want {

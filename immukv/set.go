@@ -12,11 +12,11 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// deferredTimeout bounds a second phase behind the caller, whose own context is
-// gone by then. What it does not reach, the next write repairs.
+// deferredTimeout bounds a deferred apply, which outlives the context of its caller.
+// An entry not applied by then is an orphan, which the next write repairs.
 const deferredTimeout = time.Minute
 
-// set writes an entry: the head, its repair, phase 1, phase 2.
+// set writes an entry: it reads the head, repairs it, appends and applies.
 func (c *core) set(ctx context.Context, key string, raw []byte) (*version, error) {
 	if c.readOnly {
 		return nil, ErrReadOnly
@@ -28,33 +28,33 @@ func (c *core) set(ctx context.Context, key string, raw []byte) (*version, error
 	if err != nil {
 		return nil, err
 	}
-	if err := c.enterQueue(ctx); err != nil {
+	if err := c.lockWrites(ctx); err != nil {
 		return nil, err
 	}
 	v, err := c.appendEntry(ctx, key, value)
 	if err != nil {
-		c.queue.leave()
+		c.writes.unlock()
 		return nil, err
 	}
 	if !c.deferred {
-		c.finish(ctx, v)
-		c.queue.leave()
+		c.applyAppended(ctx, v)
+		c.writes.unlock()
 		return v, nil
 	}
-	// The turn goes with the second phase, so that the next writer waits for it.
+	// The apply keeps the lock, so that the next writer waits for it.
 	go func() {
-		defer c.queue.leave()
+		defer c.writes.unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredTimeout)
 		defer cancel()
-		c.finish(ctx, v)
+		c.applyAppended(ctx, v)
 	}()
 	return v, nil
 }
 
 // encodeValue is the canonical text of a value, in the dialect written.
 func (c *core) encodeValue(raw []byte) ([]byte, error) {
-	// White space and escapes may make the source longer than its canonical
-	// text, but a source beyond twice the limit is not worth the parsing.
+	// White space and escapes may make the text longer than its canonical form;
+	// a text beyond twice the limit is not parsed.
 	if len(raw) > 2*c.maxValueBytes {
 		return nil, fmt.Errorf("%w: %d bytes of JSON, of which %d are allowed", ErrValueTooLarge, len(raw), c.maxValueBytes)
 	}
@@ -68,9 +68,9 @@ func (c *core) encodeValue(raw []byte) ([]byte, error) {
 	return value, nil
 }
 
-// appendEntry appends an entry of key, as often as it takes to win the race for
-// the head. The write ID stays the same: of attempts that lost it is known that
-// they never apply.
+// appendEntry appends an entry of key, and retries until it wins the race for the
+// head. The write ID stays the same, because an attempt that lost never takes
+// effect.
 func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*version, error) {
 	writeID, err := newWriteID(c.random)
 	if err != nil {
@@ -94,9 +94,7 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 			return nil, fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, lost, errLost)
 		}
 		if h := c.knownHead(); h != nil && !h.empty() && h.Sequence > p.doc.Sequence {
-			// Several came first, and finding out took time in which more may
-			// have come. Who goes on with a head as old as that loses to a
-			// writer that never pauses, again and again.
+			// Retrying from a stale head livelocks against a busy writer.
 			if _, err := c.readHead(ctx); err != nil {
 				return nil, err
 			}
@@ -105,7 +103,7 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 }
 
 // propose drafts the log version that follows the head.
-func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID string) (*phase1, error) {
+func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID string) (*proposal, error) {
 	now := c.clock().UnixMilli()
 	if now <= 0 {
 		return nil, fmt.Errorf("%w: the clock says %d ms since 1970, and an entry's time must be after that", ErrInvalidOption, now)
@@ -120,39 +118,39 @@ func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID st
 		PreviousKeyETag: tag.etag, HasPreviousKeyETag: tag.exists,
 		WriteID: writeID, Dialect: c.dialect,
 	})
-	p := &phase1{at: h, doc: doc, body: doc.LogBody(), cond: cond}
+	p := &proposal{at: h, doc: doc, body: doc.LogBody(), cond: cond}
 	if len(p.body) > backend.MaxBodyBytes {
 		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
 	}
 	return p, nil
 }
 
-// finish performs phase 2 of an entry that is in the log. If it fails the entry is
-// an orphan, which the next activity repairs: the write has succeeded all the same.
-func (c *core) finish(ctx context.Context, v *version) {
+// applyAppended applies an entry just appended. If that fails, the entry is an orphan,
+// which the next activity repairs; the write has succeeded all the same.
+func (c *core) applyAppended(ctx context.Context, v *version) {
 	h := c.knownHead()
 	if h == nil || h.empty() || h.log != v.log {
-		return // others have appended since, and applied it before they did
+		return // others have appended since, and repaired it first
 	}
-	if h.phase2 == unchecked { // found by looking, after its answer was lost
+	if h.state == unchecked { // found by lookup, after its answer was lost
 		found := *h
-		found.phase2 = orphan
+		found.state = orphan
 		h = &found
 		c.setHead(h)
 	}
-	if _, err := c.applySecondPhase(ctx, h); err != nil {
-		c.logger.WarnContext(ctx, "second phase failed; the entry is in the log and the next activity repairs its key object",
+	if _, err := c.apply(ctx, h); err != nil {
+		c.logger.WarnContext(ctx, "apply failed: the entry is an orphan, which the next activity repairs",
 			"key", v.Key, "sequence", v.Sequence, "error", err)
 	}
 }
 
-// enterQueue waits for the writers' turn.
-func (c *core) enterQueue(ctx context.Context) error {
-	if err := c.queue.enter(ctx); err != nil {
+// lockWrites takes the write lock of an open client.
+func (c *core) lockWrites(ctx context.Context) error {
+	if err := c.writes.lock(ctx); err != nil {
 		return fmt.Errorf("wait for the writes before: %w", err)
 	}
 	if err := c.checkOpen(); err != nil {
-		c.queue.leave()
+		c.writes.unlock()
 		return err
 	}
 	return nil
@@ -167,5 +165,5 @@ func newWriteID(random io.Reader) (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// newBackoff belongs to whoever has the writers' turn, as the random source does.
+// newBackoff returns a backoff, whose random source the write lock guards.
 func (c *core) newBackoff() *backoff { return &backoff{random: c.random} }

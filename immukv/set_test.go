@@ -292,10 +292,10 @@ func TestCallersChangeTheirBytes(t *testing.T) {
 	})
 }
 
-// With a deferred second phase Set returns once the entry is durable; the client's
+// With a deferred apply Set returns once the entry is durable; the client's
 // reads see it at once, its next write waits, and a context that ends after Set
 // returned does no harm.
-func TestDeferredSecondPhase(t *testing.T) {
+func TestDeferredApply(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		mem := memstore.New()
@@ -305,7 +305,7 @@ func TestDeferredSecondPhase(t *testing.T) {
 			}
 			return nil
 		}}
-		db := open[string](t, slow, immukv.WithDeferredSecondPhase())
+		db := open[string](t, slow, immukv.WithDeferredApply())
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		e, err := db.Set(ctx, "a", "one")
@@ -323,14 +323,14 @@ func TestDeferredSecondPhase(t *testing.T) {
 			t.Errorf("keys are %q", keys)
 		}
 		if time.Since(start) > 0 {
-			t.Errorf("reads waited %v for the second phase", time.Since(start))
+			t.Errorf("reads waited %v for the apply", time.Since(start))
 		}
 		if n := len(versionsOf(mem.Dump(), "keys/a.json")); n != 0 {
-			t.Error("the second phase was not deferred")
+			t.Error("the apply was not deferred")
 		}
 		set(t, db, "a", "two")
 		if waited := time.Since(start); waited != time.Second {
-			t.Errorf("the second write waited %v for the first one's second phase", waited)
+			t.Errorf("the second write waited %v for the first one's apply", waited)
 		}
 		if got := get(t, db, "a"); got.Value != "two" {
 			t.Errorf("got %+v", got)
@@ -347,7 +347,7 @@ func TestDeferredSecondPhase(t *testing.T) {
 	})
 }
 
-// A second phase behind the caller goes on when the caller's context has ended.
+// A deferred apply goes on when the caller's context has ended.
 func TestDeferredOutlivesContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -363,7 +363,7 @@ func TestDeferredOutlivesContext(t *testing.T) {
 				return ctx.Err()
 			}
 		}}
-		db := open[string](t, slow, immukv.WithDeferredSecondPhase())
+		db := open[string](t, slow, immukv.WithDeferredApply())
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := db.Set(ctx, "a", "one"); err != nil {
 			t.Fatal(err)
@@ -378,7 +378,7 @@ func TestDeferredOutlivesContext(t *testing.T) {
 	})
 }
 
-// A second phase behind the caller that is never answered is given up, and the
+// A deferred apply that is never answered is given up, and the
 // next write makes it good.
 func TestDeferredGivenUp(t *testing.T) {
 	t.Parallel()
@@ -392,7 +392,7 @@ func TestDeferredGivenUp(t *testing.T) {
 			}
 			return nil
 		}
-		db := open[string](t, hung, immukv.WithDeferredSecondPhase())
+		db := open[string](t, hung, immukv.WithDeferredApply())
 		set(t, db, "a", "one")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -24,17 +24,17 @@ type plant struct {
 
 var plants = []plant{
 	{"repair is skipped before an append", "head.go",
-		`if h.phase2 == orphan { if h, err = c.apply`,
-		`if h.phase2 == orphan && !HERE { if h, err = c.apply`},
+		`if h.state == orphan { if h, err = c.apply`,
+		`if h.state == orphan && !HERE { if h, err = c.apply`},
 	{"an orphan is taken for applied", "head.go",
-		`checked.phase2 = orphan`,
-		`if checked.phase2 = orphan; HERE { checked.phase2 = applied }`},
+		`checked.state = orphan`,
+		`if checked.state = orphan; HERE { checked.state = applied }`},
 	{"a key's tag is asked for before the head", "head.go",
 		`if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }`,
 		`var early keyTag
 		if HERE { early, _ = c.readTag(ctx, key) }
 		if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }
-		if HERE { if h, err = c.check(ctx, h); err == nil && h.phase2 == applied { return h, early, nil } }`},
+		if HERE { if h, err = c.check(ctx, h); err == nil && h.state == applied { return h, early, nil } }`},
 	{"remembered tags outlive an unknown head", "head.go",
 		`clear(c.keyTags)`,
 		`if !HERE { clear(c.keyTags) }`},
@@ -42,8 +42,8 @@ var plants = []plant{
 		`!fresh.empty() && fresh.follows(known):`,
 		`!fresh.empty() && (fresh.follows(known) || HERE):`},
 	{"a repair by another is not thought of", "head.go",
-		`case known != nil && known.phase2 == applied &&`,
-		`case known != nil && (known.phase2 == applied || HERE) &&`},
+		`case known != nil && known.state == applied &&`,
+		`case known != nil && (known.state == applied || HERE) &&`},
 	{"a log with versions and no head is taken for deleted", "head.go",
 		`if fresh.empty() { return h, c.logDeleted()`,
 		`if fresh.empty() || HERE { return h, c.logDeleted()`},
@@ -59,51 +59,51 @@ var plants = []plant{
 		`if HERE && errors.Is(err, backend.ErrOutcomeUnknown) { c.setHead(nil); return nil, errLost }
 		return c.settleAppend(ctx, p, err, false, wait)`},
 	{"a lost answer is taken for failure", "append.go",
-		`func (p *phase1) unknown(reason error) *OutcomeUnknownError {`,
-		`func (p *phase1) unknown(reason error) error { if HERE { return reason }`},
+		`func (p *proposal) unknown(reason error) *OutcomeUnknownError {`,
+		`func (p *proposal) unknown(reason error) error { if HERE { return reason }`},
 	{"a denial is taken at its word", "append.go",
 		`return errors.Is(err, backend.ErrInvalidName) ||`,
 		`return HERE && errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||`},
 	{"a lost answer is forgotten over a later refusal", "append.go",
-		`pending = pending || unanswered(reason)`,
-		`pending = pending && !HERE || unanswered(reason)`},
+		`pending = pending || mayStillApply(reason)`,
+		`pending = pending && !HERE || mayStillApply(reason)`},
 	{"only the newest entry is looked at for one's own", "append.go",
-		`there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)`,
-		`there, err := c.versionAt(ctx, fresh.version, p.doc.sequence)
+		`there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)`,
+		`there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)
 		if HERE { there = fresh.version }`},
 	{"one's own entry is not recognised", "append.go",
-		`if there.writeID != p.doc.writeID {`,
-		`if there.writeID != p.doc.writeID || HERE {`},
+		`if there.WriteID != p.doc.WriteID {`,
+		`if there.WriteID != p.doc.WriteID || HERE {`},
 	{"an open place is taken for a lost race", "append.go",
 		`case err == nil && !open: return nil, errLost`,
 		`case err == nil && (!open || HERE): return nil, errLost`},
 	{"the head before a lost race is kept", "append.go",
-		`v, open, err := c.look(ctx, p) switch { case err == nil`,
-		`v, open, err := c.look(ctx, p)
+		`v, open, err := c.lookup(ctx, p) switch { case err == nil`,
+		`v, open, err := c.lookup(ctx, p)
 		if HERE && err == nil && !open && v == nil { c.setHead(p.at) }
 		switch { case err == nil`},
-	{"a repair's failed precondition proves that all is well", "secondphase.go",
-		`etag, shows, lookErr := c.showsEntry(ctx, h)`,
-		`etag, shows, lookErr := c.showsEntry(ctx, h)
-		if HERE { shows, lookErr = true, nil }`},
-	{"a second phase goes by the tag of now", "secondphase.go",
+	{"a repair's failed precondition proves that all is well", "apply.go",
+		`etag, ok, lookErr := c.reflects(ctx, h)`,
+		`etag, ok, lookErr := c.reflects(ctx, h)
+		if HERE { ok, lookErr = true, nil }`},
+	{"an apply goes by the tag of now", "apply.go",
 		`cond := h.expectedTag().condition()`,
 		`cond := h.expectedTag().condition()
-		if HERE { if t, err := c.readTag(ctx, h.key); err == nil { cond = t.condition() } }`},
-	{"a repair goes through the codec", "secondphase.go",
-		`body := h.keyBody(h.log)`,
-		`body := h.keyBody(h.log)
+		if HERE { if t, err := c.readTag(ctx, h.Key); err == nil { cond = t.condition() } }`},
+	{"a repair goes through the codec", "apply.go",
+		`body := h.KeyBody(h.log)`,
+		`body := h.KeyBody(h.log)
 		if HERE { body = throughCodec(body) }`},
-	{"a failed second phase fails the write", "set.go",
-		`c.finish(ctx, v) c.queue.leave()`,
-		`c.finish(ctx, v); c.queue.leave()
-		if h := c.knownHead(); HERE && h != nil && h.phase2 == orphan { return nil, errLost }`},
+	{"a failed apply fails the write", "set.go",
+		`c.applyAppended(ctx, v) c.writes.unlock()`,
+		`c.applyAppended(ctx, v); c.writes.unlock()
+		if h := c.knownHead(); HERE && h != nil && h.state == orphan { return nil, errLost }`},
 	{"a reader that may not write repairs", "repair.go",
-		`h.phase2 == orphan && !c.readOnly {`,
-		`h.phase2 == orphan && (!c.readOnly || HERE) {`},
+		`h.state == orphan && !c.readOnly {`,
+		`h.state == orphan && (!c.readOnly || HERE) {`},
 	{"a reader that may not write forgets the orphan", "get.go",
-		`if pending != nil && v.sequence < pending.sequence {`,
-		`if pending != nil && v.sequence < pending.sequence && !HERE {`},
+		`if pending != nil && v.Sequence < pending.Sequence {`,
+		`if pending != nil && v.Sequence < pending.Sequence && !HERE {`},
 	{"the log is read in the order of its listing", "log.go",
 		`if f.ID == want { return f, nil } r.skipped`,
 		`if f.ID == want || HERE { return f, nil }

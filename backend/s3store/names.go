@@ -38,7 +38,7 @@ const document = ".json"
 // server may refuse to give to a new object, because of others that may be
 // there. It is asked when an object is looked for in vain, too: the protocol
 // looks for a key object before it appends an entry, and is to learn then, not
-// after, that the entry's second phase would fail for good.
+// after, that the entry's apply would fail for good.
 func (s *Store) checkNew(name string) error {
 	if s.paths && strings.Contains(name, document+"/") {
 		return fmt.Errorf("%w: a part of it before the last ends in %s, as if it lay below another object, which servers other than AWS may refuse or not list",

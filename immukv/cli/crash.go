@@ -9,12 +9,12 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// newCrashCommand is set, killed between its two phases. The tour runs it as a
+// newCrashCommand is set, killed between its two steps. The tour runs it as a
 // process of its own; it is of no other use.
 func newCrashCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "demo-crash KEY VALUE",
-		Short:  "Begin to set a key, and die of SIGKILL between the two phases",
+		Short:  "Begin to set a key, and die of SIGKILL between append and apply",
 		Hidden: true,
 		Args:   args("KEY", "VALUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,7 +31,7 @@ func newCrashCommand(a *app) *cobra.Command {
 }
 
 // crashingStore kills the process instead of performing the second write, which
-// is the second phase of a set that has nothing to repair.
+// is the apply of a set that has nothing to repair.
 type crashingStore struct {
 	backend.VersionedStore
 	written bool

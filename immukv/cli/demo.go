@@ -22,7 +22,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Take a guided tour, in a temporary directory",
 		Long: `Take a guided tour of a store on local files: writes, reads, history, a writer
-killed between the two phases of a write and the repair, a tampered file and how
+killed between append and apply of a write and the repair, a tampered file and how
 verify names it. Every command is run for real, in a temporary directory, which is
 removed in the end.`,
 		Example: `  immukv demo
@@ -100,14 +100,14 @@ func (t *tour) read() {
 }
 
 func (t *tour) crash() {
-	t.heading("A crash between the two phases")
+	t.heading("A crash between append and apply")
 	t.say(
-		"So a write has two phases: the log, then the key's object. The next command runs as a",
+		"So a write has two steps: the log, then the key's object. The next command runs as a",
 		"process of its own, in which the tour has seen to it that it is killed, by SIGKILL,",
-		"when it is done with the first phase.")
+		"when it has appended to the log.")
 	t.typed("immukv set sensor-2 '{\"alpha\":0.41,\"beta\":1.9}'")
 	t.kill("sensor-2", `{"alpha":0.41,"beta":1.9}`)
-	t.say("The entry is in the log, durably, but its key's object does not show it: an orphan.")
+	t.say("The entry is in the log, durably, but not in its key's object: it is an orphan.")
 	t.do("audit", exitDone)
 	t.say("That is no damage. The next write repairs it, as does the next read, or this:")
 	t.do("repair", exitDone)

@@ -234,7 +234,7 @@ func TestKilledLoad(t *testing.T) {
 	}
 	t.Logf("%d rounds, %d of which left an orphan, and %d an entry that was not acknowledged", rounds, k.orphans, k.unheard)
 	if long() && (k.orphans == 0 || k.unheard == 0) {
-		t.Error("no kill came between the two phases, or between the log and its being told: the test has lost its aim")
+		t.Error("no kill came between append and apply, or between the log and its being told: the test has lost its aim")
 	}
 }
 

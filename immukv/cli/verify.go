@@ -199,7 +199,7 @@ func printReport(w io.Writer, r *immukv.Report) error {
 		fmt.Fprintf(&b, "dialects  %s\n", joinDialects(r.Dialects))
 	}
 	if o := r.Orphan; o != nil {
-		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its second phase; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
+		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its apply; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "finding   %s\n", visible(f.Error()))

@@ -101,7 +101,7 @@ func (p *process) open(sp *sim.Process) caller {
 		options = append(options, immukv.WithReadOnly())
 	}
 	if p.client.Deferred {
-		options = append(options, immukv.WithDeferredSecondPhase())
+		options = append(options, immukv.WithDeferredApply())
 	}
 	if p.client.Impatient {
 		options = append(options, immukv.WithMaxAttempts(1))
@@ -152,7 +152,7 @@ type modern struct {
 	last    string                                 // the latest of them
 }
 
-// close waits for the second phase under way.
+// close waits for the apply under way.
 func (m *modern) close() { _ = m.db.Close() }
 
 // result is what a call returned, besides its error.

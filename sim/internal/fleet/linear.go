@@ -23,7 +23,7 @@ type linearInput struct{ get string }
 // was told nothing may have taken place at any time after it began.
 //
 // It looks at the gets of clients that look for an orphan at every read. Others
-// may be behind by one entry whose second phase failed, until they look.
+// may be behind by one entry whose apply failed, until they look.
 func (o *Outcome) CheckLinearizable() error {
 	l := linearizer{model: newModel(), jobs: make(map[string]*job), began: make(map[string]int64), ended: make(map[string]int64)}
 	for i := range o.Plan.Clients {

@@ -36,7 +36,7 @@ type Client struct {
 	Legacy     bool          // keeps to the existing clients' algorithm
 	TypeScript bool          // writes that dialect
 	ReadOnly   bool          // is opened so
-	Deferred   bool          // writes its second phase behind the caller
+	Deferred   bool          // writes its apply behind the caller
 	Impatient  bool          // gives up a write that has lost a race
 	Always     bool          // it looks for repairs at every read
 	Clock      time.Duration // how far its clock is off
@@ -44,7 +44,7 @@ type Client struct {
 }
 
 // Call is one call of a client: set, get, history, log, keys, repair, settle,
-// verify, audit; or orphan, which is a set that never comes to its second phase.
+// verify, audit; or orphan, which is a set that never comes to its apply.
 type Call struct {
 	Verb string
 	Key  string // of set, orphan, get and history

@@ -34,7 +34,7 @@ var losses = []sim.Fault{
 	{Effect: sim.Later, Answer: sim.Crashed},
 }
 
-// refusals are believed at once, so that one is enough for a second phase to be
+// refusals are believed at once, so that one is enough for an apply to be
 // given up.
 var refusals = []sim.Fault{{Effect: sim.Never, Answer: sim.Denied}}
 
@@ -56,7 +56,7 @@ var Worlds = []World{
 		Plan: "client a: set k; set j", Faults: sim.AllFaults(), Budget: 2},
 	{Name: "one writer that asks what became of it, two faults of any kind",
 		Plan: "client a: set k; settle; set j; settle", Faults: sim.AllFaults(), Budget: 2},
-	{Name: "one writer with deferred second phases, two losses",
+	{Name: "one writer with deferred applys, two losses",
 		Plan: "client a deferred: set k; get k; set j; get k", Faults: losses, Budget: 2},
 
 	{Name: "two writers of one key", Small: true,

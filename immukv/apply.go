@@ -9,11 +9,11 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// applySecondPhase makes the key object show the newest entry: phase 2 of a write,
+// apply writes the newest entry to its key object. It is the second step of a write,
 // and every repair. It is idempotent, and writes the bytes that the entry's writer
 // would have written: the stored tokens, never a value that went through a codec.
-// It returns the head with what became of it.
-func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
+// It returns the head with its new state.
+func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 	object := wire.KeyObject(c.prefix, h.Key)
 	body := h.KeyBody(h.log)
 	cond := h.expectedTag().condition()
@@ -25,21 +25,20 @@ func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
 		put, err := c.store.Put(ctx, object, body, cond)
 		switch {
 		case err == nil:
-			return c.shown(h, put.ETag), nil
+			return c.markApplied(h, put.ETag), nil
 		case errors.Is(err, backend.ErrPreconditionFailed):
-			// Not proof that all is well: somebody else applied the entry, or
-			// an earlier copy of this request did, or the object is not what
-			// the log says.
-			etag, shows, lookErr := c.showsEntry(ctx, h)
+			// Somebody else applied the entry, or an earlier copy of this
+			// request did; or the object diverges from the log.
+			etag, ok, lookErr := c.reflects(ctx, h)
 			if lookErr != nil {
 				return h, lookErr
 			}
-			if shows {
-				return c.shown(h, etag), nil
+			if ok {
+				return c.markApplied(h, etag), nil
 			}
 		case errors.Is(err, backend.ErrInvalidName):
 			return h, c.diverged(h, unholdable)
-		case refused(err):
+		case permanent(err):
 			return h, err
 		}
 		if try >= maxUnanswered {
@@ -51,19 +50,19 @@ func (c *core) applySecondPhase(ctx context.Context, h *head) (*head, error) {
 	}
 }
 
-// shown takes in that the key object shows the head's entry.
-func (c *core) shown(h *head, etag backend.ETag) *head {
+// markApplied records that the key object reflects the head's entry.
+func (c *core) markApplied(h *head, etag backend.ETag) *head {
 	done := *h
-	done.phase2 = applied
+	done.state = applied
 	c.rememberTag(h.Key, keyTag{etag: etag, exists: true})
 	c.setHead(&done)
 	return &done
 }
 
-// showsEntry tells whether the key object shows the head's entry or a later one of
-// the same key; if it does, with which tag. An object that is still as it was
-// before the entry does not; one that is anything else has diverged.
-func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, error) {
+// reflects reports whether the key object holds the head's entry or a later one of
+// the same key, and its tag if it does. An object that is still as it was before
+// the entry does not; one that holds anything else has diverged.
+func (c *core) reflects(ctx context.Context, h *head) (backend.ETag, bool, error) {
 	object := wire.KeyObject(c.prefix, h.Key)
 	diverged := func(problem string) (backend.ETag, bool, error) {
 		return "", false, c.diverged(h, problem)
@@ -76,7 +75,7 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("look whether the key object shows sequence %d: %w", h.Sequence, err)
+		return "", false, fmt.Errorf("check whether the key object reflects sequence %d: %w", h.Sequence, err)
 	}
 	if (keyTag{etag: obj.ETag, exists: true}) == h.expectedTag() {
 		return "", false, nil
@@ -97,14 +96,14 @@ func (c *core) showsEntry(ctx context.Context, h *head) (backend.ETag, bool, err
 	return diverged(fmt.Sprintf("it holds sequence %d of log version %q", v.Sequence, v.log))
 }
 
-// What can be wrong with a key object that cannot even be read.
+// Problems of key objects that cannot even be read.
 const (
 	vanished = "it does not exist, though it did before that entry"
-	// Other clients append first and find out then.
+	// Another client appended the entry, and then could not apply it.
 	unholdable = "this store cannot hold an object of that name"
 )
 
-// diverged is the error for a head whose entry its key object cannot show.
+// diverged is the error for a head that cannot be applied to its key object.
 func (c *core) diverged(h *head, problem string) error {
 	return &DivergedError{Object: wire.KeyObject(c.prefix, h.Key), Sequence: h.Sequence, Problem: problem}
 }
