@@ -1,0 +1,139 @@
+package tlog
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// Names of objects, below the prefix of the log.
+const (
+	dir            = "tlog/"
+	checkpointName = "checkpoint"
+)
+
+// Checkpoint is a signed tree head: how many entries there are, and the root of the
+// tree of them.
+type Checkpoint struct {
+	// Origin names the log. It is the name of the key that signs it.
+	Origin string
+	// Size is how many entries are covered: sequences 0 to Size-1.
+	Size int64
+	// Root is the root of the Merkle tree (RFC 6962).
+	Root [32]byte
+	// Signed is the checkpoint as it is stored: a signed note, with the
+	// cosignatures of witnesses.
+	Signed []byte
+}
+
+func (c Checkpoint) tree() tlog.Tree { return tlog.Tree{N: c.Size, Hash: c.Root} }
+
+// String is the checkpoint for messages: its size and the beginning of its root.
+func (c Checkpoint) String() string {
+	return fmt.Sprintf("checkpoint of size %d (root %x…)", c.Size, c.Root[:4])
+}
+
+// Policy says whose signatures a checkpoint must have.
+type Policy struct {
+	// Log is the key of the log. Its name is the origin that the checkpoint must
+	// have.
+	Log note.Verifier
+	// Witnesses are those of whom a number must have cosigned; nil asks for none.
+	Witnesses *WitnessPolicy
+}
+
+// NewPolicy is the policy that asks for the log's own signature, by its verifier key.
+func NewPolicy(verifierKey string) (Policy, error) {
+	v, err := note.NewVerifier(strings.TrimSpace(verifierKey))
+	if err != nil {
+		return Policy{}, fmt.Errorf("%w: not a verifier key of the form name+hash+key", ErrInvalidKey)
+	}
+	return Policy{Log: v}, nil
+}
+
+// Open reads a signed checkpoint and checks its signatures. An error is
+// [ErrBadCheckpoint].
+func (p Policy) Open(signed []byte) (Checkpoint, error) {
+	c, err := parseCheckpoint(signed)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if c.Origin != p.Log.Name() {
+		return Checkpoint{}, fmt.Errorf("%w: its origin is %q, and the verifier key is that of %q", ErrBadCheckpoint, c.Origin, p.Log.Name())
+	}
+	if _, err := note.Open(signed, note.VerifierList(p.Log)); err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: it is not signed with the key of %s (%08x): %w", ErrBadCheckpoint, p.Log.Name(), p.Log.KeyHash(), err)
+	}
+	if err := p.Witnesses.check(signed); err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrBadCheckpoint, err)
+	}
+	return c, nil
+}
+
+// maxCheckpointBytes bounds a checkpoint with all its cosignatures.
+const maxCheckpointBytes = 64 << 10
+
+// parseCheckpoint reads a signed checkpoint without checking its signatures. It
+// accepts one spelling only, so that no byte can be changed without effect.
+func parseCheckpoint(signed []byte) (Checkpoint, error) {
+	text, signatures, ok := bytes.Cut(signed, []byte("\n\n"))
+	if !ok || len(signed) > maxCheckpointBytes {
+		return Checkpoint{}, fmt.Errorf("%w: not a signed note", ErrBadCheckpoint)
+	}
+	parsed, err := torchwood.ParseCheckpoint(string(text) + "\n")
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrBadCheckpoint, err)
+	}
+	if parsed.String() != string(text)+"\n" {
+		return Checkpoint{}, fmt.Errorf("%w: it is not in canonical form", ErrBadCheckpoint)
+	}
+	for line := range strings.Lines(string(signatures)) {
+		if _, err := parseSignature(line); err != nil {
+			return Checkpoint{}, err
+		}
+	}
+	return Checkpoint{Origin: parsed.Origin, Size: parsed.N, Root: parsed.Hash, Signed: signed}, nil
+}
+
+// parseSignature reads the line of one signature, newline included, strictly.
+func parseSignature(line string) (note.Signature, error) {
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "— ")
+	name, text, ok2 := strings.Cut(rest, " ")
+	sig, err := base64.StdEncoding.Strict().DecodeString(text)
+	if !ok || !ok2 || err != nil || !strings.HasSuffix(line, "\n") || len(sig) < 5 || strings.ContainsAny(text, "\r") {
+		return note.Signature{}, fmt.Errorf("%w: malformed signature line", ErrBadCheckpoint)
+	}
+	hash := uint32(sig[0])<<24 | uint32(sig[1])<<16 | uint32(sig[2])<<8 | uint32(sig[3])
+	return note.Signature{Name: name, Hash: hash, Base64: text}, nil
+}
+
+// sign makes the signed checkpoint of a tree.
+func (s *Signer) sign(tree tlog.Tree) (Checkpoint, error) {
+	text := torchwood.Checkpoint{Origin: s.Name(), Tree: tree}.String()
+	signed, err := note.Sign(&note.Note{Text: text}, s.Signer)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("sign checkpoint: %w", err)
+	}
+	return Checkpoint{Origin: s.Name(), Size: tree.N, Root: tree.Hash, Signed: signed}, nil
+}
+
+// readCheckpoint reads the newest checkpoint, unchecked, and its ETag.
+func (l *sealedLog) readCheckpoint(ctx context.Context) ([]byte, backend.ETag, error) {
+	obj, err := l.store.Get(ctx, l.name(checkpointName))
+	if errors.Is(err, backend.ErrNotFound) {
+		return nil, "", fmt.Errorf("%w at %s: seal the log first", ErrNoCheckpoint, l.name(checkpointName))
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read checkpoint: %w", err)
+	}
+	return obj.Body, obj.ETag, nil
+}

@@ -1,0 +1,101 @@
+package tlog
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// KeyEnv is the environment variable in which commands look for the private key.
+const KeyEnv = "IMMUKV_SIGNING_KEY"
+
+// Signer signs checkpoints. Its name is the log's origin.
+type Signer struct {
+	note.Signer
+	verifier note.Verifier
+}
+
+// NewSigner makes a signer of a private key as [GenerateKey] returns it:
+// PRIVATE+KEY+name+…, the form of package golang.org/x/mod/sumdb/note. The error,
+// [ErrInvalidKey], does not show the key.
+func NewSigner(privateKey string) (*Signer, error) {
+	s, err := note.NewSigner(privateKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not a private key of the form PRIVATE+KEY+…", ErrInvalidKey)
+	}
+	v, err := torchwood.NewVerifierFromSigner(privateKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not an Ed25519 private key", ErrInvalidKey)
+	}
+	return &Signer{Signer: s, verifier: v}, nil
+}
+
+// GenerateKey makes an Ed25519 key pair: the private key, which only a sealer may
+// have, and the verifier key, which is for everybody. The name becomes the origin of
+// the log: it has no spaces and no plus sign, and should be unique in the world,
+// such as "example.com/plant-7".
+func GenerateKey(name string) (privateKey, verifierKey string, err error) {
+	if name == "" || strings.ContainsAny(name, "+ \t\r\n") {
+		return "", "", fmt.Errorf("%w: the name %q is empty or has a space or a plus sign", ErrInvalidKey, name)
+	}
+	privateKey, verifierKey, err = note.GenerateKey(rand.Reader, name)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrInvalidKey, err)
+	}
+	// The name may have spaces of other alphabets, which nothing would read back.
+	if _, err := NewSigner(privateKey); err != nil {
+		return "", "", fmt.Errorf("%w: the name %q", ErrInvalidKey, name)
+	}
+	return privateKey, verifierKey, nil
+}
+
+// WriteKeyFile writes a private key to a new file that only its owner may read. It
+// does not replace a file: that might be the only copy of another key.
+func WriteKeyFile(path, privateKey string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s exists already and is not replaced", ErrInvalidKey, path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(privateKey + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// maxKeyBytes bounds a key file.
+const maxKeyBytes = 4096
+
+// ReadKeyFile reads a private key. A file that others than its owner may read or
+// write is [ErrInvalidKey].
+func ReadKeyFile(path string) (*Signer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%w: %s has mode %#o, and others than its owner may use it: chmod 600 it, and replace the key if somebody may have read it",
+			ErrInvalidKey, path, info.Mode().Perm())
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxKeyBytes {
+		return nil, fmt.Errorf("%w: %s is not a key file", ErrInvalidKey, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	s, err := NewSigner(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}

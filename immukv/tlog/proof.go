@@ -1,0 +1,255 @@
+package tlog
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// ProveKey returns a proof that the newest entry of a key is in the log, as
+// [Prove] does for a sequence.
+func ProveKey[V any](ctx context.Context, c *immukv.Client[V], key string) ([]byte, error) {
+	e, err := raw(c).Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("prove: %w", err)
+	}
+	l, checkpoint, err := unverified(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("prove %q: %w", key, err)
+	}
+	return l.prove(ctx, e, checkpoint)
+}
+
+// Prove returns a proof that the entry of a sequence is in the log: a text that
+// holds the entry, its inclusion proof and the signed checkpoint, and that
+// [CheckProof] checks without the store (C2SP tlog-proof; the entry is its extra
+// data). An entry newer than the last checkpoint is [ErrNotSealed].
+//
+// Prove does not know the log's key; whoever checks the proof does.
+func Prove[V any](ctx context.Context, c *immukv.Client[V], sequence int64) ([]byte, error) {
+	l, checkpoint, err := unverified(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
+	}
+	if sequence < 0 || sequence >= checkpoint.Size {
+		return nil, fmt.Errorf("prove sequence %d: %w: the %v does not cover it", sequence, ErrNotSealed, checkpoint)
+	}
+	leaves, err := l.readBundle(ctx, bundleOf(sequence, checkpoint.Size), l.hashes(ctx, checkpoint.tree()))
+	if err != nil {
+		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
+	}
+	found, err := parseLeaf(leaves[sequence%256])
+	if err != nil {
+		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
+	}
+	// The leaf names the key, and the key's history has the entry.
+	for e, err := range raw(c).History(ctx, found.Key) {
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
+		case e.Sequence == sequence:
+			return l.prove(ctx, e, checkpoint)
+		case e.Sequence < sequence:
+			return nil, fmt.Errorf("prove sequence %d: %w: key %q has no such entry", sequence, ErrNotIncluded, found.Key)
+		}
+	}
+	return nil, fmt.Errorf("prove sequence %d: %w: key %q has no such entry", sequence, ErrNotIncluded, found.Key)
+}
+
+// unverified reads the checkpoint without checking who signed it.
+func unverified[V any](ctx context.Context, c *immukv.Client[V]) (*sealedLog, Checkpoint, error) {
+	l := sealedLogOf(c)
+	l.cache = new(tileCache)
+	signed, _, err := l.readCheckpoint(ctx)
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	checkpoint, err := parseCheckpoint(signed)
+	return l, checkpoint, err
+}
+
+func (l *sealedLog) prove(ctx context.Context, e Entry, c Checkpoint) ([]byte, error) {
+	proof, err := l.includes(ctx, e, c)
+	if err != nil {
+		return nil, fmt.Errorf("prove %q, sequence %d: %w", e.Key, e.Sequence, err)
+	}
+	document, err := entryDocument(e)
+	if err != nil {
+		return nil, fmt.Errorf("prove %q, sequence %d: %w", e.Key, e.Sequence, err)
+	}
+	return formatProof(document, e.Sequence, proof, c.Signed), nil
+}
+
+// includes checks that an entry is in the tree of a checkpoint, and returns the
+// proof of it.
+func (l *sealedLog) includes(ctx context.Context, e Entry, c Checkpoint) (tlog.RecordProof, error) {
+	if e.Sequence >= c.Size {
+		return nil, fmt.Errorf("%w: the %v does not cover sequence %d", ErrNotSealed, c, e.Sequence)
+	}
+	data, err := leafOf(e)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := tlog.ProveRecord(c.Size, e.Sequence, l.hashes(ctx, c.tree()))
+	if err != nil {
+		return nil, err
+	}
+	if err := tlog.CheckRecord(proof, c.Size, c.Root, e.Sequence, tlog.RecordHash(data)); err != nil {
+		return nil, fmt.Errorf("%w: key %q has an entry of sequence %d that the %v does not have in that place", ErrNotIncluded, e.Key, e.Sequence, c)
+	}
+	return proof, nil
+}
+
+// document is an entry as a proof carries it: what is hashed, and the hash.
+type document struct {
+	Hash         immukv.Hash     `json:"hash"`
+	Key          string          `json:"key"`
+	PreviousHash immukv.Hash     `json:"previous_hash"`
+	Sequence     int64           `json:"sequence"`
+	TimestampMS  int64           `json:"timestamp_ms"`
+	Value        json.RawMessage `json:"value"`
+}
+
+// entryDocument is the entry in the one form that a proof carries. A key object may
+// hold the value as a client in the other language formatted it; the proof has it
+// as it was hashed.
+func entryDocument(e Entry) ([]byte, error) {
+	value, err := e.Dialect.Canonical(e.JSON)
+	if err != nil {
+		return nil, err
+	}
+	e.JSON = value
+	d, err := appendDocument(e)
+	if err != nil {
+		return nil, err
+	}
+	_, err = parseDocument(d)
+	return d, err
+}
+
+func appendDocument(e Entry) ([]byte, error) {
+	var err error
+	d := []byte(`{"hash":`)
+	if d, err = appendString(d, string(e.Hash)); err != nil {
+		return nil, err
+	}
+	if d, err = appendString(append(d, `,"key":`...), e.Key); err != nil {
+		return nil, err
+	}
+	if d, err = appendString(append(d, `,"previous_hash":`...), string(e.PreviousHash)); err != nil {
+		return nil, err
+	}
+	d = strconv.AppendInt(append(d, `,"sequence":`...), e.Sequence, 10)
+	d = strconv.AppendInt(append(d, `,"timestamp_ms":`...), e.Timestamp.UnixMilli(), 10)
+	return append(append(append(d, `,"value":`...), e.JSON...), '}'), nil
+}
+
+// parseDocument reads the entry of a proof and checks its hash. There is one
+// spelling of it only.
+func parseDocument(text []byte) (Entry, error) {
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		return Entry{}, fmt.Errorf("%w: its entry: %w", ErrBadProof, err)
+	}
+	e := Entry{
+		Key: d.Key, Sequence: d.Sequence, Timestamp: time.UnixMilli(d.TimestampMS).UTC(),
+		Hash: d.Hash, PreviousHash: d.PreviousHash, JSON: d.Value, Value: d.Value,
+	}
+	if again, err := appendDocument(e); err != nil || !bytes.Equal(again, text) {
+		return Entry{}, fmt.Errorf("%w: its entry is not in canonical form", ErrBadProof)
+	}
+	for _, dialect := range []immukv.Dialect{immukv.Python, immukv.TypeScript} {
+		canonical, err := dialect.Canonical(d.Value)
+		if err != nil || !bytes.Equal(canonical, d.Value) {
+			continue
+		}
+		if hash, err := dialect.Hash(d.Key, d.PreviousHash, d.Sequence, d.TimestampMS, d.Value); err == nil && hash == d.Hash {
+			e.Dialect = dialect
+			return e, nil
+		}
+	}
+	return Entry{}, fmt.Errorf("%w: the hash of its entry is that of no dialect", ErrBadProof)
+}
+
+const proofHeader = "c2sp.org/tlog-proof@v1\n"
+
+func formatProof(document []byte, index int64, proof tlog.RecordProof, signed []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%sextra %s\nindex %d\n", proofHeader, base64.StdEncoding.EncodeToString(document), index)
+	for _, h := range proof {
+		fmt.Fprintf(&b, "%s\n", h)
+	}
+	b.WriteByte('\n')
+	b.Write(signed)
+	return b.Bytes()
+}
+
+// MaxProofBytes is the largest proof that [CheckProof] reads: room for the largest
+// entry.
+const MaxProofBytes = backend.MaxBodyBytes*4/3 + 1<<20
+
+// CheckProof checks a proof of [Prove] against a policy and returns the entry that
+// it proves. It needs no store and no network. A proof that does not hold is
+// [ErrBadProof] or [ErrBadCheckpoint].
+//
+// The proof says that the entry is in the log, not that it is the newest of its key.
+func CheckProof(proof []byte, p Policy) (Entry, Checkpoint, error) {
+	e, c, err := checkProof(proof, p)
+	if err != nil {
+		return Entry{}, Checkpoint{}, fmt.Errorf("check proof: %w", err)
+	}
+	return e, c, nil
+}
+
+func checkProof(text []byte, p Policy) (Entry, Checkpoint, error) {
+	head, signed, ok := bytes.Cut(text, []byte("\n\n"))
+	lines := strings.Split(string(head)+"\n", "\n")
+	if !ok || len(text) > MaxProofBytes || len(lines) < 4 || lines[0]+"\n" != proofHeader {
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it is not of the form %s", ErrBadProof, strings.TrimSpace(proofHeader))
+	}
+	document, errExtra := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[1], "extra "))
+	index, errIndex := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
+	if errExtra != nil || errIndex != nil {
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it has no extra data or no index", ErrBadProof)
+	}
+	var path tlog.RecordProof
+	for _, line := range lines[3 : len(lines)-1] {
+		h, err := tlog.ParseHash(line)
+		if err != nil {
+			return Entry{}, Checkpoint{}, fmt.Errorf("%w: its inclusion proof has a malformed hash", ErrBadProof)
+		}
+		path = append(path, h)
+	}
+	if !bytes.Equal(formatProof(document, index, path, signed), text) {
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it is not in canonical form", ErrBadProof)
+	}
+	c, err := p.Open(signed)
+	if err != nil {
+		return Entry{}, Checkpoint{}, err
+	}
+	e, err := parseDocument(document)
+	if err != nil {
+		return Entry{}, Checkpoint{}, err
+	}
+	data, err := leafOf(e)
+	if err != nil {
+		return Entry{}, Checkpoint{}, err
+	}
+	if index != e.Sequence || index < 0 || index >= c.Size {
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it is about sequence %d, its index is %d and its checkpoint covers %d entries", ErrBadProof, e.Sequence, index, c.Size)
+	}
+	if err := tlog.CheckRecord(path, c.Size, c.Root, index, tlog.RecordHash(data)); err != nil {
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: its entry is not in the signed tree", ErrBadProof)
+	}
+	return e, c, nil
+}

@@ -1,0 +1,85 @@
+package tlog_test
+
+import (
+	"testing"
+
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
+)
+
+// TestSealRequests counts what a seal of 1,000 new entries asks for: their log
+// versions, and twelve writes at most.
+func TestSealRequests(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	store := newCountingStore()
+	db := open(t, store)
+	for _, before := range []int{0, 300, 1500} {
+		from := before
+		if before > 0 {
+			from = int(seal(t, db, k).Size)
+		}
+		grow(t, db, from, before)
+		seal(t, db, k)
+		grow(t, db, before, before+1000)
+		store.reset()
+		seal(t, db, k)
+		t.Logf("sealing 1,000 entries behind %d: %d reads, %d writes", before, store.reads, store.writes)
+		if store.writes > 12 {
+			t.Errorf("sealing 1,000 entries behind %d takes %d writes", before, store.writes)
+		}
+		if store.reads > 1000+12 {
+			t.Errorf("sealing 1,000 entries behind %d takes %d reads", before, store.reads)
+		}
+		store.reset()
+		seal(t, db, k)
+		if store.writes != 0 || store.reads > 5 { // the checkpoint, two tiles, a bundle, the head
+			t.Errorf("sealing nothing takes %d reads and %d writes", store.reads, store.writes)
+		}
+	}
+}
+
+// TestReadRequests counts what one verified read asks for in a log with tiles on
+// three levels, as one of a million entries has.
+func TestReadRequests(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	store := newCountingStore()
+	db := open(t, store)
+	n := 66_000
+	if testing.Short() {
+		n = 700
+	}
+	// Its path has no tile in common with the right edge of the tree, but the top.
+	if _, err := db.Set(t.Context(), "early", []byte(`1`)); err != nil {
+		t.Fatal(err)
+	}
+	grow(t, db, 1, n)
+	seal(t, db, k)
+	// A client's first read looks whether the log's head needs repair, in two
+	// requests more; these clients do not.
+	reader := open(t, store, immukv.WithRepairCheckInterval(-1))
+	v := verifier(t, k)
+	for _, step := range []struct {
+		name, key string
+		most      int
+	}{{"cold", "early", 8}, {"warm", "early", 2}, {"warm, another key", "sensor-2", 2}} {
+		store.reset()
+		if _, err := tlog.Get(t.Context(), v, reader, step.key); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("Get, %s: %d requests", step.name, store.reads)
+		if store.reads > step.most {
+			t.Errorf("Get, %s, takes %d requests instead of %d at most", step.name, store.reads, step.most)
+		}
+	}
+	cold := open(t, store, immukv.WithRepairCheckInterval(-1))
+	store.reset()
+	if _, err := tlog.ProveKey(t.Context(), cold, "early"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("ProveKey, cold: %d requests", store.reads)
+	if store.reads > 8 {
+		t.Errorf("ProveKey, cold, takes %d requests", store.reads)
+	}
+}

@@ -1,0 +1,238 @@
+package tlog
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// Verifier checks what it reads against the log's signed checkpoints. It remembers
+// the last one that it accepted and accepts another only if that extends it. It may
+// be used by any number of goroutines; they take turns.
+type Verifier struct {
+	policy Policy
+	state  string // the file that it remembers in; "" for memory alone
+	cache  tileCache
+
+	mu   sync.Mutex
+	last *Checkpoint // nil: none yet
+}
+
+// VerifierOption is an option of [NewVerifier].
+type VerifierOption func(*Verifier)
+
+// Remember makes a verifier keep the last checkpoint that it accepted in a file,
+// which is replaced whole and synced. Without it, it forgets with the process. Of two
+// processes that share a file, each refuses what the file contradicts when it reads.
+func Remember(file string) VerifierOption { return func(v *Verifier) { v.state = file } }
+
+// RequireWitnesses makes a verifier accept only checkpoints with the cosignatures
+// that the policy asks for.
+func RequireWitnesses(p *WitnessPolicy) VerifierOption {
+	return func(v *Verifier) { v.policy.Witnesses = p }
+}
+
+// NewVerifier makes a verifier of the log with that verifier key. It reads what it
+// remembers; a file that is not a checkpoint of this log is an error.
+func NewVerifier(verifierKey string, opts ...VerifierOption) (*Verifier, error) {
+	policy, err := NewPolicy(verifierKey)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{policy: policy}
+	for _, opt := range opts {
+		opt(v)
+	}
+	if err := v.load(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// load reads the file, which another process may have replaced.
+func (v *Verifier) load() error {
+	if v.state == "" {
+		return nil
+	}
+	signed, err := os.ReadFile(v.state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the remembered checkpoint: %w", err)
+	}
+	// The policy of witnesses may have become stricter since.
+	c, err := Policy{Log: v.policy.Log}.Open(signed)
+	if err != nil {
+		return fmt.Errorf("the remembered checkpoint in %s: %w", v.state, err)
+	}
+	if v.last == nil || c.Size > v.last.Size {
+		v.last = &c
+	}
+	return nil
+}
+
+// Latest reads the newest checkpoint, checks its signatures and that it extends the
+// one remembered, and remembers it. [ErrRolledBack] or [ErrFork] mean that somebody
+// who holds the key, or the bucket, shows another past; both checkpoints are then
+// kept beside the file of [Remember], as evidence.
+func Latest[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
+	checkpoint, _, err := v.latest(ctx, sealedLogOf(c))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return checkpoint, nil
+}
+
+func (v *Verifier) latest(ctx context.Context, l *sealedLog) (Checkpoint, *sealedLog, error) {
+	l.cache = &v.cache
+	signed, _, err := l.readCheckpoint(ctx)
+	if err != nil {
+		return Checkpoint{}, nil, err
+	}
+	c, err := v.policy.Open(signed)
+	if err != nil {
+		return Checkpoint{}, nil, fmt.Errorf("%s: %w", l.name(checkpointName), err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.accept(ctx, l, c); err != nil {
+		return Checkpoint{}, nil, err
+	}
+	if v.last != nil && v.last.Size == c.Size {
+		return c, l, nil
+	}
+	v.last = &c
+	return c, l, v.save(signed)
+}
+
+// extends checks that a checkpoint extends the one remembered, without remembering
+// it. The zero checkpoint is that of a log which has none.
+func (v *Verifier) extends(ctx context.Context, l *sealedLog, c Checkpoint) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.load(); err != nil {
+		return err
+	}
+	return v.accept(ctx, l, c)
+}
+
+// remember takes in a checkpoint that this process has signed.
+func (v *Verifier) remember(ctx context.Context, l *sealedLog, c Checkpoint) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.accept(ctx, l, c); err != nil {
+		return err
+	}
+	v.last = &c
+	return v.save(c.Signed)
+}
+
+// accept is an error unless c extends the last checkpoint.
+func (v *Verifier) accept(ctx context.Context, l *sealedLog, c Checkpoint) error {
+	if err := v.load(); err != nil {
+		return err
+	}
+	last := v.last
+	switch {
+	case last == nil || last.tree() == c.tree():
+		return nil
+	case len(c.Signed) == 0:
+		return fmt.Errorf("%w: there is no checkpoint, and one of size %d was accepted before", ErrRolledBack, last.Size)
+	case c.Size < last.Size:
+		return v.evidence(*last, c, fmt.Errorf("%w: the checkpoint covers %d entries, and one of %d was accepted before", ErrRolledBack, c.Size, last.Size))
+	case c.Size == last.Size:
+		return v.evidence(*last, c, fmt.Errorf("%w: there are two checkpoints of size %d, with the roots %x and %x", ErrFork, c.Size, last.Root, c.Root))
+	case last.Size == 0:
+		return nil
+	}
+	proof, err := tlog.ProveTree(c.Size, last.Size, l.hashes(ctx, c.tree()))
+	if err != nil {
+		return err
+	}
+	if err := tlog.CheckTree(proof, c.Size, c.Root, last.Size, last.Root); err != nil {
+		return v.evidence(*last, c, fmt.Errorf("%w: the %v does not extend the %v that was accepted before", ErrFork, c, *last))
+	}
+	return nil
+}
+
+// save replaces the file as a whole.
+func (v *Verifier) save(signed []byte) error {
+	if v.state == "" {
+		return nil
+	}
+	if err := replaceFile(v.state, signed); err != nil {
+		return fmt.Errorf("remember the checkpoint: %w", err)
+	}
+	return nil
+}
+
+// evidence keeps two checkpoints that contradict each other, in a file beside the
+// one of [Remember], and names it in the error.
+func (v *Verifier) evidence(before, after Checkpoint, err error) error {
+	if v.state == "" || len(after.Signed) == 0 {
+		return err
+	}
+	name := v.state + ".evidence-" + hex.EncodeToString(after.Root[:8])
+	both := append(append([]byte{}, before.Signed...), '\n')
+	if writeErr := replaceFile(name, append(both, after.Signed...)); writeErr != nil {
+		return errors.Join(err, fmt.Errorf("keep both as evidence: %w", writeErr))
+	}
+	return fmt.Errorf("%w; both are kept in %s", err, name)
+}
+
+// replaceFile writes a file whole: readers see the old content or the new one, also
+// after a crash.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone once it was renamed
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
+}
+
+// Get returns the newest entry of a key after proving that it is in the signed log:
+// a read of the key, one of the checkpoint, and the tiles on the entry's path that
+// are not known yet. An entry that was appended since the last seal is returned with
+// [ErrNotSealed].
+//
+// It proves that the entry is in the log, not that it is the newest of its key: a
+// bucket that hides a newer one is found by [Audit].
+func Get[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], key string) (immukv.Entry[V], error) {
+	e, err := c.Get(ctx, key)
+	if err != nil {
+		return e, err
+	}
+	latest, l, err := v.latest(ctx, sealedLogOf(c))
+	if err == nil {
+		_, err = l.includes(ctx, Entry{Key: e.Key, Sequence: e.Sequence, Timestamp: e.Timestamp, Hash: e.Hash}, latest)
+	}
+	if err != nil {
+		return e, fmt.Errorf("get %q: %w", key, err)
+	}
+	return e, nil
+}

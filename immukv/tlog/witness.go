@@ -1,0 +1,309 @@
+package tlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	fnote "github.com/transparency-dev/formats/note"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Witness is a server that cosigns checkpoints of logs that only ever grow
+// (C2SP tlog-witness).
+type Witness struct {
+	// Verifier checks its cosignatures.
+	Verifier note.Verifier
+	// URL is where its add-checkpoint is. A policy for reading needs none.
+	URL string
+}
+
+// WitnessPolicy asks for the cosignatures of a number of witnesses. A nil policy
+// asks for none. It is not changed once it is in use.
+type WitnessPolicy struct {
+	Witnesses []Witness
+	// Quorum is how many of them must cosign.
+	Quorum int
+	// Timeout bounds how long a witness may take; 0 is 10 seconds.
+	Timeout time.Duration
+	// Client sends the requests; nil is a client of the package.
+	Client *http.Client
+}
+
+const (
+	defaultWitnessTimeout = 10 * time.Second
+	maxWitnesses          = 64
+	maxWitnessAnswer      = 16 << 10
+)
+
+// ParseWitnessPolicy reads a policy file, in the format that other tools of
+// transparency logs use, a line each:
+//
+//	witness NAME VERIFIER-KEY [URL]
+//	group NAME N|any|all WITNESS…
+//	quorum NAME|none
+//
+// The quorum names a witness or a group. Groups of groups are refused. Lines that
+// begin with "log" are for others and are skipped; # begins a comment.
+func ParseWitnessPolicy(text string) (*WitnessPolicy, error) {
+	var parser policyParser
+	for number, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		if err := parser.line(strings.Fields(line)); err != nil {
+			return nil, fmt.Errorf("witness policy, line %d: %w", number+1, err)
+		}
+	}
+	if parser.policy == nil {
+		return nil, errors.New("witness policy: it has no line that begins with quorum")
+	}
+	return parser.policy, nil
+}
+
+type policyParser struct {
+	groups map[string]WitnessPolicy // a witness is a group of one
+	single map[string]bool
+	policy *WitnessPolicy
+}
+
+func (p *policyParser) line(fields []string) error {
+	if len(fields) == 0 || fields[0] == "log" {
+		return nil
+	}
+	if p.policy != nil {
+		return errors.New("quorum is not the last line")
+	}
+	switch {
+	case fields[0] == "witness" && (len(fields) == 3 || len(fields) == 4):
+		return p.witness(fields[1], fields[2], append(fields, "")[3])
+	case fields[0] == "group" && len(fields) > 3:
+		return p.group(fields[1], fields[2], fields[3:])
+	case fields[0] == "quorum" && len(fields) == 2:
+		policy, ok := p.groups[fields[1]]
+		if !ok && fields[1] != "none" {
+			return fmt.Errorf("%q is no witness and no group above", fields[1])
+		}
+		p.policy = &policy
+		return nil
+	}
+	return errors.New("it is none of: witness NAME KEY [URL]; group NAME N|any|all WITNESS…; quorum NAME")
+}
+
+func (p *policyParser) define(name string, policy WitnessPolicy) error {
+	if _, twice := p.groups[name]; twice || name == "none" {
+		return fmt.Errorf("the name %q is taken", name)
+	}
+	if p.groups == nil {
+		p.groups = make(map[string]WitnessPolicy)
+		p.single = make(map[string]bool)
+	}
+	p.groups[name] = policy
+	return nil
+}
+
+func (p *policyParser) witness(name, key, address string) error {
+	v, err := fnote.NewVerifierForCosignatureV1(key)
+	if err != nil {
+		return fmt.Errorf("%w of witness %s: %w", ErrInvalidKey, name, err)
+	}
+	if u, err := url.Parse(address); err != nil || address != "" && u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("the URL of witness %s is not one of http or https", name)
+	}
+	if len(p.single) >= maxWitnesses {
+		return fmt.Errorf("there are more than %d witnesses", maxWitnesses)
+	}
+	if err := p.define(name, WitnessPolicy{Witnesses: []Witness{{Verifier: v, URL: address}}, Quorum: 1}); err != nil {
+		return err
+	}
+	p.single[name] = true
+	return nil
+}
+
+func (p *policyParser) group(name, number string, members []string) error {
+	var g WitnessPolicy
+	seen := make(map[string]bool)
+	for _, member := range members {
+		if !p.single[member] || seen[member] {
+			return fmt.Errorf("%q is no witness above, or is named twice", member)
+		}
+		seen[member] = true
+		g.Witnesses = append(g.Witnesses, p.groups[member].Witnesses...)
+	}
+	switch number {
+	case "any":
+		g.Quorum = 1
+	case "all":
+		g.Quorum = len(members)
+	default:
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || n > len(members) {
+			return fmt.Errorf("%q is no number from 1 to %d", number, len(members))
+		}
+		g.Quorum = n
+	}
+	return p.define(name, g)
+}
+
+// check is an error unless enough witnesses cosigned.
+func (p *WitnessPolicy) check(signed []byte) error {
+	if p == nil {
+		return nil
+	}
+	have := 0
+	for _, w := range p.Witnesses {
+		if w.cosigned(signed) {
+			have++
+		}
+	}
+	if have < p.Quorum {
+		return fmt.Errorf("%w: %d of the %d that the policy asks for", ErrWitnesses, have, p.Quorum)
+	}
+	return nil
+}
+
+func (w Witness) cosigned(signed []byte) bool {
+	n, err := note.Open(signed, note.VerifierList(w.Verifier))
+	return err == nil && len(n.Sigs) > 0
+}
+
+// cosign asks all witnesses at once and returns the checkpoint with the
+// cosignatures that came. The hashes are those of the new tree, for the proofs that
+// it extends what a witness has seen; before is the size that it most likely is.
+func (p *WitnessPolicy) cosign(ctx context.Context, c Checkpoint, before int64, hashes tlog.HashReader) ([]byte, error) {
+	if p == nil {
+		return c.Signed, nil
+	}
+	timeout := p.Timeout
+	if timeout <= 0 {
+		timeout = defaultWitnessTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	lines := make([]string, len(p.Witnesses))
+	errs := make([]error, len(p.Witnesses))
+	// The proofs read tiles, which one goroutine at a time may do.
+	var mu sync.Mutex
+	prove := func(old int64) (tlog.TreeProof, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return tlog.ProveTree(c.Size, old, hashes)
+	}
+	var asked sync.WaitGroup
+	for i, w := range p.Witnesses {
+		asked.Go(func() {
+			lines[i], errs[i] = w.cosign(ctx, p.client(), c, before, prove)
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("witness %s: %w", w.Verifier.Name(), errs[i])
+			}
+		})
+	}
+	asked.Wait()
+	signed := bytes.Clone(c.Signed)
+	for _, line := range lines {
+		signed = append(signed, line...)
+	}
+	if err := p.check(signed); err != nil {
+		return nil, errors.Join(append([]error{err}, errs...)...)
+	}
+	return signed, nil
+}
+
+// defaultClient follows no redirect: a witness answers where the policy says it is.
+var defaultClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+func (p *WitnessPolicy) client() *http.Client {
+	if p.Client != nil {
+		return p.Client
+	}
+	return defaultClient
+}
+
+// maxWitnessTries is how often a witness is asked: it may have seen another size
+// than supposed, and another still when it is told the proof from that.
+const maxWitnessTries = 3
+
+// cosign asks one witness and returns the line of its cosignature.
+func (w Witness) cosign(ctx context.Context, client *http.Client, c Checkpoint, old int64, prove func(int64) (tlog.TreeProof, error)) (string, error) {
+	if w.URL == "" {
+		return "", errors.New("the policy has no URL of it")
+	}
+	for range maxWitnessTries {
+		var proof tlog.TreeProof
+		var err error
+		if old > 0 && old < c.Size {
+			if proof, err = prove(old); err != nil {
+				return "", err
+			}
+		}
+		line, seen, err := w.post(ctx, client, c, old, proof)
+		if err != nil || line != "" {
+			return line, err
+		}
+		if seen > c.Size {
+			return "", fmt.Errorf("%w: it has cosigned a log of %d entries, and this one has %d", ErrRolledBack, seen, c.Size)
+		}
+		old = seen
+	}
+	return "", errors.New("the size that it has seen changes at every request")
+}
+
+// post sends a checkpoint. It returns the line of the cosignature, or else the size
+// of the checkpoint that the witness has seen.
+func (w Witness) post(ctx context.Context, client *http.Client, c Checkpoint, old int64, proof tlog.TreeProof) (line string, seen int64, err error) {
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "old %d\n", old)
+	for _, h := range proof {
+		fmt.Fprintf(&body, "%s\n", h)
+	}
+	fmt.Fprintf(&body, "\n%s", c.Signed)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(w.URL, "/")+"/add-checkpoint", &body)
+	if err != nil {
+		return "", 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxWitnessAnswer+1))
+	switch {
+	case err != nil:
+		return "", 0, err
+	case len(answer) > maxWitnessAnswer:
+		return "", 0, fmt.Errorf("it answered more than %d bytes", maxWitnessAnswer)
+	case resp.StatusCode == http.StatusConflict:
+		seen, err := strconv.ParseInt(strings.TrimSuffix(string(answer), "\n"), 10, 64)
+		if err != nil || seen < 0 {
+			return "", 0, errors.New("it answered 409 without the size that it has seen")
+		}
+		if seen == old {
+			return "", 0, fmt.Errorf("%w: it has cosigned another tree of size %d", ErrFork, seen)
+		}
+		return "", seen, nil
+	case resp.StatusCode == http.StatusUnprocessableEntity:
+		return "", 0, fmt.Errorf("%w: it says that the log does not extend the %d entries that it has cosigned", ErrFork, old)
+	case resp.StatusCode != http.StatusOK:
+		return "", 0, fmt.Errorf("it answered %s", resp.Status)
+	}
+	line, err = w.pick(c.Signed, string(answer))
+	return line, 0, err
+}
+
+// pick returns the line of an answer that is the witness's cosignature of the
+// checkpoint.
+func (w Witness) pick(signed []byte, answer string) (string, error) {
+	for line := range strings.Lines(answer) {
+		if _, err := parseSignature(line); err == nil && w.cosigned(append(bytes.Clone(signed), line...)) {
+			return line, nil
+		}
+	}
+	return "", errors.New("its answer is not its cosignature of this checkpoint")
+}
