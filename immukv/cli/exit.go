@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
 // The exit codes of the command.
@@ -43,13 +45,13 @@ func exitCode(err error) int {
 		return exitFailed
 	case errors.As(err, &usage),
 		isAny(err, immukv.ErrInvalidOption, immukv.ErrInvalidKey, immukv.ErrInvalidValue, immukv.ErrValueTooLarge,
-			backend.ErrInvalidURL, backend.ErrInvalidName):
+			backend.ErrInvalidURL, backend.ErrInvalidName, tlog.ErrInvalidKey):
 		return exitUsage
 	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, immukv.ErrLogDeleted, backend.ErrDamaged):
 		return exitFindings
 	case isAny(err, immukv.ErrConflict, backend.ErrPreconditionFailed):
 		return exitCondition
-	case errors.Is(err, immukv.ErrNotFound):
+	case isAny(err, immukv.ErrNotFound, tlog.ErrNoCheckpoint):
 		return exitNotFound
 	}
 	return exitFailed
@@ -79,7 +81,7 @@ func hint(err error, command string) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "The time allowed is set with --timeout."
 	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, backend.ErrDamaged) &&
-		command != "immukv audit":
+		command != "immukv audit" && !strings.HasPrefix(command, "immukv tlog"):
 		return "Run 'immukv audit' for everything that is wrong with the store."
 	}
 	return ""

@@ -118,7 +118,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.AddCommand(
 		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
-		newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
+		newTlogCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
 	)
 	return root
 }

@@ -17,6 +17,7 @@ import (
 type verifyFlags struct {
 	limit                     countFlag
 	trustedHead, trustedStart checkpointFlag
+	sealed                    verifierFlags // of audit alone
 }
 
 func (f *verifyFlags) addTrusted(flags *pflag.FlagSet) {
@@ -76,8 +77,12 @@ each entry of a key has exactly one, in order, and nothing stands there that is
 not in the log. Only the newest entry's may be missing: it is then an orphan, left
 by a writer that died or is still at work, and the next write repairs it.
 
+With --verifier the log is read once more and hashed anew, and must have the root
+of its newest signed checkpoint: see immukv tlog.
+
 ` + trustLong,
 		Example: `  immukv audit
+  immukv audit --verifier example.com/plant-7+3b1f…+AZ… --state plant-7.state
   immukv audit --trusted-head 41:sha256:9f86d081…
   immukv --json audit | jq '.findings[]'`,
 		Args: args(),
@@ -86,11 +91,16 @@ by a writer that died or is still at work, and the next write repairs it.
 		},
 	}
 	flags.addTrusted(cmd.Flags())
+	flags.sealed.add(cmd.Flags())
 	return cmd
 }
 
 // verify runs a verification and prints its report.
 func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*client, context.Context, ...immukv.VerifyOption) (*immukv.Report, error)) error {
+	sealed, err := flags.sealed.ifAny()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := a.limit(cmd.Context(), cmd, 0)
 	defer cancel()
 	return a.withClient(ctx, func(db *client) error {
@@ -112,6 +122,9 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 			err = printJSON(a.stdout, newReportJSON(report))
 		} else {
 			err = printReport(a.stdout, report)
+		}
+		if err == nil && sealed != nil {
+			err = a.auditSealed(ctx, db, sealed)
 		}
 		if err != nil || report.Valid() {
 			return err

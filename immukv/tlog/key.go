@@ -1,7 +1,9 @@
 package tlog
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,8 +20,12 @@ const KeyEnv = "IMMUKV_SIGNING_KEY"
 // Signer signs checkpoints. Its name is the log's origin.
 type Signer struct {
 	note.Signer
-	verifier note.Verifier
+	verifier    note.Verifier
+	verifierKey string
 }
+
+// VerifierKey is the public key, in the form that [NewVerifier] takes.
+func (s *Signer) VerifierKey() string { return s.verifierKey }
 
 // NewSigner makes a signer of a private key as [GenerateKey] returns it:
 // PRIVATE+KEY+name+…, the form of package golang.org/x/mod/sumdb/note. The error,
@@ -33,7 +39,23 @@ func NewSigner(privateKey string) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: not an Ed25519 private key", ErrInvalidKey)
 	}
-	return &Signer{Signer: s, verifier: v}, nil
+	verifierKey, err := verifierKeyOf(privateKey)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{Signer: s, verifier: v, verifierKey: verifierKey}, nil
+}
+
+// verifierKeyOf is the verifier key of an Ed25519 private key, whose last part is
+// an octet for the algorithm and the seed.
+func verifierKeyOf(privateKey string) (string, error) {
+	parts := strings.SplitN(privateKey, "+", 5)
+	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	if err != nil || len(seed) != 1+ed25519.SeedSize {
+		return "", fmt.Errorf("%w: not an Ed25519 private key", ErrInvalidKey)
+	}
+	public := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
+	return note.NewEd25519VerifierKey(parts[2], public)
 }
 
 // GenerateKey makes an Ed25519 key pair: the private key, which only a sealer may

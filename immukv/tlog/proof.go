@@ -19,15 +19,24 @@ import (
 // ProveKey returns a proof that the newest entry of a key is in the log, as
 // [Prove] does for a sequence.
 func ProveKey[V any](ctx context.Context, c *immukv.Client[V], key string) ([]byte, error) {
-	e, err := raw(c).Get(ctx, key)
+	db := raw(c)
+	e, err := db.Get(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("prove: %w", err)
 	}
+	return ProveEntry(ctx, db, e)
+}
+
+// ProveEntry returns a proof that an entry is in the log, as [Prove] does for a
+// sequence. Its Value is not used.
+func ProveEntry[V any](ctx context.Context, c *immukv.Client[V], e immukv.Entry[V]) ([]byte, error) {
 	l, checkpoint, err := unverified(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("prove %q: %w", key, err)
+		return nil, fmt.Errorf("prove %q, sequence %d: %w", e.Key, e.Sequence, err)
 	}
-	return l.prove(ctx, e, checkpoint)
+	return l.prove(ctx, Entry{
+		Key: e.Key, Sequence: e.Sequence, Timestamp: e.Timestamp, Hash: e.Hash, PreviousHash: e.PreviousHash, Dialect: e.Dialect, JSON: e.JSON,
+	}, checkpoint)
 }
 
 // Prove returns a proof that the entry of a sequence is in the log: a text that

@@ -109,7 +109,7 @@ func TestGet(t *testing.T) {
 // TestKeyFiles writes private keys for their owner alone, and refuses others.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
-	private, _, err := tlog.GenerateKey(origin)
+	private, public, err := tlog.GenerateKey(origin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestKeyFiles(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if s, err := tlog.ReadKeyFile(file); err != nil || s.Name() != origin {
+	if s, err := tlog.ReadKeyFile(file); err != nil || s.Name() != origin || s.VerifierKey() != public {
 		t.Errorf("%v, %v", s, err)
 	}
 	if err := tlog.WriteKeyFile(file, private); !errors.Is(err, tlog.ErrInvalidKey) {
