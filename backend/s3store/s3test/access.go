@@ -58,14 +58,28 @@ func allow(bucket string, actions []string) statement {
 	return statement{Effect: "Allow", Action: actions, Resource: []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"}}
 }
 
-// restrictMinIO has MinIO's own STS make temporary credentials: root's, cut down
-// by a policy.
+// restrictMinIO has MinIO's own STS make temporary credentials.
 func (s *Server) restrictMinIO(bucket string, actions []string) (aws.CredentialsProvider, error) {
+	return s.assume(policy(allow(bucket, actions)))
+}
+
+// Assume makes temporary credentials with MinIO's own STS: root's, cut down by a
+// policy.
+func (s *Server) Assume(tb testing.TB, policy string) aws.CredentialsProvider {
+	tb.Helper()
+	creds, err := s.assume(policy)
+	if err != nil {
+		tb.Fatalf("%s: assume a role under %s: %v", s.Name, policy, err)
+	}
+	return creds
+}
+
+func (s *Server) assume(policy string) (aws.CredentialsProvider, error) {
 	client := sts.New(sts.Options{Region: Region, BaseEndpoint: aws.String(s.Endpoint()), Credentials: s.Root()})
 	out, err := client.AssumeRole(context.Background(), &sts.AssumeRoleInput{
 		RoleArn:         aws.String("arn:aws:iam::000000000000:role/any"), // which MinIO disregards
 		RoleSessionName: aws.String("test"),
-		Policy:          aws.String(policy(allow(bucket, actions))),
+		Policy:          &policy,
 	})
 	if err != nil {
 		return nil, err
@@ -79,13 +93,9 @@ func (s *Server) restrictMinIO(bucket string, actions []string) (aws.Credentials
 func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.CredentialsProvider, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.users++
-	user, secret := fmt.Sprintf("user-%d", s.users), "user-secret"
-	create := exec.Command(s.binary, "admin", "--access", rootUser, "--secret", rootPassword, "--region", Region,
-		"--endpoint-url", s.Endpoint(), "create-user", "--access", user, "--secret", secret, "--role", "user")
-	create.Env = s.environ()
-	if out, err := create.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("create user: %w\n%s", err, out)
+	user, creds, err := s.newUser()
+	if err != nil {
+		return nil, err
 	}
 	if len(actions) > 0 {
 		granted := allow(bucket, actions)
@@ -102,5 +112,30 @@ func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.Credent
 			return nil, err
 		}
 	}
-	return credentials.NewStaticCredentialsProvider(user, secret, ""), nil
+	return creds, nil
+}
+
+// NewUser makes a user of VersityGW, who may do what bucket policies allow him.
+func (s *Server) NewUser(tb testing.TB) (name string, creds aws.CredentialsProvider) {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, creds, err := s.newUser()
+	if err != nil {
+		tb.Fatalf("%s: %v", s.Name, err)
+	}
+	return name, creds
+}
+
+// newUser is called with s.mu locked.
+func (s *Server) newUser() (string, aws.CredentialsProvider, error) {
+	s.users++
+	user, secret := fmt.Sprintf("user-%d", s.users), "user-secret"
+	create := exec.Command(s.binary, "admin", "--access", rootUser, "--secret", rootPassword, "--region", Region,
+		"--endpoint-url", s.Endpoint(), "create-user", "--access", user, "--secret", secret, "--role", "user")
+	create.Env = s.environ()
+	if out, err := create.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("create user: %w\n%s", err, out)
+	}
+	return user, credentials.NewStaticCredentialsProvider(user, secret, ""), nil
 }

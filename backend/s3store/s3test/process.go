@@ -3,6 +3,7 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -101,7 +102,9 @@ func (s *Server) startMinIO(binary string) error {
 			"--certs-dir", filepath.Join(s.dir, "certs"), filepath.Join(s.dir, "data"))
 		cmd.Env = append(s.environ(),
 			"MINIO_ROOT_USER="+rootUser, "MINIO_ROOT_PASSWORD="+rootPassword,
-			"MINIO_REGION="+Region, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
+			"MINIO_REGION="+Region, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
+			// The key of buckets that encrypt; the others do not.
+			"MINIO_KMS_SECRET_KEY=test:"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 		return cmd
 	})
 }

@@ -1,0 +1,68 @@
+package provision
+
+// Action is an action that policies of this package name.
+type Action struct {
+	Name string
+	// On is what it is granted on: "bucket" or "object".
+	On string
+	// Roles are those that may, as docs/permissions.md lists them. An action
+	// without is denied to all by the bucket policy, or to all but
+	// administrators.
+	Roles []Role
+	// Why says what ImmuKV needs it for, or why it is denied.
+	Why string
+}
+
+// actionsSource documents all actions and condition keys of S3.
+const actionsSource = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
+
+var (
+	everybody = []Role{Writer, Reader, Sealer, Administrator}
+	readers   = []Role{Writer, Reader, Sealer}
+	admins    = []Role{Administrator}
+	nobody    = []Role(nil)
+)
+
+// Actions is the table of all actions of S3 in policies of this package. Each is
+// defined in the Service Authorization Reference of S3:
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+var Actions = []Action{
+	{"s3:GetObject", "object", readers, "reads an entry, and the newest value of a key"},
+	{"s3:GetObjectVersion", "object", readers, "reads earlier entries, and the history of a key"},
+	{"s3:ListBucket", "bucket", everybody, "lists keys; without it, S3 denies access where an object is absent"},
+	{"s3:ListBucketVersions", "bucket", everybody, "lists the versions of the log and of keys"},
+	{"s3:GetBucketVersioning", "bucket", everybody, "notices at opening that versioning is off"},
+	{"s3:PutObject", "object", []Role{Writer, Sealer}, "appends to the log and applies to the key; a sealer writes below tlog/ alone"},
+
+	{"s3:CreateBucket", "bucket", admins, "makes the bucket"},
+	{"s3:GetBucketLocation", "bucket", admins, "finds the bucket's region"},
+	{"s3:PutBucketVersioning", "bucket", admins, "enables versioning; denied to others, for it also suspends it"},
+	{"s3:GetEncryptionConfiguration", "bucket", admins, "reads how the bucket encrypts"},
+	{"s3:PutEncryptionConfiguration", "bucket", admins, "sets how the bucket encrypts"},
+	{"s3:GetLifecycleConfiguration", "bucket", admins, "reads the lifecycle"},
+	{"s3:PutLifecycleConfiguration", "bucket", admins, "sets the lifecycle; denied to others, for it deletes versions"},
+	{"s3:GetBucketNotification", "bucket", admins, "reads the notifications"},
+	{"s3:PutBucketNotification", "bucket", admins, "sets the notifications"},
+	{"s3:GetBucketPolicy", "bucket", admins, "reads the bucket policy"},
+	{"s3:PutBucketPolicy", "bucket", admins, "sets the bucket policy; denied to others, for it undoes all denials"},
+	{"s3:GetBucketPublicAccessBlock", "bucket", admins, "reads the block of public access"},
+	{"s3:PutBucketPublicAccessBlock", "bucket", admins, "closes the bucket to the public; denied to others, for it also opens it"},
+	{"s3:GetBucketObjectLockConfiguration", "bucket", admins, "reads the default retention"},
+	{"s3:PutBucketObjectLockConfiguration", "bucket", admins, "sets the default retention; denied to others, for it also removes it"},
+
+	{"s3:DeleteObject", "object", nobody, "hides a log or a key behind a delete marker"},
+	{"s3:DeleteObjectVersion", "object", nobody, "changes the past"},
+	{"s3:BypassGovernanceRetention", "object", nobody, "deletes in spite of Object Lock in governance mode"},
+	{"s3:DeleteBucket", "bucket", nobody, "deletes everything"},
+	{"s3:DeleteBucketPolicy", "bucket", nobody, "undoes all denials"},
+}
+
+// ConditionKeys are all condition keys in policies of this package, each with its
+// source.
+var ConditionKeys = map[string]string{
+	"s3:prefix":           actionsSource,
+	"s3:if-match":         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html",
+	"s3:if-none-match":    "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html",
+	"aws:SecureTransport": "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
+	"aws:PrincipalArn":    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
+}

@@ -1,0 +1,159 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// ErrShortens is a retention that Apply was not told to shorten.
+var ErrShortens = errors.New("it would keep versions for less time than they are kept now, and that was not asked for (--shorten)")
+
+// ApplyOptions are what Apply may do, and whom it tells.
+type ApplyOptions struct {
+	// Shorten permits to shorten retentions.
+	Shorten bool
+	// Report is called after each step, with its error; nil for nobody.
+	Report func(Change, error)
+}
+
+// Apply creates the bucket or brings it into line with the description, a step for
+// each change. It deletes no data, does not suspend versioning, and leaves alone the
+// rules and statements that are not its own.
+//
+// A step that fails does not keep the others from being taken, unless it is the
+// making of the bucket or of its versions. The errors of all are joined; what was
+// done stays done, and the next Apply goes on from there.
+func (b *Bucket) Apply(ctx context.Context, opts ApplyOptions) error {
+	s, err := read(ctx, b.client, b.d.BucketName)
+	if err != nil {
+		return err
+	}
+	if opts.Report == nil {
+		opts.Report = func(Change, error) {}
+	}
+	if !s.exists {
+		if err := b.take(ctx, b.steps(s)[0], opts); err != nil {
+			return err
+		}
+		if s, err = read(ctx, b.client, b.d.BucketName); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, f := range unseen(s) {
+		errs = append(errs, fmt.Errorf("%s: left as it is: %w", f.Aspect, s.unseen[f.Aspect]))
+	}
+	for _, step := range b.steps(s) {
+		err := b.take(ctx, step, opts)
+		errs = append(errs, err)
+		if err != nil && (step.Aspect == Versioning || ctx.Err() != nil) {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// take takes one step.
+func (b *Bucket) take(ctx context.Context, step step, opts ApplyOptions) error {
+	var err error
+	if step.Shortens && !opts.Shorten {
+		err = ErrShortens
+	} else {
+		err = lacking(step.do(ctx), writing[step.Aspect], b.d.BucketName)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", step.Aspect, err)
+	}
+	opts.Report(step.Change, err)
+	return err
+}
+
+// Check is every deviation from the description and every danger, with its remedy.
+// What the credentials do not show is a finding too.
+func (b *Bucket) Check(ctx context.Context) ([]Finding, error) {
+	s, err := read(ctx, b.client, b.d.BucketName)
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, step := range b.steps(s) {
+		remedy := "immukv bucket apply"
+		if step.Shortens {
+			remedy += " --shorten, which lets versions go sooner; or change the description"
+		}
+		all = append(all, Finding{step.Aspect, fmt.Sprintf("it is %s; wanted is %s", step.Have, step.Want), remedy})
+		if !s.exists {
+			return all, nil
+		}
+	}
+	return append(append(all, b.d.dangers(s)...), unseen(s)...), nil
+}
+
+// Inspect is every danger to the store below a prefix of a bucket that can be seen
+// without a description, and what the credentials do not show.
+func Inspect(ctx context.Context, client *s3.Client, bucket, prefix string) (dangers, hidden []Finding, err error) {
+	s, err := read(ctx, client, bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !s.exists {
+		return []Finding{{Existence, "there is none of that name", "immukv bucket apply"}}, nil, nil
+	}
+	d := &Description{BucketName: bucket, Prefixes: []Prefix{{S3Prefix: prefix}}}
+	if s.unseen[Versioning] == nil && s.versioning != types.BucketVersioningStatusEnabled {
+		dangers = append(dangers, Finding{Versioning, "it is not enabled: a write replaces the one before", "immukv bucket apply"})
+	}
+	b := New(client, d)
+	if s.unseen[PublicAccess] == nil && !s.server.lacks(PublicAccess) {
+		if open := b.publicAccess(s); open != nil {
+			dangers = append(dangers, Finding{PublicAccess, "it is not wholly blocked: " + open.Have, "immukv bucket apply"})
+		}
+	}
+	for _, l := range s.rules {
+		if strings.HasPrefix(aws.ToString(l.ID), ownID) && expires(l) && d.touches(rulePrefix(l)) {
+			dangers = append(dangers, Finding{Lifecycle, describeRule(l, true) + "; as its description asks", "see immukv bucket plan for what that costs"})
+		}
+	}
+	return append(dangers, d.dangers(s)...), unseen(s), nil
+}
+
+// guarded are the actions that a bucket policy should allow nobody.
+var guarded = []string{"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:DeleteBucketPolicy",
+	"s3:PutBucketVersioning", "s3:PutLifecycleConfiguration", "s3:PutBucketPolicy"}
+
+// dangers are what somebody else put into the bucket.
+func (d *Description) dangers(s *state) []Finding {
+	var all []Finding
+	for _, l := range s.rules {
+		if strings.HasPrefix(aws.ToString(l.ID), ownID) || !expires(l) || !d.touches(rulePrefix(l)) {
+			continue
+		}
+		all = append(all, Finding{Lifecycle, "somebody else's " + describeRule(l, true),
+			"remove the rule with what made it, or: aws s3api put-bucket-lifecycle-configuration without it"})
+	}
+	for _, l := range s.policy {
+		if effect, _ := l["Effect"].(string); effect != allow || strings.HasPrefix(l.sid(), ownSid) {
+			continue
+		}
+		remedy := "remove the statement with what made it, or: aws s3api put-bucket-policy without it"
+		if l.public() {
+			all = append(all, Finding{Access, fmt.Sprintf("statement %q allows %s to everybody", l.sid(), strings.Join(l.values("Action"), ", ")), remedy})
+		}
+		var bad []string
+		for _, action := range guarded {
+			if l.covers(action) {
+				bad = append(bad, action)
+			}
+		}
+		if bad != nil {
+			all = append(all, Finding{Access, fmt.Sprintf("statement %q allows %s", l.sid(), strings.Join(bad, ", ")), remedy})
+		}
+	}
+	return all
+}

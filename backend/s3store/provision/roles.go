@@ -1,0 +1,184 @@
+package provision
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Role is what a program may do in the bucket.
+type Role string
+
+// The roles.
+const (
+	Writer        Role = "writer"        // reads, lists, and writes the log and keys of its prefix
+	Reader        Role = "reader"        // reads and lists
+	Sealer        Role = "sealer"        // reads and lists, and writes below tlog/
+	Administrator Role = "administrator" // changes the bucket's configuration
+)
+
+// Roles are all roles.
+var Roles = []Role{Writer, Reader, Sealer, Administrator}
+
+// Server is a kind of server, by which condition keys it knows and which parts of
+// the bucket API it has.
+type Server string
+
+// The servers that policies are made for. Others are taken for AWS.
+const (
+	AWS       Server = "aws"
+	MinIO     Server = "minio"
+	VersityGW Server = "versitygw"
+)
+
+// Servers are all servers.
+var Servers = []Server{AWS, MinIO, VersityGW}
+
+// knowsConditionalWrites reports whether policies may ask for If-Match and
+// If-None-Match. The other servers take a policy with those keys for malformed.
+func (s Server) knowsConditionalWrites() bool { return s == AWS }
+
+// Names of objects of a store, below its prefix.
+const (
+	logName  = "_log.json"
+	keysDir  = "keys/"
+	sealsDir = "tlog/"
+)
+
+// RolePolicy is the IAM policy of a role, for one of the description's prefixes or
+// patterns. An administrator has the whole bucket, and his prefix is not looked at.
+func (d *Description) RolePolicy(role Role, prefix string, server Server) (Policy, error) {
+	if role == Administrator {
+		return Policy{policyVersion, d.administration()}, nil
+	}
+	prefix = withSlash(prefix)
+	if !slices.Contains(d.prefixes(), prefix) {
+		return Policy{}, fmt.Errorf("%w: it has no prefix %q; it has %s", ErrInvalid, prefix, quoted(d.prefixes()))
+	}
+	statements := d.reading(prefix)
+	switch role {
+	case Reader:
+	case Writer:
+		statements = append(statements, d.writing("Write", server, prefix+logName, prefix+keysDir+"*")...)
+	case Sealer:
+		if !slices.Contains(d.SealerPrefixes, prefix) {
+			return Policy{}, fmt.Errorf("%w: %q is none of sealerPrefixes, which are %s", ErrInvalid, prefix, quoted(d.SealerPrefixes))
+		}
+		statements = append(statements, d.writing("Seal", server, prefix+sealsDir+"*")...)
+	default:
+		return Policy{}, fmt.Errorf("%w: there is no role %q; there are writer, reader, sealer and administrator", ErrInvalid, role)
+	}
+	return Policy{policyVersion, statements}, nil
+}
+
+// prefixes are those that a role may have, patterns among them.
+func (d *Description) prefixes() []string {
+	var all []string
+	for _, p := range d.Prefixes {
+		all = append(all, p.S3Prefix)
+	}
+	for _, w := range d.WildcardPrefixes {
+		all = append(all, w.Pattern)
+	}
+	return all
+}
+
+func quoted(texts []string) string {
+	if len(texts) == 0 {
+		return "none"
+	}
+	var q []string
+	for _, text := range texts {
+		q = append(q, fmt.Sprintf("%q", text))
+	}
+	return strings.Join(q, ", ")
+}
+
+func (d *Description) bucketARN() string { return "arn:aws:s3:::" + d.BucketName }
+
+func (d *Description) objects(names ...string) []string {
+	var arns []string
+	for _, name := range names {
+		arns = append(arns, d.bucketARN()+"/"+name)
+	}
+	return arns
+}
+
+func (d *Description) reading(prefix string) []Statement {
+	list := Statement{Sid: "List", Effect: allow, Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{d.bucketARN()}}
+	if prefix != "" {
+		list.Condition = Conditions{"StringLike": {"s3:prefix": {prefix + "*"}}}
+	}
+	return []Statement{
+		{Sid: "Read", Effect: allow, Action: []string{"s3:GetObject", "s3:GetObjectVersion"}, Resource: d.objects(prefix + "*")},
+		list,
+		{Sid: "SeeVersioning", Effect: allow, Action: []string{"s3:GetBucketVersioning"}, Resource: []string{d.bucketARN()}},
+	}
+}
+
+// writing allows to PUT objects, with a condition where the server can tell. What a
+// policy allows under one of two conditions takes two statements: the conditions of
+// one must all hold.
+func (d *Description) writing(sid string, server Server, names ...string) []Statement {
+	put := Statement{Sid: sid, Effect: allow, Action: []string{"s3:PutObject"}, Resource: d.objects(names...)}
+	if !server.knowsConditionalWrites() {
+		return []Statement{put}
+	}
+	create, replace := put, put
+	create.Sid, create.Condition = sid+"IfAbsent", Conditions{"Null": {"s3:if-none-match": {"false"}}}
+	replace.Sid, replace.Condition = sid+"IfMatch", Conditions{"Null": {"s3:if-match": {"false"}}}
+	return []Statement{create, replace}
+}
+
+// administration allows what plan, apply and check do. It has no deletion, neither
+// of objects nor of the bucket.
+func (d *Description) administration() []Statement {
+	var actions []string
+	for _, a := range Actions {
+		if a.On == "bucket" && slices.Contains(a.Roles, Administrator) {
+			actions = append(actions, a.Name)
+		}
+	}
+	return []Statement{{Sid: "Configure", Effect: allow,
+		Action: actions, Resource: []string{d.bucketARN()}}}
+}
+
+// Sids of the bucket policy. Statements of other Sids are somebody else's, and left
+// alone.
+const (
+	sidNoDeletion      = "ImmuKVNobodyDeletes"
+	sidNoBucketRemoval = "ImmuKVNobodyRemovesTheBucket"
+	sidConfiguration   = "ImmuKVAdministratorsConfigure"
+	sidConditional     = "ImmuKVConditionalWrites"
+	sidTLS             = "ImmuKVEncryptedConnections"
+	ownSid             = "ImmuKV"
+)
+
+// BucketPolicy is the policy of the bucket. It allows nothing, and denies what
+// nobody should be allowed whatever IAM says. Encrypted says whether the server's
+// endpoint has TLS.
+func (d *Description) BucketPolicy(server Server, encrypted bool) Policy {
+	bucket, everything := []string{d.bucketARN()}, d.objects("*")
+	statements := []Statement{
+		{Sid: sidNoDeletion, Effect: deny, Principal: "*", Resource: everything,
+			Action: []string{"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"}},
+		{Sid: sidNoBucketRemoval, Effect: deny, Principal: "*", Resource: bucket, Action: []string{"s3:DeleteBucket"}},
+	}
+	if len(d.Administrators) > 0 {
+		statements = append(statements, Statement{Sid: sidConfiguration, Effect: deny, Principal: "*", Resource: bucket,
+			Action: []string{"s3:PutBucketVersioning", "s3:PutLifecycleConfiguration", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy",
+				"s3:PutBucketPublicAccessBlock", "s3:PutBucketObjectLockConfiguration"},
+			Condition: Conditions{"ArnNotEquals": {"aws:PrincipalArn": d.Administrators}}})
+	}
+	if server.knowsConditionalWrites() {
+		// Both keys absent is what is denied. That includes uploads in parts,
+		// which no client makes.
+		statements = append(statements, Statement{Sid: sidConditional, Effect: deny, Principal: "*", Action: []string{"s3:PutObject"},
+			Resource: everything, Condition: Conditions{"Null": {"s3:if-match": {"true"}, "s3:if-none-match": {"true"}}}})
+	}
+	if encrypted {
+		statements = append(statements, Statement{Sid: sidTLS, Effect: deny, Principal: "*", Action: []string{"s3:*"},
+			Resource: append(slices.Clone(bucket), everything...), Condition: Conditions{"Bool": {"aws:SecureTransport": {"false"}}}})
+	}
+	return Policy{policyVersion, statements}
+}
