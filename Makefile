@@ -33,7 +33,7 @@ $(LINTER): Makefile
 	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
 	@touch $@
 
-## servers: the S3 servers that tests run on, at pinned versions, in .servers
+## servers: the servers that tests run on, at pinned versions, in .servers
 servers:
 	$(GO) run ./backend/s3store/s3test/install
 

@@ -1,4 +1,4 @@
-// Command install puts the S3 servers that the tests run on into the folder
+// Command install puts the servers that the tests run on into the folder
 // where they look for them: .servers at the root of the module, or the one that
 // IMMUKV_SERVERS names. A server that is there at its pinned version is left
 // alone. It takes minutes the first time.
@@ -27,7 +27,7 @@ func install() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, sw := range s3test.All {
+	for _, sw := range s3test.Programs {
 		if sw.Installed(dir) == nil {
 			continue
 		}
