@@ -199,6 +199,24 @@ func TestAdversary(t *testing.T) {
 	}
 }
 
+// errorNames are the errors as the table names them.
+var errorNames = map[error]string{
+	nil: "–", immukv.ErrVerificationFailed: "`ErrVerificationFailed`", tlog.ErrRolledBack: "`ErrRolledBack`", tlog.ErrFork: "`ErrFork`",
+	tlog.ErrBadTile: "`ErrBadTile`", tlog.ErrBadCheckpoint: "`ErrBadCheckpoint`", tlog.ErrNoCheckpoint: "`ErrNoCheckpoint`",
+}
+
+// TestTrustTable holds the table of docs/trust.md to the attacks.
+func TestTrustTable(t *testing.T) {
+	t.Parallel()
+	doc := string(read(t, "../../docs/trust.md"))
+	for _, a := range attacks {
+		row := fmt.Sprintf("| %s | %s | %s | %s | %s |\n", a.name, errorNames[a.chain], errorNames[a.sealed], errorNames[a.remembered], errorNames[a.witnessed])
+		if !strings.Contains(doc, row) {
+			t.Errorf("docs/trust.md should have the line\n%s", row)
+		}
+	}
+}
+
 func noticed(t *testing.T, reader string, got, want error) {
 	t.Helper()
 	if (got != nil) != (want != nil) || want != nil && !errors.Is(got, want) {

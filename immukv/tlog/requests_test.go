@@ -28,7 +28,7 @@ func TestSealRequests(t *testing.T) {
 		if store.writes > 12 {
 			t.Errorf("sealing 1,000 entries behind %d takes %d writes", before, store.writes)
 		}
-		if store.reads > 1000+12 {
+		if store.reads > 1000+6 {
 			t.Errorf("sealing 1,000 entries behind %d takes %d reads", before, store.reads)
 		}
 		store.reset()

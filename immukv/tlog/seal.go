@@ -54,7 +54,7 @@ const maxRaces = 16
 // It refuses to sign a log that contradicts its last checkpoint, [ErrRolledBack] or
 // [ErrFork]; the error names both sequences.
 //
-// Memory grows by about 300 bytes per entry that is new.
+// Memory grows by the leaf and about two hashes of each entry that is new.
 func Seal[V any](ctx context.Context, c *immukv.Client[V], s *Signer, opts ...SealOption) (Checkpoint, error) {
 	var o sealOptions
 	for _, opt := range opts {
@@ -209,7 +209,6 @@ func (s *sealer) readNew(ctx context.Context) error {
 	oldest := *head
 	add := func(e Entry) (err error) {
 		added[e.Sequence-size], err = leafOf(e)
-		e.JSON, e.Value = nil, nil
 		oldest = e
 		return err
 	}
