@@ -50,12 +50,16 @@ func (s foreignStore) keyObject(key string) []memstore.Version {
 	return versionsOf(s.State, s.Prefix+"keys/"+key+".json")
 }
 
-// tokens are the fields of a stored document, as they are stored.
+// tokens are the fields of a stored document, as they are stored; null is the value
+// that is left out.
 func tokens(t *testing.T, body string) map[string]json.RawMessage {
 	t.Helper()
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(body), &all); err != nil {
 		t.Fatal(err)
+	}
+	if all["value"] == nil {
+		all["value"] = json.RawMessage("null")
 	}
 	return all
 }
@@ -105,7 +109,7 @@ func TestForeignStoresRead(t *testing.T) {
 		var dialects []immukv.Dialect
 		for _, v := range log {
 			d := dialectOf(t, v.Body)
-			if s.Writer != "mixed" && d.String() != s.Writer {
+			if (s.Writer == "python" || s.Writer == "typescript") && d.String() != s.Writer {
 				t.Errorf("dialect %v in a store of %s", d, s.Writer)
 			}
 			if !slices.Contains(dialects, d) {

@@ -45,7 +45,7 @@ func (d Dialect) Encode(text []byte) ([]byte, error) {
 type strictness uint8
 
 const (
-	asStored  strictness = iota // lone surrogates pass: the other clients write them
+	asStored  strictness = iota // lone surrogates, NaN and infinities pass: other clients write them
 	asText                      // for [Dialect.Canonical]
 	asWritten                   // for [Dialect.Encode]
 )
@@ -54,7 +54,7 @@ func (d Dialect) canonicalize(text []byte, strict strictness) ([]byte, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	if err := scan(text); err != nil {
+	if err := scan(text, strict == asStored); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidValue, err)
 	}
 	c := canonicalizer{dialect: d, strict: strict, text: text, out: make([]byte, 0, len(text))}
@@ -119,9 +119,25 @@ func (c *canonicalizer) value() {
 		c.take(4)
 	case 'f':
 		c.take(5)
+	case 'N':
+		c.pythonLiteral(len(nan))
+	case 'I':
+		c.pythonLiteral(len(infinity))
 	default:
+		if c.text[c.pos] == '-' && c.pos+1 < len(c.text) && c.text[c.pos+1] == infinity[0] {
+			c.pythonLiteral(len("-" + infinity))
+			return
+		}
 		c.number()
 	}
+}
+
+// pythonLiteral copies a literal that the scanner passed in a stored text alone.
+func (c *canonicalizer) pythonLiteral(n int) {
+	if c.dialect != Python {
+		c.fail(c.pos, "number that is not finite")
+	}
+	c.take(n)
 }
 
 func (c *canonicalizer) take(n int) {

@@ -221,7 +221,7 @@ func TestStringBytes(t *testing.T) {
 		for at := range 20 {
 			text := []byte(`"` + strings.Repeat("x", 20) + `"`)
 			text[1+at] = byte(c)
-			if problem := scan(text); (problem == nil) != (json.Valid(text) && utf8.Valid(text)) {
+			if problem := scan(text, false); (problem == nil) != (json.Valid(text) && utf8.Valid(text)) {
 				t.Errorf("%q: %v", text, problem)
 			}
 		}

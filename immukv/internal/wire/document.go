@@ -43,7 +43,7 @@ type Document struct {
 	Sequence           int64
 	TimestampMS        int64
 	Hash, PreviousHash Hash
-	Value              []byte // the token of the value
+	Value              []byte // the token of the value; null if it is left out
 	WriteID            string // "" if absent
 
 	PreviousVersionID  LogVersionID // of the log only; "" on the first
@@ -129,6 +129,7 @@ func (d *Document) KeyBody(v LogVersionID) []byte {
 	tokens[fieldLogVersionID] = dialect.appendQuoted(nil, string(v))
 	tokens[fieldPreviousKeyETag] = nil
 	tokens[fieldPreviousVersionID] = nil
+	tokens[fieldValue] = d.Value // also where the log leaves out a null
 	return join(&tokens)
 }
 
@@ -176,7 +177,7 @@ func (d *Document) hashed() hashedTokens {
 		previousHash: d.tokens[fieldPreviousHash],
 		sequence:     d.tokens[fieldSequence],
 		timestampMS:  d.tokens[fieldTimestampMS],
-		value:        d.tokens[fieldValue],
+		value:        d.Value,
 	}
 }
 

@@ -146,7 +146,7 @@ func TestParseDocumentRefuses(t *testing.T) {
 		{"trailing data", storedLog() + `{}`, fmt.Sprintf(`data after the end at byte %d`, len(storedLog()))},
 		{"invalid UTF-8 in a value", storedLog("value", "\"\xff\""), `invalid UTF-8 at byte 295`},
 		{"invalid UTF-8 in an unknown name", strings.Replace(storedLog(), `{`, "{\"\xff\":1,", 1), `invalid UTF-8 at byte 2`},
-		{"value that is no JSON", storedLog("value", `NaN`), `value expected at byte 294`},
+		{"value that is no JSON", storedLog("value", `nan`), `value expected at byte 294`},
 		{"value nested too deep", storedLog("value", deep), `nesting too deep at byte 10293`},
 		{"repeated field", strings.Replace(storedLog(), `"sequence":7`, `"sequence":7,"sequence":7`, 1), `repeated field at byte 257`},
 		{"repeated field in another spelling", strings.Replace(storedLog(), `"sequence":7`, `"sequence":7,"\u0073equence":7`, 1), `repeated field at byte 257`},
@@ -158,7 +158,8 @@ func TestParseDocumentRefuses(t *testing.T) {
 		{"no previous hash", storedLog("previous_hash", ``), `field previous_hash is missing`},
 		{"no sequence", storedLog("sequence", ``), `field sequence is missing`},
 		{"no timestamp", storedLog("timestamp_ms", ``), `field timestamp_ms is missing`},
-		{"no value", storedLog("value", ``), `field value is missing`},
+		{"key not finite", storedLog("key", `NaN`), `field key is not a string`},
+		{"sequence not finite", storedLog("sequence", `Infinity`), `field sequence is not an integer`},
 
 		{"hash null", storedLog("hash", `null`), `field hash is not a string`},
 		{"hash of another kind", storedLog("hash", `"md5:00"`), `field hash does not start with sha256:`},
@@ -200,6 +201,59 @@ func TestParseDocumentRefuses(t *testing.T) {
 		if !errors.Is(err, ErrMalformedEntry) || err.Error() != "malformed entry: "+c.want {
 			t.Errorf("%s: got %+v, error %v; want %s", c.name, d, err, c.want)
 		}
+	}
+}
+
+// What the Python client writes though it is no JSON, or leaves out, is read.
+func TestValuesOfPythonAlone(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`NaN`, `Infinity`, `-Infinity`, `[1,NaN,{"x":-Infinity}]`} {
+		hash := hashTokens(Python, Python.tokens("a", GenesisHash, 0, 1, []byte(value)))
+		body := storedLog("hash", string(Python.appendQuoted(nil, string(hash))), "previous_hash", `"sha256:genesis"`,
+			"sequence", "0", "timestamp_ms", "1", "value", value, "previous_version_id", "", "previous_key_object_etag", "", "write_id", "")
+		d, err := ParseLog([]byte(body))
+		if err != nil || d.Dialect() != Python || !d.IsCanonical() || string(d.Value) != value {
+			t.Errorf("%s: got %+v, error %v", value, d, err)
+			continue
+		}
+		key, err := ParseKey(d.KeyBody("v1"))
+		if err != nil || key.Dialect() != Python || !key.IsCanonical() {
+			t.Errorf("%s: its key object: %v", value, err)
+		}
+		if VerifyFields("a", GenesisHash, 0, 1, d.Value, hash) != Python {
+			t.Errorf("%s: its fields do not verify", value)
+		}
+		for _, dialect := range dialects {
+			if text, err := dialect.Canonical([]byte(value)); !errors.Is(err, ErrInvalidValue) {
+				t.Errorf("%s in %v: written as %s, error %v", value, dialect, text, err)
+			}
+		}
+	}
+	for _, value := range []string{`-NaN`, `Infinit`, `NaNs`, `-Inf`, `- Infinity`, `--Infinity`} {
+		if d, err := ParseLog([]byte(storedLog("value", value))); !errors.Is(err, ErrMalformedEntry) {
+			t.Errorf("%s: got %+v, error %v", value, d, err)
+		}
+	}
+}
+
+// A value that is left out is null, is hashed as null, and stands in the key object as
+// the Python client puts it there.
+func TestValueLeftOut(t *testing.T) {
+	t.Parallel()
+	hash := hashTokens(Python, Python.tokens("a", GenesisHash, 0, 1, []byte("null")))
+	changes := []string{"hash", string(Python.appendQuoted(nil, string(hash))), "previous_hash", `"sha256:genesis"`,
+		"sequence", "0", "timestamp_ms", "1", "value", "", "previous_version_id", "", "previous_key_object_etag", "", "write_id", ""}
+	body := storedLog(changes...)
+	d, err := ParseLog([]byte(body))
+	if err != nil || d.Dialect() != Python || !d.IsCanonical() || string(d.Value) != "null" || string(d.LogBody()) != body {
+		t.Fatalf("got %+v, error %v", d, err)
+	}
+	if want := storedKey(append(changes, "value", "null", "log_version_id", `"v1"`)...); string(d.KeyBody("v1")) != want {
+		t.Errorf("the key object is\n%s, want\n%s", d.KeyBody("v1"), want)
+	}
+	// So the TypeScript client repairs it.
+	if key, err := ParseKey([]byte(storedKey(changes...))); err != nil || key.Dialect() != Python || !key.IsCanonical() {
+		t.Errorf("a key object without a value: %+v, error %v", key, err)
 	}
 }
 

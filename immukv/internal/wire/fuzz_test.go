@@ -29,7 +29,7 @@ func FuzzCanonical(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		problem := scan(text)
+		problem := scan(text, false)
 		if valid := json.Valid(text) && utf8.Valid(text); valid != (problem == nil) {
 			t.Fatalf("valid: %v, problem: %v", valid, problem)
 		}
@@ -145,6 +145,9 @@ func FuzzParseDocument(f *testing.F) {
 			if bytes.Contains(bytes.ToLower(body), []byte(`\ud`)) {
 				continue // encoding/json takes all lone surrogates for one character
 			}
+			if bytes.Contains(body, []byte(nan)) || bytes.Contains(body, []byte(infinity)) {
+				continue // encoding/json takes neither
+			}
 			slow, slowErr := readSlowly(body, c.kind)
 			if (slowErr != nil) != (err != nil) {
 				t.Fatalf("error %v, want %v", err, slowErr)
@@ -214,7 +217,9 @@ func readSlowly(body []byte, kind documentKind) (read fields, err error) {
 			read.HasPreviousKeyETag = true
 		}
 	}
-	read.Value = string(tokens["value"])
+	if read.Value = string(tokens["value"]); tokens["value"] == nil {
+		read.Value = "null"
+	}
 	if read.Sequence < 0 || read.TimestampMS <= 0 {
 		return read, errors.New("numbers are out of range")
 	}

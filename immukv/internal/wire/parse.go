@@ -26,26 +26,28 @@ func (s fieldSet) has(f field) bool { return s&(1<<f) != 0 }
 
 var (
 	logDocument = documentKind{
-		required: setOf(fieldHash, fieldKey, fieldPreviousHash, fieldSequence, fieldTimestampMS, fieldValue),
-		optional: setOf(fieldPreviousKeyETag, fieldPreviousVersionID, fieldWriteID),
+		required: setOf(fieldHash, fieldKey, fieldPreviousHash, fieldSequence, fieldTimestampMS),
+		optional: setOf(fieldPreviousKeyETag, fieldPreviousVersionID, fieldValue, fieldWriteID),
 	}
 	keyDocument = documentKind{
-		required: setOf(fieldHash, fieldKey, fieldLogVersionID, fieldPreviousHash, fieldSequence, fieldTimestampMS, fieldValue),
-		optional: setOf(fieldWriteID),
+		required: setOf(fieldHash, fieldKey, fieldLogVersionID, fieldPreviousHash, fieldSequence, fieldTimestampMS),
+		optional: setOf(fieldValue, fieldWriteID),
 	}
 )
 
 // ParseLog reads a version of the log strictly: an error is
 // [ErrMalformedEntry] and says which field is wrong and why, without showing
 // it. An optional field that is null counts as absent, unknown ones are ignored.
-// The document keeps body.
+// A value that is left out is null: the Python client leaves out the value None,
+// and the hash covers null. Values may hold NaN, Infinity and -Infinity, which
+// that client writes too. The document keeps body.
 func ParseLog(body []byte) (*Document, error) { return parse(body, &logDocument) }
 
 // ParseKey reads a version of a key object likewise.
 func ParseKey(body []byte) (*Document, error) { return parse(body, &keyDocument) }
 
 func parse(body []byte, kind *documentKind) (*Document, error) {
-	p := parser{scanner: scanner{text: body}, doc: &Document{body: body}, kind: kind, plain: true}
+	p := parser{scanner: scanner{text: body, python: true}, doc: &Document{body: body}, kind: kind, plain: true}
 	if i := p.members(); i < 0 {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedEntry, p.err())
 	}
@@ -210,7 +212,7 @@ func (p *parser) interpret() {
 			p.reject(f, "is missing")
 			return
 		}
-		if p.kind.optional.has(f) && string(d.tokens[f]) == "null" {
+		if p.kind.optional.has(f) && f != fieldValue && string(d.tokens[f]) == "null" {
 			d.tokens[f] = nil
 		}
 	}
@@ -218,7 +220,9 @@ func (p *parser) interpret() {
 	if d.TimestampMS = p.integer(fieldTimestampMS); d.TimestampMS == 0 {
 		p.reject(fieldTimestampMS, "is not positive")
 	}
-	d.Value = d.tokens[fieldValue]
+	if d.Value = d.tokens[fieldValue]; d.Value == nil {
+		d.Value = []byte("null")
+	}
 	d.HasPreviousKeyETag = d.tokens[fieldPreviousKeyETag] != nil
 	p.strings()
 }

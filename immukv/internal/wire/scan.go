@@ -29,15 +29,17 @@ func (e *textError) Error() string { return fmt.Sprintf("%s at byte %d", e.probl
 // after it, or -1 with problem and offset set.
 type scanner struct {
 	text    []byte
+	python  bool // NaN, Infinity and -Infinity pass: Python's json writes them
 	depth   int
 	odd     bool // set by a string that is not plain content alone: see skipPlain
 	problem string
 	offset  int
 }
 
-// scan checks that text is one JSON value, with white space around it at most.
-func scan(text []byte) *textError {
-	s := scanner{text: text}
+// scan checks that text is one JSON value, with white space around it at most. If
+// python is set, it may have the literals that only Python's json knows.
+func scan(text []byte, python bool) *textError {
+	s := scanner{text: text, python: python}
 	i := s.value(0)
 	if i >= 0 {
 		if i = s.space(i); i < len(text) {
@@ -108,13 +110,22 @@ func (s *scanner) value(i int) int {
 		return s.literal(i, "false")
 	case 'n':
 		return s.literal(i, "null")
-	default:
-		if c == '-' || isDigit(c) {
-			return s.number(i)
-		}
-		return s.unexpected(i, "value")
 	}
+	switch {
+	case s.python && c == 'N':
+		return s.literal(i, nan)
+	case s.python && c == 'I':
+		return s.literal(i, infinity)
+	case s.python && c == '-' && s.at(i+1) == infinity[0]:
+		return s.literal(i+1, infinity)
+	case c == '-' || isDigit(c):
+		return s.number(i)
+	}
+	return s.unexpected(i, "value")
 }
+
+// The literals that Python's json writes for floats that JSON has no number for.
+const nan, infinity = "NaN", "Infinity"
 
 func (s *scanner) literal(i int, word string) int {
 	if end := i + len(word); end <= len(s.text) && string(s.text[i:end]) == word {
