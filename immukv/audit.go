@@ -197,6 +197,8 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	case v.Key != k.key:
 		k.found(KeyMismatch, f.ID, v.Sequence, fmt.Sprintf("it holds an entry of key %q", v.Key))
 		return nil
+	case v.damaged:
+		k.found(HashMismatch, f.ID, v.Sequence, "the copy is damaged: its hash is that of no dialect; the log has the entry, and readers get it from there")
 	case !v.IsCanonical():
 		k.found(NotCanonical, f.ID, v.Sequence, "the version is not stored as any client writes it")
 	}

@@ -108,6 +108,7 @@ type version struct {
 	id      backend.VersionID // its version of that object
 	log     LogVersionID      // the log version that holds the entry
 	matched wire.Dialect      // the dialect in which its hash holds
+	damaged bool              // the copy in a key object is not, and the log has the entry
 }
 
 // readLogVersion reads a version of the log strictly and checks its hash. A
@@ -147,12 +148,14 @@ func (c *core) checkHash(v *version) (*version, error) {
 }
 
 // confirm looks in the log for the entry that a key object's version copies, if the
-// copy's hash does not hold by itself, as err says.
+// copy's hash does not hold by itself, as err says. If the log version that it names
+// holds the entry of this key and sequence, and that verifies, it is returned in place
+// of the copy.
 //
-// A client in the other language re-formats the value that it repairs, and that may
-// lose what the hash was made of: 1.0, written in Python, is 1 when the TypeScript
-// client has repaired it, and nobody can tell from the 1 that it was 1.0. Such a copy
-// stands for its entry, and is returned with the entry's own value.
+// A repair by a client in the other language re-formats the value, and that may lose
+// what the hash was made of: 1.0, written in Python, is 1 when the TypeScript client
+// has repaired it. Such a copy stands for its entry. Any other is damaged: a reader is
+// answered from the log, and an audit reports it.
 func (c *core) confirm(ctx context.Context, v *version, err error) (*version, error) {
 	obj, getErr := c.store.GetVersion(ctx, c.prefix+wire.LogName, backend.VersionID(v.log))
 	switch {
@@ -162,13 +165,17 @@ func (c *core) confirm(ctx context.Context, v *version, err error) (*version, er
 		return nil, getErr
 	}
 	original, readErr := c.readLogVersion(obj.ID, obj.Body)
-	if readErr != nil || !v.Reformats(original.Document) {
+	if readErr != nil || original.Key != v.Key || original.Sequence != v.Sequence {
 		return v, err
 	}
 	d := *v.Document
-	d.Value = original.Value
+	d.Value, d.TimestampMS, d.Hash, d.PreviousHash, d.WriteID = original.Value, original.TimestampMS, original.Hash, original.PreviousHash, original.WriteID
 	confirmed := *v
 	confirmed.Document, confirmed.matched = &d, original.matched
+	if confirmed.damaged = !v.Reformats(original.Document); confirmed.damaged {
+		c.logger.WarnContext(ctx, "a key object is damaged; its entry is read from the log; run an audit",
+			"object", v.object, "version", v.id, "sequence", v.Sequence)
+	}
 	return &confirmed, nil
 }
 

@@ -1,9 +1,11 @@
 package immukv_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -94,20 +96,64 @@ func (*blindHead) Head(context.Context, string) (backend.Version, error) {
 	return backend.Version{}, backend.ErrNotFound
 }
 
-// What neither client makes of the entry is no copy of it.
-func TestOtherValuesAreNoReformatting(t *testing.T) {
-	for _, value := range []string{`[2,10000000000000000,12345678901234567000]`, `[1,1e+16,12345678901234567000]`, `[1.0,1e+16,12345678901234567891]`} {
-		store := reformatted(t, value)
-		db, err := immukv.Open[json.RawMessage](t.Context(), store, immukv.WithValueCodec[json.RawMessage](rawCodec{}))
+// What neither client makes of the entry is a damaged copy of it: readers get the
+// entry from the log, writers go on, and the audit names the copy.
+func TestDamagedCopyIsReadFromTheLog(t *testing.T) {
+	const value = `[1.0,1e+16,12345678901234567890]`
+	for _, damaged := range []string{
+		`[2,10000000000000000,12345678901234567000]`, `[1,1e+16,12345678901234567000]`, `[1.0,1e+16,12345678901234567891]`, `null`,
+	} {
+		store := reformatted(t, damaged)
+		var log bytes.Buffer
+		db, err := immukv.Open[json.RawMessage](t.Context(), store, immukv.WithValueCodec[json.RawMessage](rawCodec{}),
+			immukv.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Get(t.Context(), "k"); !errors.Is(err, immukv.ErrVerificationFailed) {
-			t.Errorf("%s: %v", value, err)
+		e, err := db.Get(t.Context(), "k")
+		if err != nil || string(e.JSON) != value || db.Verify(e) != nil {
+			t.Errorf("%s: get: %s, %v", damaged, e.JSON, err)
+		}
+		if !strings.Contains(log.String(), "keys/k.json") || strings.Contains(log.String(), "123456") {
+			t.Errorf("%s: logged %s", damaged, &log)
+		}
+		for e, err := range db.History(t.Context(), "k") {
+			if err != nil || string(e.JSON) != value {
+				t.Errorf("%s: history: %s, %v", damaged, e.JSON, err)
+			}
 		}
 		report, err := db.Audit(t.Context())
-		if err != nil || report.Valid() {
-			t.Errorf("%s: %+v, %v", value, report, err)
+		if err != nil || len(report.Findings) != 1 || report.Findings[0].Kind != immukv.HashMismatch || report.Findings[0].Object != "keys/k.json" {
+			t.Errorf("%s: %+v, %v", damaged, report, err)
+		}
+		for _, key := range []string{"k", "other"} {
+			if _, err := db.Set(t.Context(), key, json.RawMessage(`3`)); err != nil {
+				t.Errorf("%s: set %q: %v", damaged, key, err)
+			}
+		}
+	}
+}
+
+// A damaged copy whose log version is gone, or holds another entry, is an error.
+func TestDamagedCopyThatTheLogDoesNotHave(t *testing.T) {
+	store := memstore.New()
+	db := open[int](t, store)
+	var ids []string
+	for i, key := range []string{"k", "other", "k"} {
+		e, err := db.Set(t.Context(), key, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, string(e.VersionID))
+	}
+	for name, id := range map[string]string{"no version": "none", "another key's": ids[1], "another sequence": ids[0]} {
+		mem := edit(t, store, "keys/k.json", func(v []memstore.Version) []memstore.Version {
+			newest := &v[len(v)-1]
+			newest.Body = replaced(replaced(newest.Body, `"value":`, `"value":7`), ids[2], id)
+			return v
+		})
+		if e, err := open[int](t, mem).Get(t.Context(), "k"); !errors.Is(err, immukv.ErrVerificationFailed) {
+			t.Errorf("%s: got %+v, %v", name, e, err)
 		}
 	}
 }
