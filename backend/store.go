@@ -207,3 +207,22 @@ type VersionedStore interface {
 	// current version, in byte order.
 	ListNames(ctx context.Context, req NamesRequest) (NamesPage, error)
 }
+
+// A StrictStore is a [VersionedStore] that refuses names under which its server holds
+// objects, but does not list them, say, or not next to certain others. Programs that
+// reach the same objects by other means may have used such names.
+//
+// A store that wraps another one passes these methods on if the other has them.
+type StrictStore interface {
+	VersionedStore
+
+	// CheckNewName returns an error that is [ErrInvalidName] if no new object
+	// should have that name. It sends no request.
+	CheckNewName(name string) error
+
+	// AnyName returns the same store without that strictness: it reads, lists and
+	// writes every object that the server holds under the name it is given. It
+	// still refuses, with [ErrInvalidName], a name that the server takes for
+	// another one.
+	AnyName() VersionedStore
+}

@@ -37,7 +37,7 @@ func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 				return c.markApplied(h, etag), nil
 			}
 		case errors.Is(err, backend.ErrInvalidName):
-			return h, c.diverged(h, unholdable)
+			return c.refusedName(ctx, h, err)
 		case permanent(err):
 			return h, err
 		}
@@ -98,10 +98,26 @@ func (c *core) reflects(ctx context.Context, h *head) (backend.ETag, bool, error
 
 // Problems of key objects that cannot even be read.
 const (
-	vanished = "it does not exist, though it did before that entry"
-	// Another client appended the entry, and then could not apply it.
-	unholdable = "this store cannot hold an object of that name"
+	vanished       = "it does not exist, though it did before that entry"
+	refusedProblem = "this store cannot hold an object of that name"
 )
+
+// refusedName decides what becomes of a head whose key object the store refuses for its
+// name. If the store makes no objects of that name, another client appended the entry
+// and could not apply it either, and nobody ever will: the log goes on, and the entry
+// stands in the log alone. Any other name was good when the entry was appended; that
+// it is refused now is not understood, and nothing may be appended.
+func (c *core) refusedName(ctx context.Context, h *head, reason error) (*head, error) {
+	if !c.namesUnlisted(wire.KeyObject(c.prefix, h.Key)) {
+		return h, c.diverged(h, refusedProblem)
+	}
+	c.logger.WarnContext(ctx, "the store cannot hold the key object of the newest entry, which stands in the log alone",
+		"key", h.Key, "sequence", h.Sequence, "error", reason)
+	done := *h
+	done.state = unholdable
+	c.setHead(&done)
+	return &done, nil
+}
 
 // diverged is the error for a head that cannot be applied to its key object.
 func (c *core) diverged(h *head, problem string) error {

@@ -134,6 +134,10 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 			k.found(KeyMismatch, "", -1, "its versions are not in the order of the log: "+err.Error())
 			return k.findings, nil
 		}
+		if errors.Is(err, backend.ErrInvalidName) {
+			k.found(KeyMismatch, "", -1, "it is listed, and the store cannot be asked for it: "+err.Error())
+			return k.findings, nil
+		}
 		if err == nil && f.err != nil && !isEntryError(f.err) && !gone(f.err) {
 			err = f.err
 		}
@@ -318,6 +322,13 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	}
 	looked := make(map[string]bool)
 	for _, v := range lost {
+		unlisted, err := a.unlisted(ctx, v)
+		if err != nil {
+			return err
+		}
+		if unlisted {
+			continue
+		}
 		object := wire.KeyObject(a.prefix, v.Key)
 		if !looked[object] {
 			looked[object] = true
@@ -331,6 +342,28 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + wire.KeysDir, Sequence: sequence, Detail: "no key object has a version that holds this entry of the log"})
 	}
 	return nil
+}
+
+// unlisted reports whether an entry that no listed version of a key object holds may
+// stand in one that the server does not list: its name is one of those, and the object
+// holds the entry or a later one.
+func (a *auditor) unlisted(ctx context.Context, v *version) (bool, error) {
+	object := wire.KeyObject(a.prefix, v.Key)
+	if !a.namesUnlisted(object) {
+		return false, nil
+	}
+	obj, err := a.store.Get(ctx, object)
+	if gone(err) || isEntryError(err) || errors.Is(err, backend.ErrInvalidName) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	current, err := a.readKeyVersion(ctx, object, obj.ID, obj.Body)
+	if isEntryError(err) {
+		return false, nil
+	}
+	return err == nil && current.Key == v.Key && current.Sequence >= v.Sequence, err
 }
 
 // isOrphan tells whether the entry of a sequence is the newest, and its key object

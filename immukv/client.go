@@ -23,7 +23,12 @@ type Client[V any] struct {
 // core is what clients of different value types on one store share: the
 // connection, the write lock, and what is cached of the store.
 type core struct {
+	// store takes every name that its server does: what stands in it may be another
+	// client's.
 	store backend.VersionedStore
+	// checkNewName refuses names under which no new object should be made; nil if
+	// the store has no such names.
+	checkNewName func(name string) error
 	config
 	writes writeLock
 
@@ -55,7 +60,13 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	return &Client[V]{core: &core{store: sizedStore{store}, config: cfg, writes: newWriteLock()}, codec: codec}, nil
+	c := &core{config: cfg, writes: newWriteLock()}
+	if strict, ok := store.(backend.StrictStore); ok {
+		c.checkNewName = strict.CheckNewName
+		store = strict.AnyName()
+	}
+	c.store = sizedStore{store}
+	return &Client[V]{core: c, codec: codec}, nil
 }
 
 // WithCodec makes a client of another value type on the same store. It shares

@@ -14,14 +14,14 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 	if err := c.startRead(ctx, key); err != nil {
 		return nil, err
 	}
-	// Before the key object is read: an entry pending now is one that the read
-	// need not show; one that comes to be pending later may be missed.
-	pending := c.orphanOf(key)
+	// Before the key object is read: it need not reflect an entry that is an orphan
+	// now. One that becomes an orphan later may be missed.
+	orphan := c.orphanOf(key)
 	object := wire.KeyObject(c.prefix, key)
 	obj, err := c.store.Get(ctx, object)
 	if err != nil {
-		if pending != nil && errors.Is(err, backend.ErrNotFound) {
-			return pending, nil
+		if orphan != nil && errors.Is(err, backend.ErrNotFound) {
+			return orphan, nil
 		}
 		return nil, keyError(err)
 	}
@@ -32,8 +32,8 @@ func (c *core) get(ctx context.Context, key string) (*version, error) {
 	if v.Key != key {
 		return v, v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 	}
-	if pending != nil && v.Sequence < pending.Sequence {
-		return pending, nil
+	if orphan != nil && v.Sequence < orphan.Sequence {
+		return orphan, nil
 	}
 	return v, err
 }

@@ -25,10 +25,14 @@ type head struct {
 type state int
 
 const (
-	unchecked state = iota
-	orphan          // the key object does not reflect the entry yet
-	applied         // it does; of an empty log: it has no old versions
+	unchecked  state = iota
+	orphan           // the key object does not reflect the entry yet
+	applied          // it does; of an empty log: it has no old versions
+	unholdable       // the store cannot hold the key object, so that nothing can be applied
 )
+
+// settled reports whether an entry may be appended upon one in that state.
+func (s state) settled() bool { return s == applied || s == unholdable }
 
 // empty tells whether the log has no entry yet.
 func (h *head) empty() bool { return h.version == nil }
@@ -87,16 +91,16 @@ func (c *core) setHead(h *head) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.head = h
-	if h != nil && h.state == applied {
+	if h != nil && h.state.settled() {
 		c.lastCheck = time.Now()
 	}
 }
 
-// orphanOf returns the newest entry if it is known to be an orphan of this key, or
-// nil.
+// orphanOf returns the newest entry if it is of this key and known not to be in its key
+// object, or nil.
 func (c *core) orphanOf(key string) *version {
 	h := c.knownHead()
-	if h == nil || h.state != orphan || h.Key != key {
+	if h == nil || h.state != orphan && h.state != unholdable || h.Key != key {
 		return nil
 	}
 	return h.version
@@ -150,7 +154,7 @@ func (c *core) learn(fresh *head) *head {
 	switch {
 	case known != nil && !known.empty() && !fresh.empty() && known.log == fresh.log:
 		return known
-	case known != nil && known.state == applied && !fresh.empty() && fresh.follows(known):
+	case known != nil && known.state.settled() && !fresh.empty() && fresh.follows(known):
 		// One entry was appended: it has changed one key object.
 		delete(c.keyTags, fresh.Key)
 	default:
@@ -228,7 +232,7 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 	}
 	switch expected := h.expectedTag(); {
 	case errors.Is(err, backend.ErrInvalidName):
-		return h, c.diverged(h, unholdable)
+		return c.refusedName(ctx, h, err)
 	case err != nil:
 		return h, err
 	case tag == expected:

@@ -2,6 +2,7 @@ package immukv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -26,8 +27,12 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 		h := keyHistory{key: key, limit: q.limit}
 		object := wire.KeyObject(c.prefix, key)
 		if q.before == "" && q.beforeKey == "" {
-			h.pending = c.orphanOf(key)
-			h.yieldAll(c.keyVersions(ctx, object, q.limit), yield)
+			h.orphan = c.orphanOf(key)
+			versions := c.keyVersions(ctx, object, q.limit)
+			if c.namesUnlisted(object) {
+				versions = c.orCurrent(ctx, object, versions)
+			}
+			h.yieldAll(versions, yield)
 			return
 		}
 		at, err := c.historyStart(ctx, key, q)
@@ -79,7 +84,7 @@ func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*s
 // keyHistory filters what a key object holds to what its history is.
 type keyHistory struct {
 	key     string
-	pending *version
+	orphan  *version
 	limit   int
 	yielded int
 }
@@ -101,10 +106,10 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*versio
 		if v != nil && v.Key != h.key {
 			err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 		}
-		if h.pending != nil {
-			pending := h.pending
-			h.pending = nil
-			if (err != nil || v.Sequence < pending.Sequence) && !put(pending, nil) {
+		if h.orphan != nil {
+			orphan := h.orphan
+			h.orphan = nil
+			if (err != nil || v.Sequence < orphan.Sequence) && !put(orphan, nil) {
 				return
 			}
 		}
@@ -112,8 +117,8 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*versio
 			return
 		}
 	}
-	if h.pending != nil {
-		put(h.pending, nil)
+	if h.orphan != nil {
+		put(h.orphan, nil)
 	}
 }
 
@@ -131,6 +136,42 @@ func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.S
 		a := c.readAhead(ctx, object, "", limit)
 		defer a.close()
 		sortVersions(a.next, object)(yield)
+	}
+}
+
+// orCurrent yields listed versions, or the current version of an object whose versions
+// the server does not list. If there are older ones, the error says so.
+func (c *core) orCurrent(ctx context.Context, object string, listed iter.Seq2[*fetched, error]) iter.Seq2[*fetched, error] {
+	return func(yield func(*fetched, error) bool) {
+		any := false
+		for f, err := range listed {
+			any = true
+			if !yield(f, err) {
+				return
+			}
+		}
+		if any {
+			return
+		}
+		obj, err := c.store.Get(ctx, object)
+		switch {
+		case errors.Is(err, backend.ErrNotFound):
+			return
+		case err != nil:
+			yield(nil, err)
+			return
+		}
+		f := &fetched{Version: obj.Version}
+		if f.v, f.err = c.readKeyVersion(ctx, object, obj.ID, obj.Body); !yield(f, nil) || f.v == nil {
+			return
+		}
+		entry, err := c.logVersion(ctx, f.v.log)
+		if err == nil && entry.HasPreviousKeyETag {
+			err = fmt.Errorf("%s has older versions, which the server does not list; read the log instead", object)
+		}
+		if err != nil {
+			yield(nil, err)
+		}
 	}
 }
 

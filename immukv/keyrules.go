@@ -10,12 +10,11 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// checkKey refuses a key that no store could hold as an object.
+// checkKey refuses a key that no client can have written, because no store can hold
+// its object. Of all other keys a reader asks the store.
 func checkKey(prefix, key string) error {
 	room := backend.MaxNameBytes - len(wire.KeyObject(prefix, ""))
 	switch {
-	case key == "":
-		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("%w: it is not valid UTF-8", ErrInvalidKey)
 	case len(key) > room:
@@ -33,12 +32,15 @@ func keyError(err error) error {
 	return err
 }
 
-// checkNewKey refuses, beyond that, a key that some store or tool would take for
-// a path and lead elsewhere. Reading such a key, which another client may have
-// written where the store holds it, does no harm; spreading it would.
-func checkNewKey(prefix, key string) error {
-	if err := checkKey(prefix, key); err != nil {
+// checkNewKey refuses a key that some store or tool would take for another. It is
+// for writing alone: other clients write such keys where a store holds them, and
+// those are read and repaired.
+func (c *core) checkNewKey(key string) error {
+	if err := checkKey(c.prefix, key); err != nil {
 		return err
+	}
+	if key == "" {
+		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
 	}
 	if strings.ContainsRune(key, 0) {
 		return fmt.Errorf("%w: it contains a NUL", ErrInvalidKey)
@@ -48,5 +50,14 @@ func checkNewKey(prefix, key string) error {
 			return fmt.Errorf("%w: %q has the path segment %q, which not every store can hold", ErrInvalidKey, key, segment)
 		}
 	}
+	if c.checkNewName != nil {
+		return keyError(c.checkNewName(wire.KeyObject(c.prefix, key)))
+	}
 	return nil
+}
+
+// namesUnlisted reports whether the server may hold an object of that name and not list
+// it. No new object is given such a name.
+func (c *core) namesUnlisted(object string) bool {
+	return c.checkNewName != nil && c.checkNewName(object) != nil
 }

@@ -28,7 +28,7 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 		}
 		l := keyLister{core: c, keysQuery: q, asked: make(map[string]struct{})}
 		if h := c.knownHead(); h != nil && h.state == orphan && l.wanted(h.Key) {
-			l.pending = h.Key
+			l.orphan = &h.Key
 		}
 		if err := l.list(ctx, func(key string) bool { return yield(key, nil) }); err != nil {
 			yield("", fmt.Errorf("list keys: %w", err))
@@ -43,24 +43,24 @@ type keyLister struct {
 	// asked are keys whose names stand behind the pages so far and of which it is
 	// known whether they exist. Those that do were yielded ahead of their names.
 	asked map[string]struct{}
-	// pending is a key whose only entry may be the log's newest, not yet shown
-	// by its key object.
-	pending string
+	// orphan is the key of the log's newest entry, if that is an orphan: the key
+	// may have no object yet. Nil once it was yielded.
+	orphan  *string
 	yielded int
-	last    string // the key yielded last
+	last    *string // the key yielded last
 }
 
 func (l *keyLister) wanted(key string) bool {
-	return key > l.after && strings.HasPrefix(key, l.prefix)
+	return (l.after == nil || key > *l.after) && strings.HasPrefix(key, l.prefix)
 }
 
 func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 	dir := l.core.prefix + wire.KeysDir
 	req := backend.NamesRequest{Prefix: dir + l.prefix}
-	if l.after != "" {
+	if l.after != nil {
 		// Every key greater than after has a name greater than after itself:
 		// the suffix must not stand here, or "a-b" would be missed after "a".
-		req.After = dir + l.after
+		req.After = dir + *l.after
 	}
 	for {
 		page, err := l.store.ListNames(ctx, req)
@@ -81,27 +81,27 @@ func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 		}
 		req.Token = page.Next
 	}
-	if l.pending != "" {
-		l.put(l.pending, yield)
+	if l.orphan != nil {
+		l.put(*l.orphan, yield)
 	}
 	return nil
 }
 
-// put yields a key, and before it the pending one if that is its place. A key that
+// put yields a key, and before it that of the orphan if this is its place. A key that
 // does not sort behind the last one was yielded ahead of its name, or was set for
 // the first time after its place had passed, which is as if it came after the call.
 func (l *keyLister) put(key string, yield func(string) bool) bool {
-	if key <= l.last {
+	if l.last != nil && key <= *l.last {
 		return true
 	}
-	if l.pending != "" && l.pending <= key {
-		pending := l.pending
-		l.pending = ""
-		if pending != key && !l.put(pending, yield) {
+	if l.orphan != nil && *l.orphan <= key {
+		orphan := *l.orphan
+		l.orphan = nil
+		if orphan != key && !l.put(orphan, yield) {
 			return false
 		}
 	}
-	l.last = key
+	l.last = &key
 	l.yielded++
 	return yield(key) && l.yielded != l.limit
 }
@@ -137,7 +137,7 @@ func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string,
 	last := strings.TrimPrefix(lastName, l.core.prefix+wire.KeysDir)
 	l.forget(last)
 	var early []string
-	for i := max(1, len(l.prefix)); i < len(last); i++ {
+	for i := len(l.prefix); i < len(last); i++ {
 		key := last[:i]
 		_, known := l.asked[key]
 		if known || !utf8.RuneStart(last[i]) || key+wire.KeySuffix <= last || !l.wanted(key) {

@@ -26,7 +26,7 @@ type logQuery struct {
 
 type keysQuery struct {
 	limit  int
-	after  string
+	after  *string // nil: from the first key on, which may be the empty one
 	prefix string
 }
 
@@ -93,7 +93,7 @@ type afterOption string
 // After begins with the first key greater than this one, which need not exist.
 func After(key string) KeysOption { return afterOption(key) }
 
-func (o afterOption) setKeys(q *keysQuery) { q.after = string(o) }
+func (o afterOption) setKeys(q *keysQuery) { q.after = (*string)(&o) }
 
 type keyPrefixOption string
 

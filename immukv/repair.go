@@ -36,7 +36,7 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	if err != nil {
 		return RepairResult{}, err
 	}
-	if h.state == orphan { // somebody may have repaired it since it was cached
+	if !h.empty() && h.state != applied { // somebody may have repaired it since it was cached
 		again := *h
 		again.state = unchecked
 		h = &again
@@ -52,8 +52,14 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 		Orphan: h.state == orphan,
 	}
 	if result.Orphan {
-		_, err = c.apply(ctx, h)
-		result.Repaired = err == nil
+		if h, err = c.apply(ctx, h); err != nil {
+			return result, err
+		}
+		result.Repaired = h.state == applied
+	}
+	if h.state == unholdable {
+		result.Orphan = true
+		err = c.diverged(h, refusedProblem)
 	}
 	return result, err
 }

@@ -21,7 +21,7 @@ func (c *core) set(ctx context.Context, key string, raw []byte) (*version, error
 	if c.readOnly {
 		return nil, ErrReadOnly
 	}
-	if err := checkNewKey(c.prefix, key); err != nil {
+	if err := c.checkNewKey(key); err != nil {
 		return nil, err
 	}
 	value, err := c.encodeValue(raw)

@@ -16,8 +16,26 @@ const (
 	maxSegmentVersityGW = 227
 )
 
-// checkName returns an error that is [backend.ErrInvalidName] unless the server
-// holds an object of that name under that very name.
+// AnyName implements [backend.StrictStore]. The store that it returns shares the
+// client of this one.
+func (s *Store) AnyName() backend.VersionedStore {
+	lenient := *s
+	lenient.anyName, lenient.release = true, nil
+	return &lenient
+}
+
+// CheckNewName implements [backend.StrictStore]. On servers other than AWS's it
+// refuses every name that is not a clean path; the package's documentation says which
+// these are.
+func (s *Store) CheckNewName(name string) error {
+	if err := s.checkName(name); err != nil {
+		return err
+	}
+	return s.checkNew(name)
+}
+
+// checkName returns an error that is [backend.ErrInvalidName] unless the server holds
+// an object of that name under that very name and, except for AnyName, lists it.
 func (s *Store) checkName(name string) error {
 	if err := backend.CheckName(name); err != nil {
 		return err
@@ -25,7 +43,11 @@ func (s *Store) checkName(name string) error {
 	if !s.paths {
 		return nil
 	}
-	if problem := unsoundPath(name, s.maxSegment); problem != "" {
+	problem := mistakenPath(name)
+	if problem == "" && !s.anyName {
+		problem = unlistedPath(name, s.maxSegment)
+	}
+	if problem != "" {
 		return fmt.Errorf("%w: %s, which servers other than AWS may take for another name or not list", backend.ErrInvalidName, problem)
 	}
 	return nil
@@ -36,21 +58,20 @@ const document = ".json"
 
 // checkNew returns an error that is [backend.ErrInvalidName] for a name that the
 // server may refuse to give to a new object, because of others that may be
-// there. It is asked when an object is looked for in vain, too: the protocol
-// looks for a key object before it appends an entry, and is to learn then, not
-// after, that the entry's apply would fail for good.
+// there. It is asked when an object is looked for in vain, too: a writer looks for an
+// object before it makes it, and is to learn of the refusal then.
 func (s *Store) checkNew(name string) error {
-	if s.paths && strings.Contains(name, document+"/") {
+	if s.paths && !s.anyName && strings.Contains(name, document+"/") {
 		return fmt.Errorf("%w: a part of it before the last ends in %s, as if it lay below another object, which servers other than AWS may refuse or not list",
 			backend.ErrInvalidName, document)
 	}
 	return nil
 }
 
-// unsoundPath says why a name cannot be trusted to a server that may keep names
-// as paths, or is empty. What is said of servers was seen of them by the tests
-// of this package.
-func unsoundPath(name string, maxSegment int) string {
+// mistakenPath says why a server that keeps names as paths may take a name for
+// another, or is empty. What is said of servers was seen of them by the tests of this
+// package.
+func mistakenPath(name string) string {
 	for i, segment := range strings.Split(name, "/") {
 		switch {
 		case segment == "":
@@ -59,14 +80,23 @@ func unsoundPath(name string, maxSegment int) string {
 		case cleanedAway(segment):
 			// VersityGW stores "a/../b" as "b"; MinIO refuses it.
 			return fmt.Sprintf("it has the segment %q", segment)
-		case len(segment) > maxSegment:
-			return fmt.Sprintf("it has a segment of more than %d bytes", maxSegment)
 		case i == 0 && (segment == ".sgwtmp" || segment == ".vgwlocks"):
 			return fmt.Sprintf("it lies in %s, which VersityGW keeps for itself", segment)
 		}
 	}
 	if strings.HasSuffix(name, "__XLDIR__") {
 		return "it ends in __XLDIR__, which MinIO lists as a slash"
+	}
+	return ""
+}
+
+// unlistedPath says why such a server may hold a name and not list it, or not let it be
+// written again, or is empty.
+func unlistedPath(name string, maxSegment int) string {
+	for segment := range strings.SplitSeq(name, "/") {
+		if len(segment) > maxSegment {
+			return fmt.Sprintf("it has a segment of more than %d bytes", maxSegment)
+		}
 	}
 	for _, r := range name {
 		if !inXML(r) {

@@ -28,6 +28,8 @@ type Store struct {
 	// tearsReads is set for servers that may give parts of different versions
 	// in one answer.
 	tearsReads bool
+	// anyName is set for the store that AnyName returns.
+	anyName bool
 	// endsEarly is set for servers that may end a listing of names in small
 	// pages before its end.
 	endsEarly bool
@@ -35,7 +37,10 @@ type Store struct {
 	release func()
 }
 
-var _ backend.Store = (*Store)(nil)
+var (
+	_ backend.Store       = (*Store)(nil)
+	_ backend.StrictStore = (*Store)(nil)
+)
 
 // Option is an option of [New] and [FromBucket].
 type Option func(*Store)

@@ -24,8 +24,16 @@ type client = immukv.Client[value]
 // textCodec passes JSON text through.
 type textCodec struct{}
 
-func (textCodec) Encode(v value) ([]byte, error)    { return v, nil }
-func (textCodec) Decode(text []byte) (value, error) { return text, nil }
+func (textCodec) Encode(v value) ([]byte, error) { return v, nil }
+
+// Decode refuses NaN and the infinities, which the Python client writes and JSON
+// does not have.
+func (textCodec) Decode(text []byte) (value, error) {
+	if !json.Valid(text) {
+		return nil, errors.New("it is not JSON")
+	}
+	return text, nil
+}
 
 // singleTimeout bounds, by default, commands that make a handful of requests.
 // Those that go through a log take as long as it is.

@@ -21,15 +21,18 @@ func newKeysCommand(a *app) *cobra.Command {
 Here --prefix is that of the keys. The global --prefix, of the store's object
 names, stands before the command, or in IMMUKV_PREFIX.
 
-A key that has control characters is printed in quotes, with escapes, as is one
-that begins with a quote; with --json every key is exact.`,
+A key that is empty, has control characters or begins with a quote is printed in
+quotes, with escapes; with --json every key is exact.`,
 		Example: `  immukv keys
   immukv keys --prefix sensor- --limit 100
   immukv keys --prefix sensor- --limit 100 --after sensor-012352
   immukv --prefix plant-7/ keys --prefix sensor-`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts := []immukv.KeysOption{immukv.KeyPrefix(prefix), immukv.After(after), immukv.Limit(int(limit))}
+			opts := []immukv.KeysOption{immukv.KeyPrefix(prefix), immukv.Limit(int(limit))}
+			if cmd.Flags().Changed("after") {
+				opts = append(opts, immukv.After(after))
+			}
 			return a.keys(cmd, opts)
 		},
 	}

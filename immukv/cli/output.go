@@ -80,10 +80,10 @@ dialect        %s
 }
 
 // shown is a key as it stands in text for people: itself, or in quotes with its
-// escapes where it would break a line, steer a terminal or be taken for one in
-// quotes.
+// escapes where it is empty, would break a line, steer a terminal or be taken for
+// one in quotes.
 func shown(key string) string {
-	if strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, unfit) {
+	if key == "" || strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, unfit) {
 		return strconv.Quote(key)
 	}
 	return key

@@ -229,7 +229,7 @@ func TestValuesOfPythonAlone(t *testing.T) {
 			}
 		}
 	}
-	for _, value := range []string{`-NaN`, `Infinit`, `NaNs`, `-Inf`, `- Infinity`, `--Infinity`} {
+	for _, value := range []string{`-NaN`, `Infinity1`, `NaNs`, `-Inf`, `- Infinity`, `--Infinity`} {
 		if d, err := ParseLog([]byte(storedLog("value", value))); !errors.Is(err, ErrMalformedEntry) {
 			t.Errorf("%s: got %+v, error %v", value, d, err)
 		}
