@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -46,7 +45,8 @@ func TestProofsOfAllEntries(t *testing.T) {
 	}
 }
 
-// TestChangedProofs changes one bit at 10,000 places: no such proof holds.
+// TestChangedProofs changes every single bit of some proofs, more than 10,000 times
+// in all: no such proof holds.
 func TestChangedProofs(t *testing.T) {
 	t.Parallel()
 	k := newKeys(t)
@@ -57,23 +57,41 @@ func TestChangedProofs(t *testing.T) {
 	grow(t, db, 1, 300)
 	seal(t, db, k)
 	var proofs [][]byte
-	for _, sequence := range []int64{0, 7, 255, 256, 299} {
+	for _, sequence := range []int64{0, 255} {
 		proof, err := tlog.Prove(t.Context(), db, sequence)
 		if err != nil {
 			t.Fatal(err)
 		}
 		proofs = append(proofs, proof)
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range 10_000 {
-		proof := append([]byte{}, proofs[i%len(proofs)]...)
-		bit := random.IntN(8 * len(proof))
-		if i < 8*len(proof) && i%len(proofs) == 0 {
-			bit = i // every bit of the first one's beginning, too
+	changed := 0
+	for _, original := range proofs {
+		proof := append([]byte{}, original...)
+		for bit := range 8 * len(proof) {
+			proof[bit/8] ^= 1 << (bit % 8)
+			if _, _, err := tlog.CheckProof(proof, k.policy); !errors.Is(err, immukv.ErrVerificationFailed) {
+				t.Fatalf("bit %d of byte %d of a proof is another, and the error is %v:\n%s", bit%8, bit/8, err, proof)
+			}
+			proof[bit/8] ^= 1 << (bit % 8)
+			changed++
 		}
-		proof[bit/8] ^= 1 << (bit % 8)
-		if _, _, err := tlog.CheckProof(proof, k.policy); !errors.Is(err, immukv.ErrVerificationFailed) {
-			t.Fatalf("bit %d of byte %d of a proof is another, and it is %v:\n%s", bit%8, bit/8, err, proof)
+	}
+	if changed < 10_000 {
+		t.Errorf("only %d bits were changed", changed)
+	}
+	// The last character of base64 has bits that a careless reader leaves out.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range len(proofs[0]) - 1 {
+		last := proofs[0][i]
+		if proofs[0][i+1] != '=' || last == '=' {
+			continue
+		}
+		for _, c := range []byte(alphabet) {
+			proof := append([]byte{}, proofs[0]...)
+			proof[i] = c
+			if _, _, err := tlog.CheckProof(proof, k.policy); (err == nil) != (c == last) {
+				t.Errorf("with %q for %q at byte %d: %v", c, last, i, err)
+			}
 		}
 	}
 }

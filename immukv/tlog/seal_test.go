@@ -44,76 +44,112 @@ func (s *sweepStore) check() {
 var errCrash = errors.New("crash")
 
 // TestSealCrashes ends a sealer at each of its requests, before the request took
-// effect and after it, with a writer and a second sealer at work at that moment, or
-// not. Whatever happens, the checkpoints are consistent with each other and with the
-// log, no tile changes, and the next seal goes on from what was begun.
+// effect and after it. At that moment nobody else is at work, or a writer and a
+// second sealer are, or a second sealer that dies at each of its own requests.
+// Or the first sealer does not die and goes on with what it knew before. Whatever
+// happens, the checkpoints are consistent with each other and with the log, no tile
+// changes, and the next seal goes on from what was begun.
 func TestSealCrashes(t *testing.T) {
 	t.Parallel()
 	k := newKeys(t)
-	crashes := 0
+	runs := 0
+	sweep := func(p crashPlan) (reached bool) {
+		for p.at = 1; ; p.at++ {
+			if !p.run(t, k) {
+				return p.at > 1
+			}
+			runs++
+		}
+	}
 	for _, sizes := range [][2]int{{0, 1}, {0, 3}, {2, 3}, {3, 9}, {254, 257}, {256, 258}} {
-		for _, after := range []bool{false, true} {
-			for _, busy := range []bool{false, true} {
-				for at := 1; ; at++ {
-					if !crashOnce(t, k, sizes, at, after, busy) {
-						break
-					}
-					crashes++
-				}
+		for _, end := range []string{"before", "after", "goes on"} {
+			p := crashPlan{from: sizes[0], to: sizes[1], end: end}
+			sweep(p)
+			p.busy = true
+			sweep(p)
+			if sizes[1] != 3 {
+				continue
+			}
+			// The second sealer makes fewer than 20 requests in a log this small.
+			for p.second = 1; p.second <= 20; p.second++ {
+				sweep(p)
 			}
 		}
 	}
-	if crashes < 200 {
-		t.Errorf("it crashed only %d times", crashes)
+	t.Logf("%d runs", runs)
+	if runs < 1000 {
+		t.Errorf("there were only %d runs", runs)
 	}
 }
 
-// crashOnce ends a seal at its nth request. It reports whether there was one.
-func crashOnce(t *testing.T, k keys, sizes [2]int, at int, after, busy bool) bool {
+// crashPlan is what happens in one run.
+type crashPlan struct {
+	from, to int    // the log is sealed at the one size, and has grown to the other
+	at       int    // the request of the first sealer
+	end      string // it dies before the request takes effect, or after it, or goes on
+	busy     bool   // a writer and a second sealer are at work then
+	second   int    // the request at which the second sealer dies; 0 is none
+}
+
+// run reports whether the first sealer made that many requests.
+func (p crashPlan) run(t *testing.T, k keys) (reached bool) {
 	t.Helper()
-	name := fmt.Sprintf("sizes %v, request %d, after %v, busy %v", sizes, at, after, busy)
 	store := &sweepStore{countingStore: newCountingStore(), t: t, tiles: make(map[string]string)}
 	v := verifier(t, k)
 	writer := open(t, store.VersionedStore)
-	grow(t, writer, 0, sizes[0])
+	grow(t, writer, 0, p.from)
 	seal(t, writer, k)
-	grow(t, writer, sizes[0], sizes[1])
-	size := sizes[1]
-	store.check()
-	if _, err := tlog.Latest(t.Context(), v, writer); err != nil {
-		t.Fatal(name, err)
+	grow(t, writer, p.from, p.to)
+	size := p.to
+	check := func() {
+		store.check()
+		if _, err := tlog.Latest(t.Context(), v, writer); err != nil {
+			t.Fatalf("%+v: %v", p, err)
+		}
 	}
-	requests, crashed := 0, false
-	crashing := &crashStore{VersionedStore: store.VersionedStore, at: func() (bool, bool) {
+	check()
+	requests := 0
+	first := &crashStore{VersionedStore: store.VersionedStore, at: func() (before, crash bool) {
 		requests++
-		if requests == at {
-			crashed = true
-			if busy {
+		if requests == p.at {
+			reached = true
+			if p.busy {
 				grow(t, writer, size, size+2)
 				size += 2
-				seal(t, writer, k)
-				store.check()
+				p.sealSecond(t, k, store)
+				check()
 			}
 		}
-		return requests >= at && !after, requests >= at
+		crash = requests >= p.at && p.end != "goes on"
+		return crash && p.end == "before", crash
 	}}
-	_, err := tlog.Seal(t.Context(), open(t, crashing), k.signer)
-	if crashed != errors.Is(err, errCrash) {
-		t.Fatalf("%s: %v", name, err)
+	_, err := tlog.Seal(t.Context(), open(t, first), k.signer)
+	if wanted := reached && p.end != "goes on"; wanted != errors.Is(err, errCrash) || !wanted && err != nil {
+		t.Fatalf("%+v: %v", p, err)
 	}
-	store.check()
-	if _, err := tlog.Latest(t.Context(), v, writer); err != nil {
-		t.Fatalf("%s: the checkpoint after the crash: %v", name, err)
+	check()
+	if c := seal(t, writer, k); c.Size != int64(size) {
+		t.Errorf("%+v: the next seal covers %d entries instead of %d", p, c.Size, size)
 	}
-	c := seal(t, writer, k)
-	store.check()
-	if c.Size != int64(size) {
-		t.Errorf("%s: the next seal covers %d entries instead of %d", name, c.Size, size)
-	}
+	check()
 	if err := inspectQuickly(t, v, writer); err != nil {
-		t.Errorf("%s: after the next seal: %v", name, err)
+		t.Errorf("%+v: after the next seal: %v", p, err)
 	}
-	return crashed
+	return reached
+}
+
+// sealSecond is the second sealer.
+func (p crashPlan) sealSecond(t *testing.T, k keys, store *sweepStore) {
+	t.Helper()
+	requests := 0
+	dying := &crashStore{VersionedStore: store.VersionedStore, at: func() (before, crash bool) {
+		requests++
+		crash = p.second > 0 && requests >= p.second
+		return crash && p.second%2 == 0, crash
+	}}
+	if _, err := tlog.Seal(t.Context(), open(t, dying), k.signer); err != nil && !errors.Is(err, errCrash) {
+		t.Fatalf("%+v: the second sealer: %v", p, err)
+	}
 }
 
 func inspectQuickly(t *testing.T, v *tlog.Verifier, db *client) error {
