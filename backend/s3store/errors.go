@@ -123,17 +123,38 @@ func (f *failure) retryAfter() time.Duration {
 	return min(max(0, until.Sub(now)), maxRetryAfter)
 }
 
-// explain adds to the SDK's error what its reader may not know.
-func (f *failure) explain(s *Store) error {
+// explain adds to the SDK's error what its reader may not know. Op is what was
+// attempted on which object.
+func (f *failure) explain(s *Store, op, name string, version backend.VersionID) error {
 	switch {
 	case f.code == "NoSuchBucket":
 		return fmt.Errorf("there is no bucket %q: %w", s.bucket, f.err)
 	case f.code == "PermanentRedirect", f.code == "AuthorizationHeaderMalformed", f.code == "IllegalLocationConstraintException":
 		return fmt.Errorf("bucket %q may be in another region: %w", s.bucket, f.err)
 	case f.status == http.StatusForbidden && (f.code == "AccessDenied" || f.code == ""):
-		return fmt.Errorf("the credentials lack a permission (s3:ListBucket among them: without it S3 denies access to an object that does not exist): %w", f.err)
+		return fmt.Errorf("%s: %w", s.permission(op, name, version), f.err)
 	}
 	return f.err
+}
+
+// permission names what denied access lacks: actions of IAM, and what they are
+// granted on.
+func (s *Store) permission(op, name string, version backend.VersionID) string {
+	bucket := "arn:aws:s3:::" + s.bucket
+	switch {
+	case op == "put":
+		return fmt.Sprintf("the credentials lack s3:PutObject on %s/%s", bucket, name)
+	case op == "list versions":
+		return "the credentials lack s3:ListBucketVersions on " + bucket
+	case op == "list names":
+		return "the credentials lack s3:ListBucket on " + bucket
+	case op == "look at the versioning of":
+		return "the credentials lack s3:GetBucketVersioning on " + bucket
+	case version != "":
+		return fmt.Sprintf("the credentials lack s3:GetObjectVersion on %s/%s", bucket, name)
+	}
+	return fmt.Sprintf("the credentials lack s3:GetObject on %s/%s, or s3:ListBucket on %s, without which S3 denies access to an object that does not exist",
+		bucket, name, bucket)
 }
 
 // readError is the error of a read.
@@ -144,7 +165,7 @@ func (s *Store) readError(op, name string, version backend.VersionID, err error)
 		// It is a delete marker, or an ID of a form that no version has here.
 		kind = backend.ErrNotFound
 	}
-	return &backend.Error{Op: op, Name: name, Version: version, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s)}
+	return &backend.Error{Op: op, Name: name, Version: version, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, version)}
 }
 
 // aboutVersion tells whether an invalid argument was the version ID: the
@@ -157,7 +178,7 @@ func (f *failure) aboutVersion() bool {
 // putError is the error of a write. Sent tells whether any of it may have been.
 func (s *Store) putError(op, name string, cond backend.Condition, sent bool, err error) error {
 	f := examine(err)
-	e := &backend.Error{Op: op, Name: name, Kind: f.putKind(cond, sent), RetryAfter: f.retryAfter(), Err: f.explain(s)}
+	e := &backend.Error{Op: op, Name: name, Kind: f.putKind(cond, sent), RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, "")}
 	if f.code == "NotImplemented" {
 		clause := "S2"
 		if cond.Absent() {

@@ -140,7 +140,7 @@ func pageSize(limit int) *int32 {
 // the bucket.
 func (s *Store) listError(op, name string, err error) error {
 	f := examine(err)
-	return &backend.Error{Op: op, Name: name, Kind: f.kind(), RetryAfter: f.retryAfter(), Err: f.explain(s)}
+	return &backend.Error{Op: op, Name: name, Kind: f.kind(), RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, "")}
 }
 
 // decodeName undoes the encoding in which a listing was asked for. XML cannot

@@ -81,6 +81,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Bucket is the client of the store and the name of its bucket, for what is asked of
+// a bucket and not of a store. The client belongs to the store.
+func (s *Store) Bucket() (client *s3.Client, name string) { return s.client, s.bucket }
+
 // inspect sees what can be seen without writing, in one request: whether the
 // bucket is there, and keeps versions; and who answers.
 func (s *Store) inspect(ctx context.Context) error {
@@ -100,7 +104,8 @@ func (s *Store) inspect(ctx context.Context) error {
 		if errors.Is(kind, backend.ErrNotFound) {
 			kind = nil // nothing but the bucket was asked for
 		}
-		return &backend.Error{Op: "look at the versioning of", Name: s.bucket, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s)}
+		const op = "look at the versioning of"
+		return &backend.Error{Op: op, Name: s.bucket, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s, op, s.bucket, "")}
 	}
 	response, _ := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
 	s.learnServer(response)

@@ -1,0 +1,39 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+)
+
+// Open is the bucket of a description, through a client with the credentials that
+// the AWS tools would find. Endpoint is the URL of a server other than AWS; empty is
+// what AWS_ENDPOINT_URL says. It makes no request of the bucket.
+func Open(ctx context.Context, d *Description, endpoint string) (*Bucket, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(d.Region))
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if endpoint != "" {
+		if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("endpoint %q is no http or https URL", endpoint)
+		}
+	}
+	cfg.Logger = logging.Nop{} // what there is to say is in errors
+	return New(s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
+		}
+		if o.BaseEndpoint != nil {
+			// Most other servers want the one, and some refuse the other.
+			o.UsePathStyle = true
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		}
+	}), d), nil
+}
