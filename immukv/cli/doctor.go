@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/s3store"
+	"github.com/immukv/immukv-go/backend/s3store/provision"
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
@@ -23,9 +26,14 @@ back. A store that breaks one must not be used: it could lose writes.
 It writes a few small versions of one new object under the given --prefix, whose
 name no client uses, and cannot remove them: it says which object that is.
 
-The exit code is 1 if the store cannot be trusted. With --json, it prints one
-object with trusted, object, versions_left, requests, and clauses[{clause title
-outcome seen remedy}], where outcome is "pass", "fail" or "not reached".`,
+Of a store in S3 it says, too, what endangers it in the configuration of the bucket,
+as far as the credentials show that: rules that expire versions, public access,
+policies that allow deletion. Compare with a description by bucket check.
+
+The exit code is 1 if the store cannot be trusted; a danger does not change it. With
+--json, it prints one object with trusted, object, versions_left, requests,
+clauses[{clause title outcome seen remedy}], where outcome is "pass", "fail" or
+"not reached", and dangers[] and unseen[] of {aspect problem remedy}.`,
 		Example: `  immukv --store 's3://bucket?region=eu-central-1' doctor
   immukv --json doctor | jq '.clauses[] | select(.outcome != "pass")'`,
 		Args: args(),
@@ -52,17 +60,36 @@ func (a *app) doctor(cmd *cobra.Command) error {
 			Clause: refused.Clause, Title: "the store was refused when it was opened",
 			Outcome: backend.ProbeFailed, Seen: refused.Problem, Remedy: refused.Remedy,
 		}}}
-		return errors.Join(a.printProbe(report), errUntrusted)
+		return errors.Join(a.printProbe(report, bucketReport{}), errUntrusted)
 	}
 	if err != nil {
 		return err
 	}
 	report, err := backend.Probe(ctx, store, a.prefix)
-	err = errors.Join(a.printProbe(report), err)
+	b := a.inspectBucket(ctx, store)
+	err = errors.Join(a.printProbe(report, b), err)
 	if err == nil && !report.Trusted() {
 		err = errUntrusted
 	}
 	return errors.Join(err, store.Close())
+}
+
+// bucketReport is what endangers a store in the configuration of its bucket, and what
+// the credentials do not show of it. A store that has no bucket has neither.
+type bucketReport struct{ dangers, unseen []provision.Finding }
+
+// inspectBucket inspects the bucket of a store that has one.
+func (a *app) inspectBucket(ctx context.Context, store backend.Store) bucketReport {
+	s, ok := store.(*s3store.Store)
+	if !ok {
+		return bucketReport{}
+	}
+	client, name := s.Bucket()
+	dangers, unseen, err := provision.Inspect(ctx, client, name, a.prefix)
+	if err != nil {
+		unseen = []provision.Finding{{Aspect: provision.Existence, Problem: err.Error(), Remedy: "use credentials of an administrator"}}
+	}
+	return bucketReport{dangers, unseen}
 }
 
 // doctorJSON is the report of a probe as --json prints it.
@@ -72,6 +99,9 @@ type doctorJSON struct {
 	VersionsLeft int          `json:"versions_left"`
 	Requests     int          `json:"requests"`
 	Clauses      []clauseJSON `json:"clauses"`
+
+	Dangers []provision.Finding `json:"dangers"`
+	Unseen  []provision.Finding `json:"unseen"`
 }
 
 type clauseJSON struct {
@@ -82,11 +112,12 @@ type clauseJSON struct {
 	Remedy  string               `json:"remedy"`
 }
 
-func (a *app) printProbe(r *backend.ProbeReport) error {
+func (a *app) printProbe(r *backend.ProbeReport, bucket bucketReport) error {
 	if !a.json {
-		return printProbe(a.stdout, r)
+		return printProbe(a.stdout, r, bucket)
 	}
-	j := doctorJSON{Trusted: r.Trusted(), Object: orNull(r.Object), VersionsLeft: r.Left, Requests: r.Requests, Clauses: []clauseJSON{}}
+	j := doctorJSON{Trusted: r.Trusted(), Object: orNull(r.Object), VersionsLeft: r.Left, Requests: r.Requests, Clauses: []clauseJSON{},
+		Dangers: append([]provision.Finding{}, bucket.dangers...), Unseen: append([]provision.Finding{}, bucket.unseen...)}
 	for _, f := range r.Findings {
 		j.Clauses = append(j.Clauses, clauseJSON(f))
 	}
@@ -94,7 +125,7 @@ func (a *app) printProbe(r *backend.ProbeReport) error {
 }
 
 // printProbe prints the report of a probe for people.
-func printProbe(w io.Writer, r *backend.ProbeReport) error {
+func printProbe(w io.Writer, r *backend.ProbeReport, bucket bucketReport) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%-3s  %-11s  %s\n", f.Clause, f.Outcome, f.Title)
@@ -106,6 +137,11 @@ func printProbe(w io.Writer, r *backend.ProbeReport) error {
 		fmt.Fprintf(&b, "\nIt made %s, and left %s of the object\n  %s\n",
 			count(r.Requests, "request", "requests"), count(r.Left, "version", "versions"), r.Object)
 	}
+	if len(bucket.dangers)+len(bucket.unseen) > 0 {
+		b.WriteString("\nOf the bucket:\n")
+	}
+	writeFindings(&b, "danger", bucket.dangers)
+	writeFindings(&b, "unseen", bucket.unseen)
 	if r.Trusted() {
 		b.WriteString("\nThe store can be trusted, as far as one visit shows.\n")
 	} else {

@@ -16,6 +16,7 @@ const (
 	exitDone      = 0
 	exitFailed    = 1
 	exitUsage     = 2
+	exitChanges   = 2 // of bucket plan, whose plan on standard output tells it from usage
 	exitNotFound  = 3
 	exitFindings  = 4 // a verification found something, or what was read cannot be trusted
 	exitCondition = 5
@@ -47,7 +48,9 @@ func exitCode(err error) int {
 		isAny(err, immukv.ErrInvalidOption, immukv.ErrInvalidKey, immukv.ErrInvalidValue, immukv.ErrValueTooLarge,
 			backend.ErrInvalidURL, backend.ErrInvalidName, tlog.ErrInvalidKey):
 		return exitUsage
-	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, immukv.ErrLogDeleted, backend.ErrDamaged):
+	case errors.Is(err, errChanges):
+		return exitChanges
+	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, immukv.ErrLogDeleted, backend.ErrDamaged, errDeviates):
 		return exitFindings
 	case isAny(err, immukv.ErrConflict, backend.ErrPreconditionFailed):
 		return exitCondition

@@ -52,9 +52,10 @@ Exit codes:
 
   0  done
   1  failed
-  2  usage: the command line, a key or a value on it, or the store's URL is wrong
+  2  usage: the command line, a key or a value on it, or the store's URL is wrong;
+     of bucket plan: something would change, and the plan is on standard output
   3  not found
-  4  verification found something, or what was read cannot be trusted
+  4  verification or a check found something, or what was read cannot be trusted
   5  a condition did not hold: other writers won every attempt
   6  outcome unknown: a write may be in the log, now or later
 
@@ -118,7 +119,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.AddCommand(
 		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
-		newTlogCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
+		newTlogCommand(a), newBucketCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
 	)
 	return root
 }
