@@ -344,6 +344,9 @@ func render(places []string, cells [][][]string) string {
 // What other clients write and ours refuses to write stops nothing: the tables of
 // docs/compatibility.md are what each server shows.
 func TestForeignEntries(t *testing.T) {
+	if !long() {
+		t.Skip("some ten thousand requests to each server: set IMMUKV_LONG=1")
+	}
 	const doc = "../../docs/compatibility.md"
 	servers.Each(t, func(t *testing.T, server *s3test.Server) {
 		table := foreignTable(t, server)

@@ -15,7 +15,11 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown strings.Builder
-	for i, block := range strings.Split(string(doc), "```go\n") {
+	chapter, _, found := strings.Cut(string(doc), "\n## A command for it\n") // whose program is not of this package
+	if !found {
+		t.Fatal("docs/backends.md does not go on with a command for the store")
+	}
+	for i, block := range strings.Split(chapter, "```go\n") {
 		if i == 0 {
 			continue
 		}
