@@ -6,10 +6,7 @@ import "github.com/immukv/immukv-go/backend"
 // keep objects of their own beside the log, such as package tlog. Nobody but the
 // client may write the log or a key object.
 func (c *Client[V]) Store() backend.VersionedStore {
-	if sized, ok := c.core.store.(sizedStore); ok {
-		return sized.VersionedStore
-	}
-	return c.core.store
+	return c.core.opened
 }
 
 // Prefix returns the prefix of the client's object names: see [WithPrefix].

@@ -23,6 +23,7 @@ type Client[V any] struct {
 // core is what clients of different value types on one store share: the
 // connection, the write lock, and what is cached of the store.
 type core struct {
+	opened backend.VersionedStore // as it was given to Open
 	// store takes every name that its server does: what stands in it may be another
 	// client's.
 	store backend.VersionedStore
@@ -60,7 +61,7 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	c := &core{config: cfg, writes: newWriteLock()}
+	c := &core{opened: store, config: cfg, writes: newWriteLock()}
 	if strict, ok := store.(backend.StrictStore); ok {
 		c.checkNewName = strict.CheckNewName
 		store = strict.AnyName()
