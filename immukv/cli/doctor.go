@@ -7,10 +7,10 @@ import (
 	"io"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
 	"github.com/immukv/immukv-go/backend"
-	"github.com/immukv/immukv-go/backend/s3store"
 	"github.com/immukv/immukv-go/backend/s3store/provision"
 )
 
@@ -80,7 +80,9 @@ type bucketReport struct{ dangers, unseen []provision.Finding }
 
 // inspectBucket inspects the bucket of a store that has one.
 func (a *app) inspectBucket(ctx context.Context, store backend.Store) bucketReport {
-	s, ok := store.(*s3store.Store)
+	// That is all of package s3store that is asked for, so that a command without
+	// it does not come to know its URLs.
+	s, ok := store.(interface{ Bucket() (*s3.Client, string) })
 	if !ok {
 		return bucketReport{}
 	}
