@@ -3,7 +3,7 @@ package provision
 // Action is an action that policies of this package name.
 type Action struct {
 	Name string
-	// On is what it is granted on: "bucket" or "object".
+	// On is what it is granted on: "bucket", "object" or "key", of KMS.
 	On string
 	// Roles are those that may, as docs/permissions.md lists them. An action
 	// without is denied to all by the bucket policy, or to all but
@@ -23,9 +23,10 @@ var (
 	nobody    = []Role(nil)
 )
 
-// Actions is the table of all actions of S3 in policies of this package. Each is
-// defined in the Service Authorization Reference of S3:
+// Actions is the table of all actions in policies of this package. Each is defined in
+// the Service Authorization References of S3 and of KMS:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html
 var Actions = []Action{
 	{"s3:GetObject", "object", readers, "reads an entry, and the newest value of a key"},
 	{"s3:GetObjectVersion", "object", readers, "reads earlier entries, and the history of a key"},
@@ -33,6 +34,9 @@ var Actions = []Action{
 	{"s3:ListBucketVersions", "bucket", everybody, "lists the versions of the log and of keys"},
 	{"s3:GetBucketVersioning", "bucket", everybody, "notices at opening that versioning is off"},
 	{"s3:PutObject", "object", []Role{Writer, Sealer}, "appends to the log and applies to the key; a sealer writes below tlog/ alone"},
+
+	{"kms:Decrypt", "key", readers, "reads under a KMS key of one's own"},
+	{"kms:GenerateDataKey", "key", []Role{Writer, Sealer}, "writes under a KMS key of one's own"},
 
 	{"s3:CreateBucket", "bucket", admins, "makes the bucket"},
 	{"s3:GetBucketLocation", "bucket", admins, "finds the bucket's region"},

@@ -93,6 +93,7 @@ func (d *Description) validate() error {
 	}
 	v.check(d.Encryption == EncryptionS3 || d.Encryption == EncryptionKMS, "encryption: %q is neither s3 nor kms", d.Encryption)
 	v.check((d.Encryption == EncryptionKMS) == (d.KMSKeyID != ""), "kmsKeyId: it goes with encryption kms, and encryption kms with it")
+	v.check(!strings.Contains(d.KMSKeyID, "alias/") && !strings.ContainsAny(d.KMSKeyID, "*? \n\t"), "kmsKeyId: %q is not one key: policies name keys by ID or ARN, not by alias", d.KMSKeyID)
 	if lock := d.ObjectLock; lock != nil {
 		v.check(lock.Mode == "governance" || lock.Mode == "compliance", "objectLock.mode: %q is neither governance nor compliance", lock.Mode)
 		v.check(lock.Days >= 1 && lock.Days <= maxDays, "objectLock.days: %d is not from 1 to %d", lock.Days, maxDays)

@@ -101,6 +101,7 @@ func TestParseErrors(t *testing.T) {
 		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'http://x', clientIds: [a], allowedEmails: [b]}]}]":    "no https URL",
 		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'https://x', clientIds: [a]}]}]":                       "allowedEmails: there is none",
 		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'https://x', clientIds: ['*'], allowedEmails: [b]}]}]": "a pattern",
+		whole + "encryption: kms\nkmsKeyId: alias/a":                                                                        "not by alias",
 		whole + "encryption: rot13":                                      "neither s3 nor kms",
 		whole + "encryption: kms":                                        "kmsKeyId",
 		whole + "kmsKeyId: x":                                            "kmsKeyId",

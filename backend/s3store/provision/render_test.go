@@ -110,7 +110,11 @@ func TestPoliciesUseKnownActions(t *testing.T) {
 						t.Errorf("%s: %s: unknown action %s", server, s.Sid, action)
 					}
 					for _, resource := range s.Resource {
-						if on := map[bool]string{true: "object", false: "bucket"}[strings.Contains(resource, "/")]; ok && on != a.On {
+						on := map[bool]string{true: "object", false: "bucket"}[strings.Contains(resource, "/")]
+						if strings.Contains(resource, ":kms:") {
+							on = "key"
+						}
+						if ok && on != a.On {
 							t.Errorf("%s: %s: %s is on a %s, not on %s", server, s.Sid, action, a.On, resource)
 						}
 					}

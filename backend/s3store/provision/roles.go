@@ -49,7 +49,7 @@ const (
 // patterns. An administrator has the whole bucket, and his prefix is not looked at.
 func (d *Description) RolePolicy(role Role, prefix string, server Server) (Policy, error) {
 	if role == Administrator {
-		return Policy{policyVersion, d.administration()}, nil
+		return Policy{policyVersion, d.administration(server)}, nil
 	}
 	prefix = withSlash(prefix)
 	if !slices.Contains(d.prefixes(), prefix) {
@@ -68,7 +68,23 @@ func (d *Description) RolePolicy(role Role, prefix string, server Server) (Polic
 	default:
 		return Policy{}, fmt.Errorf("%w: there is no role %q; there are writer, reader, sealer and administrator", ErrInvalid, role)
 	}
+	if d.Encryption == EncryptionKMS && server == AWS {
+		statements = append(statements, d.useKey(role))
+	}
 	return Policy{policyVersion, statements}, nil
+}
+
+// useKey allows to use the bucket's KMS key.
+func (d *Description) useKey(role Role) Statement {
+	actions := []string{"kms:Decrypt"}
+	if role != Reader {
+		actions = append(actions, "kms:GenerateDataKey")
+	}
+	key := d.KMSKeyID
+	if !strings.HasPrefix(key, "arn:") {
+		key = "arn:aws:kms:" + d.Region + ":*:key/" + key
+	}
+	return Statement{Sid: "UseKey", Effect: allow, Action: actions, Resource: []string{key}}
 }
 
 // prefixes are those that a role may have, patterns among them.
@@ -131,11 +147,13 @@ func (d *Description) writing(sid string, server Server, names ...string) []Stat
 }
 
 // administration allows what plan, apply and check do. It has no deletion, neither
-// of objects nor of the bucket.
-func (d *Description) administration() []Statement {
+// of objects nor of the bucket. MinIO refuses a policy with actions that it does not
+// know.
+func (d *Description) administration(server Server) []Statement {
 	var actions []string
 	for _, a := range Actions {
-		if a.On == "bucket" && slices.Contains(a.Roles, Administrator) {
+		unknown := server == MinIO && (a.Name == reading[PublicAccess] || a.Name == writing[PublicAccess])
+		if a.On == "bucket" && slices.Contains(a.Roles, Administrator) && !unknown {
 			actions = append(actions, a.Name)
 		}
 	}

@@ -267,6 +267,17 @@ resource "aws_iam_policy" "writer_plant_7" {
               ]
             }
           }
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt",
+            "kms:GenerateDataKey"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
@@ -316,6 +327,16 @@ resource "aws_iam_policy" "reader_plant_7" {
           ],
           "Resource": [
             "arn:aws:s3:::calibration-7"
+          ]
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
           ]
         }
       ]
@@ -401,6 +422,17 @@ resource "aws_iam_policy" "sealer_plant_7" {
               ]
             }
           }
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt",
+            "kms:GenerateDataKey"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
@@ -487,6 +519,17 @@ resource "aws_iam_policy" "writer_plant_8" {
               ]
             }
           }
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt",
+            "kms:GenerateDataKey"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
@@ -536,6 +579,16 @@ resource "aws_iam_policy" "reader_plant_8" {
           ],
           "Resource": [
             "arn:aws:s3:::calibration-7"
+          ]
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
           ]
         }
       ]
@@ -623,6 +676,17 @@ resource "aws_iam_policy" "writer_branch" {
               ]
             }
           }
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt",
+            "kms:GenerateDataKey"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
@@ -672,6 +736,16 @@ resource "aws_iam_policy" "reader_branch" {
           ],
           "Resource": [
             "arn:aws:s3:::calibration-7"
+          ]
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
           ]
         }
       ]
@@ -795,6 +869,16 @@ resource "aws_iam_role_policy" "federated_reader_plant_7" {
           "Resource": [
             "arn:aws:s3:::calibration-7"
           ]
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
@@ -909,6 +993,17 @@ resource "aws_iam_role_policy" "federated_writer_branch" {
               ]
             }
           }
+        },
+        {
+          "Sid": "UseKey",
+          "Effect": "Allow",
+          "Action": [
+            "kms:Decrypt",
+            "kms:GenerateDataKey"
+          ],
+          "Resource": [
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+          ]
         }
       ]
     }
