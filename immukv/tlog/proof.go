@@ -42,7 +42,8 @@ func ProveEntry[V any](ctx context.Context, c *immukv.Client[V], e immukv.Entry[
 // Prove returns a proof that the entry of a sequence is in the log: a text that
 // holds the entry, its inclusion proof and the signed checkpoint, and that
 // [CheckProof] checks without the store (C2SP tlog-proof; the entry is its extra
-// data). An entry newer than the last checkpoint is [ErrNotSealed].
+// data). An entry newer than the last checkpoint is [ErrNotSealed]; one whose value is
+// no JSON, as the Python client can write it, is immukv.ErrInvalidValue.
 //
 // Prove does not know the log's key; whoever checks the proof does.
 func Prove[V any](ctx context.Context, c *immukv.Client[V], sequence int64) ([]byte, error) {
