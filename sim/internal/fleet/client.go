@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -86,7 +85,7 @@ func (p *process) open(sp *sim.Process) caller {
 	copy(seed[:30], p.client.Name)
 	random := rand.NewChaCha8(seed)
 	if p.client.Legacy {
-		return &legacy{store: sp.Store(), typescript: p.client.TypeScript, clock: clock, random: rand.New(random)}
+		return &legacy{store: sp.Store(), typescript: p.client.TypeScript, odd: p.client.Odd, clock: clock, random: rand.New(random)}
 	}
 	options := []immukv.Option{
 		immukv.WithClock(clock),
@@ -132,14 +131,20 @@ const (
 	typescriptNumbers = "[1,1e-7]"
 )
 
+// What odd clients make of them: numbers that JSON does not have, and what is left of
+// numbers that a double cannot hold.
+const (
+	notFinite   = "[NaN,-Infinity]"
+	lostNumbers = "[null,1e-7]"
+)
+
 func (c codec) Encode(by string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"by":%q,%q:%s}`, by, "of_"+c.writer, pythonNumbers), nil
 }
 
 func (c codec) Decode(text []byte) (string, error) {
-	var v value
-	err := json.Unmarshal(text, &v)
-	return v.By, err
+	tokens, err := members(text) // which takes NaN, too
+	return unquote(tokens["by"]), err
 }
 
 // modern is a client of package immukv.

@@ -12,7 +12,8 @@ import (
 )
 
 // document is a stored document as the reference reads it: the tokens as they
-// stand, by name. It shares no code with package immukv, which it judges.
+// stand, by name. A value says which call it was, and has a member of the writer's own
+// that other clients' codecs do not know. It shares no code with package immukv, which it judges.
 type document struct {
 	tokens map[string]json.RawMessage
 
@@ -22,12 +23,6 @@ type document struct {
 	timestamp int64
 	hash      string
 	writeID   string
-}
-
-// value is what every client of the simulation stores: which call it was, and
-// a member of the writer's own that other clients' codecs do not know.
-type value struct {
-	By string `json:"by"`
 }
 
 func readDocument(body []byte) (document, error) {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +20,12 @@ import (
 // TypeScript clients: five requests to a write, of which the second repairs
 // blindly; no write_id; and an SDK beneath it that sends a write again when its
 // answer is lost, and takes what it is told then for the answer. So it may
-// append one write twice, which is its own affair: what it must not do is harm
-// the writes of others.
+// append one write twice, which is its own affair: what it must not do is harm the
+// writes of others. An odd one writes what package immukv refuses to write.
 type legacy struct {
 	store      backend.VersionedStore
 	typescript bool
+	odd        bool
 	clock      func() time.Time
 	random     *rand.Rand
 }
@@ -91,8 +94,11 @@ func (l *legacy) try(ctx context.Context, key, by string) error {
 // fields are those of a new log version.
 func (l *legacy) fields(before document, follows backend.VersionID, tag backend.ETag, key, by string) map[string]json.RawMessage {
 	numbers := pythonNumbers
-	if l.typescript {
+	switch {
+	case l.typescript:
 		numbers = typescriptNumbers
+	case l.odd:
+		numbers = notFinite
 	}
 	sequence, previous := int64(0), "sha256:genesis"
 	if follows != "" {
@@ -136,6 +142,9 @@ func (l *legacy) keyBody(fields map[string]json.RawMessage, id backend.VersionID
 	foreign, own := typescriptNumbers, pythonNumbers
 	if l.typescript {
 		foreign, own = own, foreign
+		if l.odd {
+			own = lostNumbers
+		}
 	}
 	body["value"] = json.RawMessage(strings.Replace(string(fields["value"]), foreign, own, 1))
 	return object(body)
@@ -199,9 +208,12 @@ func quote(s string) json.RawMessage { return strconv.AppendQuote(nil, s) }
 
 // object is a JSON object with its members sorted.
 func object(fields map[string]json.RawMessage) []byte {
-	body, err := json.Marshal(fields)
-	if err != nil {
-		panic(fmt.Sprintf("the simulation's own document cannot be encoded: %v", err))
+	body := []byte("{")
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if len(body) > 1 {
+			body = append(body, ',')
+		}
+		body = append(append(strconv.AppendQuote(body, name), ':'), fields[name]...)
 	}
-	return body
+	return append(body, '}')
 }

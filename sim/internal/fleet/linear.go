@@ -65,7 +65,7 @@ type linearizer struct {
 func (l *linearizer) event(now int64, e *sim.Event) {
 	if e.Wrote() {
 		// What is wrong with it was found when it happened.
-		_ = l.model.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+		_ = l.model.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 	}
 	j := l.jobs[e.What]
 	switch {

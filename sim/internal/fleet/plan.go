@@ -35,6 +35,7 @@ type Client struct {
 	Name       string
 	Legacy     bool          // keeps to the existing clients' algorithm
 	TypeScript bool          // writes that dialect
+	Odd        bool          // a legacy one: writes NaN or, in TypeScript, repairs what it loses a part of
 	ReadOnly   bool          // is opened so
 	Deferred   bool          // writes its apply behind the caller
 	Impatient  bool          // gives up a write that has lost a race
@@ -87,6 +88,7 @@ func (c Client) String() string {
 	}{
 		{c.Legacy, "legacy"},
 		{c.TypeScript, "typescript"},
+		{c.Odd, "odd"},
 		{c.ReadOnly, "readonly"},
 		{c.Deferred, "deferred"},
 		{c.Impatient, "impatient"},
@@ -147,6 +149,8 @@ func (c *Client) setAttribute(attr string) error {
 		c.Legacy = true
 	case "typescript":
 		c.TypeScript = true
+	case "odd":
+		c.Odd = true
 	case "readonly":
 		c.ReadOnly = true
 	case "deferred":

@@ -95,7 +95,7 @@ func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
 	}
 	head := o.model.head()
 	switch {
-	case !report.Valid():
+	case !o.honest(report):
 		return violation("I12", "the audit found fault with an honest store: %v", report.Err())
 	case int(report.Entries) != len(o.model.log) || !report.Complete:
 		return violation("I12", "the audit saw %d entries of %d", report.Entries, len(o.model.log))
@@ -122,7 +122,7 @@ func (o *Outcome) Report() string {
 			return ""
 		}
 		// What is wrong with it was found when it happened.
-		_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+		_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 		return "log: " + m.String()
 	})
 	fmt.Fprintf(&b, "\n%s\n\nTo see it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", verdict, o.Plan.Line())
@@ -137,7 +137,7 @@ func (o *Outcome) Results() []string {
 	for _, e := range o.History.Events {
 		switch {
 		case e.Wrote():
-			_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, false)
+			_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 		case e.Kind == sim.Ended:
 			results = append(results, fmt.Sprintf("%s = %v, failed=%t", e.What, e.Detail, e.Err != nil))
 		}

@@ -38,12 +38,12 @@ func sound(state memstore.State) (*model, error) {
 	}
 	m := newModel()
 	for _, v := range chain {
-		if err := m.write(logObject, []byte(v.Body), backend.Version{ID: v.ID, ETag: v.ETag}, false); err != nil {
+		if err := m.write(logObject, []byte(v.Body), backend.Version{ID: v.ID, ETag: v.ETag}, anyone); err != nil {
 			return nil, err
 		}
 		name := keyObject(m.head().key)
 		if shows, ok := objects[name][string(v.ID)]; ok {
-			if err := m.write(name, []byte(shows.Body), backend.Version{ID: shows.ID, ETag: shows.ETag}, false); err != nil {
+			if err := m.write(name, []byte(shows.Body), backend.Version{ID: shows.ID, ETag: shows.ETag}, anyone); err != nil {
 				return nil, err
 			}
 			delete(objects[name], string(v.ID))

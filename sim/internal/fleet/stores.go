@@ -30,7 +30,7 @@ func (w watched) Head(ctx context.Context, name string) (backend.Version, error)
 func (w watched) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	v, err := w.store.Put(ctx, name, body, cond)
 	if err == nil {
-		err = w.model.write(name, body, v, true)
+		err = w.model.write(name, body, v, &Client{})
 	}
 	return v, err
 }

@@ -56,7 +56,7 @@ var Worlds = []World{
 		Plan: "client a: set k; set j", Faults: sim.AllFaults(), Budget: 2},
 	{Name: "one writer that asks what became of it, two faults of any kind",
 		Plan: "client a: set k; settle; set j; settle", Faults: sim.AllFaults(), Budget: 2},
-	{Name: "one writer with deferred applys, two losses",
+	{Name: "one writer with a deferred apply, two losses",
 		Plan: "client a deferred: set k; get k; set j; get k", Faults: losses, Budget: 2},
 
 	{Name: "two writers of one key", Small: true,
@@ -106,6 +106,12 @@ var Worlds = []World{
 		Plan: "client a: set k; set k | client c legacy: set k", Faults: losses, Budget: 1},
 	{Name: "a legacy client of the other dialect at an orphan, one loss", First: "a",
 		Plan: "client a: set k; orphan k | client b: set k | client c legacy typescript: set k", Faults: losses, Budget: 1},
+	{Name: "a legacy client that writes NaN beside a writer, one loss",
+		Plan: "client a: set k; set k | client c legacy odd: set k", Faults: losses, Budget: 1},
+	{Name: "a legacy client that damages what it repairs at an orphan, one loss", First: "a", Small: true,
+		Plan: "client a: set k; orphan k | client b: set k | client c legacy typescript odd: set j", Faults: losses, Budget: 1},
+	{Name: "a legacy client that damages what it repairs beside an audit", First: "a", Small: true,
+		Plan: "client a: set k; orphan k | client b: get k; audit | client c legacy typescript odd: set j"},
 }
 
 // Explore visits all histories of the world. It returns the first that does not
