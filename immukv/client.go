@@ -159,9 +159,8 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 }
 
 // Log returns the entries of the whole log, newest first, as [Client.History] does
-// those of a key; but an entry that cannot be read at all, or that does not lead to
-// an older one, ends the sequence, because the path to the older ones leads
-// through it.
+// those of a key. After a version that is no entry the next is the one that the store
+// lists below it. An entry that does not lead to an older one ends the sequence.
 func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
 	var q logQuery
 	for _, opt := range opts {

@@ -87,7 +87,8 @@ func (r *chainReader) nextListed() (*fetched, error) {
 
 // chain yields log versions from one on, newest first, along the chain: at most
 // limit of them, unless it is zero. A version whose hash does not hold is yielded
-// with its error and the chain goes on; any other error ends it, and so does a link
+// with its error and the chain goes on. So is one that is no entry, and the next is
+// then the one listed below it. Any other error ends the chain, and so does a link
 // that does not lead to an older entry, lest it lead round for ever.
 func (c *core) chain(ctx context.Context, from *version, err error, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
@@ -99,22 +100,46 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 		if limit == 2 {
 			r.budget = 0 // a single one is asked for by name, without a listing
 		}
-		newer := from
-		for n := 1; (limit == 0 || n < limit) && newer.PreviousVersionID != ""; n++ {
-			f, err := r.take(newer.PreviousVersionID)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if errors.Is(f.err, backend.ErrNotFound) {
-				f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.err)
-			}
-			if f.v != nil && f.v.Sequence >= newer.Sequence {
-				f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.Sequence))
-			}
-			if !yield(f.v, f.err) || f.v == nil {
-				return
-			}
+		c.follow(r, from, limit-1, yield)
+	}
+}
+
+// follow yields what comes before newer, or all that is listed if newer is nil: at most
+// limit versions, unless it is negative.
+func (c *core) follow(r *chainReader, newer *version, limit int, yield func(*version, error) bool) {
+	unread := newer == nil // the version before newer is no entry: the listing tells what is before that
+	for n := 0; limit < 0 || n < limit; {
+		var f *fetched
+		var err error
+		switch {
+		case unread:
+			f, err = r.any()
+		case newer.PreviousVersionID == "":
+			return
+		default:
+			f, err = r.take(newer.PreviousVersionID)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if f == nil {
+			return
+		}
+		misled := newer != nil && f.v != nil && f.v.Sequence >= newer.Sequence
+		switch {
+		case misled && unread:
+			continue // listed out of its place
+		case misled:
+			f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.Sequence))
+		case !unread && errors.Is(f.err, backend.ErrNotFound):
+			f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.err)
+		}
+		n++
+		if !yield(f.v, f.err) || f.v == nil && (misled || !isEntryError(f.err)) {
+			return
+		}
+		if unread = f.v == nil; !unread {
 			newer = f.v
 		}
 	}
@@ -128,10 +153,19 @@ func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 			return
 		}
 		from, err := c.newestEntry(ctx)
-		if from == nil && err == nil {
-			return
+		switch {
+		case from == nil && err == nil:
+		case from == nil && isEntryError(err):
+			r := c.readChain(ctx, "", q.limit)
+			defer r.close()
+			limit := q.limit
+			if limit == 0 {
+				limit = -1
+			}
+			c.follow(r, nil, limit, yield)
+		default:
+			c.chain(ctx, from, err, q.limit)(yield)
 		}
-		c.chain(ctx, from, err, q.limit)(yield)
 	}
 }
 

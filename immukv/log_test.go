@@ -73,9 +73,9 @@ func TestLogBefore(t *testing.T) {
 	}
 }
 
-// An entry whose hash does not hold comes with its error, and the log goes on; one
-// that cannot be read ends it; and so does a link that does not lead to an older
-// entry, wherever an attacker made it lead.
+// An entry whose hash does not hold, or that is none, comes with its error, and the log
+// goes on. A link that does not lead to an older entry ends it, wherever an attacker
+// made it lead.
 func TestLogTampered(t *testing.T) {
 	t.Parallel()
 	const n, at = 10, 5
@@ -87,7 +87,7 @@ func TestLogTampered(t *testing.T) {
 		want error
 	}{
 		"changed":     {func(b string) string { return replaced(b, `"value":5`, `"value":6`) }, n - 1, immukv.ErrVerificationFailed},
-		"malformed":   {func(string) string { return "{}" }, n - 1 - at, immukv.ErrMalformedEntry},
+		"malformed":   {func(string) string { return "{}" }, n - 1, immukv.ErrMalformedEntry},
 		"no such":     {func(b string) string { return replaced(b, id(at-1), "none") }, n - at, immukv.ErrNotFound},
 		"to itself":   {func(b string) string { return replaced(b, id(at-1), id(at)) }, n - at, immukv.ErrVerificationFailed},
 		"to a newer":  {func(b string) string { return replaced(b, id(at-1), id(n-2)) }, n - at, immukv.ErrVerificationFailed},
@@ -118,11 +118,54 @@ func TestLogTampered(t *testing.T) {
 				t.Errorf("%d good and %d bad, want %d and %d", good, bad, c.good, wantBad)
 			}
 			for size := 1; size <= 3; size++ {
-				if good, bad := pageByPage(t, open[int](t, mem), size, n); good != c.good || bad != wantBad {
-					t.Errorf("pages of %d: %d good and %d bad, want %d and %d", size, good, bad, c.good, wantBad)
+				want := c.good
+				if size == 1 && c.want == immukv.ErrMalformedEntry {
+					want = n - 1 - at // a page without an entry does not say where the next begins
+				}
+				if good, bad := pageByPage(t, open[int](t, mem), size, n); good != want || bad != wantBad {
+					t.Errorf("pages of %d: %d good and %d bad, want %d and %d", size, good, bad, want, wantBad)
 				}
 			}
 		})
+	}
+}
+
+// Whichever versions are no entries, all others are yielded.
+func TestLogMalformed(t *testing.T) {
+	t.Parallel()
+	const n = 6
+	for mask := range 1 << n {
+		mem := edit(t, filled(t, n, 2), logObject, func(v []memstore.Version) []memstore.Version {
+			for i := range v {
+				if mask&(1<<i) != 0 {
+					v[i].Body = "{}"
+				}
+			}
+			return v
+		})
+		var want, got []int64
+		for i := int64(n - 1); i >= 0; i-- {
+			if mask&(1<<i) == 0 {
+				want = append(want, i)
+			}
+		}
+		bad := 0
+		for e, err := range open[int](t, mem).Log(t.Context()) {
+			switch {
+			case err == nil:
+				got = append(got, e.Sequence)
+			case errors.Is(err, immukv.ErrMalformedEntry):
+				bad++
+			default:
+				t.Errorf("%06b: %v", mask, err)
+			}
+		}
+		if !slices.Equal(got, want) || bad != n-len(want) {
+			t.Errorf("%06b: got %v and %d bad, want %v", mask, got, bad, want)
+		}
+		if got, err := collect(open[int](t, mem).Log(t.Context(), immukv.Limit(2))); len(got) > 2 || err == nil && len(got) < 2 {
+			t.Errorf("%06b: with a limit of 2: %v, %v", mask, got, err)
+		}
 	}
 }
 
