@@ -70,3 +70,17 @@ var ConditionKeys = map[string]string{
 	"aws:SecureTransport": "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
 	"aws:PrincipalArn":    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
 }
+
+// TrustAction is the action by which a token of an OIDC provider is exchanged for
+// credentials of a role:
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
+const TrustAction = "sts:AssumeRoleWithWebIdentity"
+
+// TrustClaims are the claims of a token that the rendered trust policies ask for, each
+// with the source of its condition key, which is the provider's host, a colon and the
+// claim. AWS does not list email among the keys; whoever relies on it should try a token
+// without it. A key that AWS does not know never holds, so that nobody gets in.
+var TrustClaims = map[string]string{
+	"aud":   "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html",
+	"email": "https://repost.aws/questions/QUX1SlRBh8TaqOYKoSISv2Mw/iam-condition-keys-how-to-access-nested-attributes-in-custom-oidc-token-claims",
+}

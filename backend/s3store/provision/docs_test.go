@@ -47,6 +47,11 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s lacks %s", path, want)
 		}
 	}
+	for claim, source := range provision.TrustClaims {
+		if want := fmt.Sprintf("[`%s`](%s)", claim, source); !strings.Contains(doc, want) {
+			t.Errorf("%s lacks %s", path, want)
+		}
+	}
 	var members func(reflect.Type)
 	members = func(typ reflect.Type) {
 		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {

@@ -184,7 +184,7 @@ func (f federation) trust(arn func(issuer string) any) map[string]any {
 	for _, p := range f.providers {
 		host := strings.TrimPrefix(p.IssuerURL, "https://")
 		statements = append(statements, map[string]any{
-			"Effect": allow, "Action": "sts:AssumeRoleWithWebIdentity",
+			"Effect": allow, "Action": TrustAction,
 			"Principal": map[string]any{"Federated": arn(p.IssuerURL)},
 			"Condition": map[string]any{"StringEquals": map[string]any{host + ":aud": p.ClientIDs, host + ":email": p.AllowedEmails}},
 		})

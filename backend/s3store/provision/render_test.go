@@ -372,3 +372,45 @@ func golden(t testing.TB, path, got string) {
 		t.Errorf("%s is another; with IMMUKV_UPDATE=1 it is written anew:\n%s", path, cmp.Diff(string(want), got))
 	}
 }
+
+// TestTrustUsesKnownClaims looks through a rendered template for who may assume a role.
+func TestTrustUsesKnownClaims(t *testing.T) {
+	text, err := full(t).Render(provision.FormatCloudFormation, provision.RenderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template any
+	if err := json.Unmarshal([]byte(text), &template); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		case map[string]any:
+			if v["Action"] == provision.TrustAction {
+				for _, keys := range v["Condition"].(map[string]any) {
+					for key := range keys.(map[string]any) {
+						claim := key[strings.LastIndex(key, ":")+1:]
+						if seen[claim] = true; provision.TrustClaims[claim] == "" {
+							t.Errorf("unknown condition key %s", key)
+						}
+					}
+				}
+			}
+			for _, item := range v {
+				walk(item)
+			}
+		}
+	}
+	walk(template)
+	for claim := range provision.TrustClaims {
+		if !seen[claim] {
+			t.Errorf("no role asks for the claim %s", claim)
+		}
+	}
+}
