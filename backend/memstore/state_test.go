@@ -17,7 +17,7 @@ import (
 // TestForeignStores loads stores that ImmuKV's other clients left on a real
 // server.
 func TestForeignStores(t *testing.T) {
-	paths, err := filepath.Glob("testdata/stores/*.json")
+	paths, err := filepath.Glob("../../immukv/testdata/vectors/stores/*.json")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no stores in testdata", err)
 	}
