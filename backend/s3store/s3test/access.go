@@ -60,23 +60,23 @@ func allow(bucket string, actions []string) statement {
 
 // restrictMinIO has MinIO's own STS make temporary credentials.
 func (s *Server) restrictMinIO(bucket string, actions []string) (aws.CredentialsProvider, error) {
-	return s.assume(policy(allow(bucket, actions)))
+	return s.assume(context.Background(), s.Endpoint(), policy(allow(bucket, actions)))
 }
 
 // Assume makes temporary credentials with MinIO's own STS: root's, cut down by a
 // policy.
 func (s *Server) Assume(tb testing.TB, policy string) aws.CredentialsProvider {
 	tb.Helper()
-	creds, err := s.assume(policy)
+	creds, err := s.assume(tb.Context(), s.Endpoint(), policy)
 	if err != nil {
 		tb.Fatalf("%s: assume a role under %s: %v", s.Name, policy, err)
 	}
 	return creds
 }
 
-func (s *Server) assume(policy string) (aws.CredentialsProvider, error) {
-	client := sts.New(sts.Options{Region: Region, BaseEndpoint: aws.String(s.Endpoint()), Credentials: s.Root()})
-	out, err := client.AssumeRole(context.Background(), &sts.AssumeRoleInput{
+func (s *Server) assume(ctx context.Context, endpoint, policy string) (aws.CredentialsProvider, error) {
+	client := sts.New(sts.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: s.Root()})
+	out, err := client.AssumeRole(ctx, &sts.AssumeRoleInput{
 		RoleArn:         aws.String("arn:aws:iam::000000000000:role/any"), // which MinIO disregards
 		RoleSessionName: aws.String("test"),
 		Policy:          &policy,

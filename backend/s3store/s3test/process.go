@@ -82,11 +82,15 @@ func (p *process) await(ready func(context.Context) error) error {
 	}
 }
 
-// answers is nil if a server at addr answers requests of S3. The health checks
-// of servers are not enough: MinIO's are passed before it is.
+// answers is nil if a server at addr answers requests of S3 and of STS. The health
+// checks of servers are not enough: MinIO's are passed before it is, and it answers
+// S3's before it makes credentials.
 func (s *Server) answers(ctx context.Context, addr string) error {
 	client := s.client(&http.Transport{DisableKeepAlives: true}, At("http://"+addr), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	_, err := client.ListBuckets(ctx, &s3.ListBucketsInput{})
+	if err == nil && s.sts {
+		_, err = s.assume(ctx, "http://"+addr, policy(allow("none", nil)))
+	}
 	return err
 }
 

@@ -25,6 +25,7 @@ type Software struct {
 	Version string // the module version, pinned
 	Binary  string // the name of the program that go install makes
 
+	sts      bool                                 // it makes temporary credentials
 	start    func(s *Server, binary string) error // starts the processes of a server, again too
 	restrict func(s *Server, bucket string, actions []string) (aws.CredentialsProvider, error)
 }
@@ -33,6 +34,7 @@ type Software struct {
 // the newest version that the Go module proxy has.
 var MinIO = &Software{
 	Name:    "MinIO",
+	sts:     true,
 	Package: "github.com/minio/minio",
 	Version: "v0.0.0-20260212201848-7aac2a2c5b7c",
 	Binary:  "minio",
