@@ -55,7 +55,6 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 	switch draw(10) {
 	case 7, 8:
 		c.Legacy = true
-		c.Odd = draw(3) == 2
 	case 9:
 		c.ReadOnly = true
 	}
