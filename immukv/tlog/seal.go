@@ -150,6 +150,13 @@ func (s *sealer) seal(ctx context.Context) (Checkpoint, error) {
 // readLast reads the last checkpoint and checks it, and the leaves that the next
 // bundle begins with.
 func (s *sealer) readLast(ctx context.Context) error {
+	var before *Checkpoint // read first, as by a Verifier
+	if v := s.options.remember; v != nil {
+		var err error
+		if before, err = v.remembered(); err != nil {
+			return err
+		}
+	}
 	signed, etag, err := s.readCheckpoint(ctx)
 	if errors.Is(err, ErrNoCheckpoint) {
 		signed, err = nil, nil
@@ -164,7 +171,7 @@ func (s *sealer) readLast(ctx context.Context) error {
 		s.etag = etag
 	}
 	if v := s.options.remember; v != nil {
-		if err := v.extends(ctx, s.sealedLog, s.last); err != nil {
+		if err := v.extends(ctx, s.sealedLog, before, s.last); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/immukv/immukv-go/immukv"
@@ -17,7 +18,7 @@ import (
 
 // Verifier checks what it reads against the log's signed checkpoints. It remembers
 // the last one that it accepted and accepts another only if that extends it. It may
-// be used by any number of goroutines; they take turns.
+// be used by any number of goroutines.
 type Verifier struct {
 	policy Policy
 	state  string // the file that it remembers in; "" for memory alone
@@ -31,8 +32,9 @@ type Verifier struct {
 type VerifierOption func(*Verifier)
 
 // Remember makes a verifier keep the last checkpoint that it accepted in a file,
-// which is replaced whole and synced. Without it, it forgets with the process. Of two
-// processes that share a file, each refuses what the file contradicts when it reads.
+// which is replaced whole and synced. Without it, it forgets with the process. Any
+// number of processes may share a file: it never goes back, and each process refuses
+// what it contradicts. A file of the same name with .lock is beside it.
 func Remember(file string) VerifierOption { return func(v *Verifier) { v.state = file } }
 
 // RequireWitnesses makes a verifier accept only checkpoints with the cosignatures
@@ -95,6 +97,12 @@ func Latest[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Check
 
 func (v *Verifier) latest(ctx context.Context, l *sealedLog) (Checkpoint, *sealedLog, error) {
 	l.cache = &v.cache
+	// What is remembered comes first: a checkpoint that is read later is no older,
+	// unless the log was rolled back.
+	before, err := v.remembered()
+	if err != nil {
+		return Checkpoint{}, nil, err
+	}
 	signed, _, err := l.readCheckpoint(ctx)
 	if err != nil {
 		return Checkpoint{}, nil, err
@@ -103,77 +111,112 @@ func (v *Verifier) latest(ctx context.Context, l *sealedLog) (Checkpoint, *seale
 	if err != nil {
 		return Checkpoint{}, nil, fmt.Errorf("%s: %w", l.name(checkpointName), err)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if err := v.accept(ctx, l, c); err != nil {
+	if err := v.extends(ctx, l, before, c); err != nil {
 		return Checkpoint{}, nil, err
 	}
-	if v.last != nil && v.last.Size == c.Size {
+	if before != nil && before.tree() == c.tree() {
 		return c, l, nil
 	}
-	v.last = &c
-	return c, l, v.save(signed)
+	return c, l, v.remember(ctx, l, c)
 }
 
-// extends checks that a checkpoint extends the one remembered, without remembering
-// it. The zero checkpoint is that of a log which has none.
-func (v *Verifier) extends(ctx context.Context, l *sealedLog, c Checkpoint) error {
+// remembered is the last checkpoint that was accepted, also by another process, or
+// nil if there is none.
+func (v *Verifier) remembered() (*Checkpoint, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.load(); err != nil {
-		return err
-	}
-	return v.accept(ctx, l, c)
+	err := v.load()
+	return v.last, err
 }
 
-// remember takes in a checkpoint that this process has signed.
-func (v *Verifier) remember(ctx context.Context, l *sealedLog, c Checkpoint) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if err := v.accept(ctx, l, c); err != nil {
-		return err
-	}
-	v.last = &c
-	return v.save(c.Signed)
-}
-
-// accept is an error unless c extends the last checkpoint.
-func (v *Verifier) accept(ctx context.Context, l *sealedLog, c Checkpoint) error {
-	if err := v.load(); err != nil {
-		return err
-	}
-	last := v.last
+// extends is an error unless c extends the checkpoint that was remembered before c
+// was read. The zero checkpoint is that of a log which has none.
+func (v *Verifier) extends(ctx context.Context, l *sealedLog, before *Checkpoint, c Checkpoint) error {
 	switch {
-	case last == nil || last.tree() == c.tree():
+	case before == nil || before.tree() == c.tree():
 		return nil
 	case len(c.Signed) == 0:
-		return fmt.Errorf("%w: there is no checkpoint, and one of size %d was accepted before", ErrRolledBack, last.Size)
-	case c.Size < last.Size:
-		return v.evidence(*last, c, fmt.Errorf("%w: the checkpoint covers %d entries, and one of %d was accepted before", ErrRolledBack, c.Size, last.Size))
-	case c.Size == last.Size:
-		return v.evidence(*last, c, fmt.Errorf("%w: there are two checkpoints of size %d, with the roots %x and %x", ErrFork, c.Size, last.Root, c.Root))
-	case last.Size == 0:
+		return fmt.Errorf("%w: there is no checkpoint, and one of size %d was accepted before", ErrRolledBack, before.Size)
+	case c.Size < before.Size:
+		return v.evidence(*before, c, fmt.Errorf("%w: the checkpoint covers %d entries, and one of %d was accepted before", ErrRolledBack, c.Size, before.Size))
+	}
+	return v.consistent(ctx, l, *before, c, *before)
+}
+
+// consistent is an error unless two checkpoints are of one history. The one that
+// was accepted before is one of them.
+func (v *Verifier) consistent(ctx context.Context, l *sealedLog, shorter, longer, before Checkpoint) error {
+	after := longer
+	if before.tree() == longer.tree() {
+		after = shorter
+	}
+	switch {
+	case shorter.tree() == longer.tree():
+		return nil
+	case shorter.Size == longer.Size:
+		return v.evidence(before, after, fmt.Errorf("%w: there are two checkpoints of size %d, with the roots %x and %x", ErrFork, longer.Size, shorter.Root, longer.Root))
+	case shorter.Size == 0:
 		return nil
 	}
-	proof, err := tlog.ProveTree(c.Size, last.Size, l.hashes(ctx, c.tree()))
+	proof, err := tlog.ProveTree(longer.Size, shorter.Size, l.hashes(ctx, longer.tree()))
 	if err != nil {
 		return err
 	}
-	if err := tlog.CheckTree(proof, c.Size, c.Root, last.Size, last.Root); err != nil {
-		return v.evidence(*last, c, fmt.Errorf("%w: the %v does not extend the %v that was accepted before", ErrFork, c, *last))
+	if err := tlog.CheckTree(proof, longer.Size, longer.Root, shorter.Size, shorter.Root); err != nil {
+		return v.evidence(before, after, fmt.Errorf("%w: the %v does not extend the %v", ErrFork, longer, shorter))
 	}
 	return nil
 }
 
-// save replaces the file as a whole.
-func (v *Verifier) save(signed []byte) error {
+// remember takes in a checkpoint that was accepted, or signed by this process. If
+// somebody was faster and a longer one is remembered by now, that one stays, and
+// must extend c.
+func (v *Verifier) remember(ctx context.Context, l *sealedLog, c Checkpoint) error {
+	for {
+		last, err := v.remembered()
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			shorter, longer := *last, c
+			if shorter.Size > longer.Size {
+				shorter, longer = longer, shorter
+			}
+			if err := v.consistent(ctx, l, shorter, longer, *last); err != nil || last.Size >= c.Size {
+				return err
+			}
+		}
+		if replaced, err := v.replace(last, c); replaced || err != nil {
+			return err
+		}
+	}
+}
+
+// replace remembers a checkpoint if the last one is still the one that is given.
+func (v *Verifier) replace(last *Checkpoint, c Checkpoint) (replaced bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.state == "" {
-		return nil
+		if v.last == last {
+			v.last = &c
+			return true, nil
+		}
+		return false, nil
 	}
-	if err := replaceFile(v.state, signed); err != nil {
-		return fmt.Errorf("remember the checkpoint: %w", err)
+	// Nobody else may replace the file after it was read here.
+	file := flock.New(v.state+".lock", flock.SetPermissions(0o600))
+	if err := file.Lock(); err != nil {
+		return false, fmt.Errorf("lock the remembered checkpoint: %w", err)
 	}
-	return nil
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := v.load(); err != nil || v.last != last {
+		return false, err
+	}
+	if err := replaceFile(v.state, c.Signed); err != nil {
+		return false, fmt.Errorf("remember the checkpoint: %w", err)
+	}
+	v.last = &c
+	return true, nil
 }
 
 // evidence keeps two checkpoints that contradict each other, in a file beside the
