@@ -3,6 +3,7 @@ package tlog
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,8 @@ const (
 //	group NAME N|any|all WITNESS…
 //	quorum NAME|none
 //
-// The quorum names a witness or a group. Groups of groups are refused. Lines that
+// The quorum names a witness or a group. Groups of groups are refused, and so is a key
+// that two witnesses have: it would count twice. Lines that
 // begin with "log" are for others and are skipped; # begins a comment.
 func ParseWitnessPolicy(text string) (*WitnessPolicy, error) {
 	var parser policyParser
@@ -71,6 +73,7 @@ func ParseWitnessPolicy(text string) (*WitnessPolicy, error) {
 type policyParser struct {
 	groups map[string]WitnessPolicy // a witness is a group of one
 	single map[string]bool
+	keys   map[string]string // by public key, which witness has it
 	policy *WitnessPolicy
 }
 
@@ -104,6 +107,7 @@ func (p *policyParser) define(name string, policy WitnessPolicy) error {
 	if p.groups == nil {
 		p.groups = make(map[string]WitnessPolicy)
 		p.single = make(map[string]bool)
+		p.keys = make(map[string]string)
 	}
 	p.groups[name] = policy
 	return nil
@@ -124,7 +128,23 @@ func (p *policyParser) witness(name, key, address string) error {
 		return err
 	}
 	p.single[name] = true
+	public := publicKey(key)
+	if other, twice := p.keys[public]; twice {
+		return fmt.Errorf("the witnesses %s and %s have the same key", other, name)
+	}
+	p.keys[public] = name
 	return nil
+}
+
+// publicKey is the public key in a verifier key, name+hash+key, which was read
+// before, without the octet for the algorithm.
+func publicKey(verifierKey string) string {
+	parts := strings.SplitN(verifierKey, "+", 3) // base64 has plus signs too
+	key, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	if err != nil || len(key) == 0 {
+		return verifierKey
+	}
+	return string(key[1:])
 }
 
 func (p *policyParser) group(name, number string, members []string) error {

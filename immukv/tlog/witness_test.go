@@ -195,6 +195,7 @@ func TestWitnessPolicyText(t *testing.T) {
 		"witness a " + key + " file:///etc/passwd\nquorum a\n", line + "group g 2 w.example\nquorum g\n",
 		line + "group g 0 w.example\nquorum g\n", line + "group g any x\nquorum g\n", line + "group g 1 w.example w.example\nquorum g\n",
 		line + "quorum w.example\n" + line, "hello\n", "witness a\n", line + "group g any w.example\ngroup h any g\nquorum h\n",
+		line + "witness again " + key + "\ngroup g all w.example again\nquorum g\n", // counts twice
 	} {
 		if _, err := tlog.ParseWitnessPolicy(text); err == nil {
 			t.Errorf("this passes as a policy:\n%s", text)
