@@ -1,9 +1,11 @@
 package tlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,7 +22,8 @@ import (
 // Export writes the transparency log into a folder, as files that any web server
 // may serve: checkpoint, and the tiles and entry bundles below tile. The folder is
 // made if it is not there. The checkpoint is written last; files that are no part of
-// the log stay.
+// the log stay. A tile that is there already must have the same bytes; it is [ErrFork]
+// if not, and nothing is replaced.
 func Export[V any](ctx context.Context, c *immukv.Client[V], folder string) error {
 	l := sealedLogOf(c)
 	// Read first: the tiles of a checkpoint are there before it is.
@@ -32,10 +35,7 @@ func Export[V any](ctx context.Context, c *immukv.Client[V], folder string) erro
 		err = os.MkdirAll(folder, 0o755)
 	}
 	if err == nil {
-		err = replaceFile(filepath.Join(folder, checkpointName), signed)
-	}
-	if err == nil {
-		err = os.Chmod(filepath.Join(folder, checkpointName), 0o644)
+		err = publishFile(filepath.Join(folder, checkpointName), signed)
 	}
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -72,10 +72,27 @@ func (l *sealedLog) exportTile(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
+	// A web server may be serving the file: it is never seen in part.
+	switch there, err := os.ReadFile(file); {
+	case err == nil && bytes.Equal(there, obj.Body):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: %s holds other bytes than %s of the store; it was not replaced", ErrFork, file, name)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, obj.Body, 0o644)
+	return publishFile(file, obj.Body)
+}
+
+// publishFile writes a file whole, for everybody to read.
+func publishFile(file string, content []byte) error {
+	if err := replaceFile(file, content); err != nil {
+		return err
+	}
+	return os.Chmod(file, 0o644)
 }
 
 // Handler serves the transparency log over HTTP, read-only: checkpoint, and what is
