@@ -67,7 +67,12 @@ func neverSent(err error) bool {
 //
 // pending means that a copy may still be under way. It can take effect for as long
 // as the head is the one that the append follows.
-func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (*version, error) {
+func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (v *version, err error) {
+	defer func() {
+		if pending {
+			c.settled(ctx, p, err)
+		}
+	}()
 	for try := 1; ; try++ {
 		pending = pending || mayStillApply(reason)
 		if errors.Is(reason, backend.ErrUnsupported) {
@@ -207,8 +212,11 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	case open:
 		// The copies sent so far may still take effect.
 		v, err = c.settleAppend(ctx, p, unknown.Err, true, c.newBackoff())
-	case v == nil:
-		err = errLost
+	default:
+		if v == nil {
+			err = errLost
+		}
+		c.settled(ctx, p, err)
 	}
 	switch {
 	case errors.Is(err, errLost):

@@ -92,7 +92,9 @@ func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 // Lost races are retried within the call, until the context ends or as often as
 // [WithMaxAttempts] allows, and lost answers a few times; writes of one client wait
 // for one another.
-func (c *Client[V]) Set(ctx context.Context, key string, value V) (Entry[V], error) {
+func (c *Client[V]) Set(ctx context.Context, key string, value V) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "set", key)
+	defer func() { end(err) }()
 	raw, err := c.codec.Encode(value)
 	if err != nil {
 		return Entry[V]{}, fmt.Errorf("set %q: %w: %w", key, ErrInvalidValue, err)
@@ -114,7 +116,9 @@ func (c *Client[V]) Set(ctx context.Context, key string, value V) (Entry[V], err
 // send the identical write again, which at most once can take effect.
 //
 // The error must come from a client of the same store in this process.
-func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (Entry[V], error) {
+func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "settle", "")
+	defer func() { end(err) }()
 	v, err := c.core.settle(ctx, unknown)
 	if err != nil {
 		return Entry[V]{}, fmt.Errorf("settle: %w", err)
@@ -128,7 +132,9 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (E
 //
 // An entry whose hash does not hold is returned together with an error that is
 // [ErrVerificationFailed].
-func (c *Client[V]) Get(ctx context.Context, key string) (Entry[V], error) {
+func (c *Client[V]) Get(ctx context.Context, key string) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "get", key)
+	defer func() { end(err) }()
 	v, err := c.core.get(ctx, key)
 	e, err := c.entry(v, err)
 	if err != nil {
@@ -138,7 +144,9 @@ func (c *Client[V]) Get(ctx context.Context, key string) (Entry[V], error) {
 }
 
 // LogVersion returns the entry that a log version holds. It is one request.
-func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (Entry[V], error) {
+func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "log_version", "")
+	defer func() { end(err) }()
 	v, err := c.core.logVersion(ctx, id)
 	e, err := c.entry(v, err)
 	if err != nil {
@@ -155,7 +163,9 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 	for _, opt := range opts {
 		opt.setHistory(&q)
 	}
-	return c.entries(c.core.history(ctx, key, q), fmt.Sprintf("history of %q", key))
+	return observed(ctx, c.core, "history", key, func(ctx context.Context) iter.Seq2[Entry[V], error] {
+		return c.entries(c.core.history(ctx, key, q), fmt.Sprintf("history of %q", key))
+	})
 }
 
 // Log returns the entries of the whole log, newest first, as [Client.History] does
@@ -166,7 +176,9 @@ func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[
 	for _, opt := range opts {
 		opt.setLog(&q)
 	}
-	return c.entries(c.core.log(ctx, q), "log")
+	return observed(ctx, c.core, "log", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
+		return c.entries(c.core.log(ctx, q), "log")
+	})
 }
 
 // Keys returns the keys that were ever set, in lexicographic order of their
@@ -176,7 +188,7 @@ func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[stri
 	for _, opt := range opts {
 		opt.setKeys(&q)
 	}
-	return c.core.keys(ctx, q)
+	return observed(ctx, c.core, "keys", "", func(ctx context.Context) iter.Seq2[string, error] { return c.core.keys(ctx, q) })
 }
 
 // Verify checks an entry against its hash, in either dialect. It uses the
@@ -194,7 +206,9 @@ func (c *Client[V]) Verify(e Entry[V]) error {
 // VerifyLog checks the log alone: every hash, every link, the sequence without a
 // gap, and its beginning. The report lists what it found; the error is about the
 // call, such as a store that does not answer. Memory does not grow with the log.
-func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (*Report, error) {
+func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
+	ctx, end := c.core.begin(ctx, "verify_log", "")
+	defer func() { end(err) }()
 	report, err := c.core.verifyLog(ctx, newVerifyQuery(opts), nil)
 	if err != nil {
 		return nil, fmt.Errorf("verify log: %w", err)
@@ -206,7 +220,9 @@ func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (*Repor
 // object against it: each entry has exactly one, in order; only the newest
 // entry's may be missing; nothing stands there that is not in the log. Writers
 // may go on writing meanwhile. Memory grows by about 32 bytes an entry.
-func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (*Report, error) {
+func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
+	ctx, end := c.core.begin(ctx, "audit", "")
+	defer func() { end(err) }()
 	report, err := c.core.audit(ctx, newVerifyQuery(opts))
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -217,7 +233,9 @@ func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (*Report, e
 // Repair checks the newest entry of the log and, if it is an orphan, writes its key
 // object from the stored entry. Every write does so first; call it only to have it
 // done now.
-func (c *Client[V]) Repair(ctx context.Context) (RepairResult, error) {
+func (c *Client[V]) Repair(ctx context.Context) (_ RepairResult, err error) {
+	ctx, end := c.core.begin(ctx, "repair", "")
+	defer func() { end(err) }()
 	result, err := c.core.repair(ctx)
 	if err != nil {
 		return result, fmt.Errorf("repair: %w", err)

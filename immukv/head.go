@@ -201,7 +201,7 @@ func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
 		c.rememberTag(key, tag)
 	}
 	if h.state == orphan {
-		if h, err = c.apply(ctx, h); err != nil {
+		if h, err = c.repairHead(ctx, h); err != nil {
 			return nil, keyTag{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.Sequence, h.Key, err)
 		}
 	}

@@ -39,6 +39,7 @@ type config struct {
 	clock         func() time.Time
 	random        io.Reader
 	deferred      bool
+	observer      Observer
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -123,6 +124,12 @@ func WithLogger(l *slog.Logger) Option {
 		c.logger = l
 		return nil
 	}
+}
+
+// WithObserver has an observer told of every call of the client, and of what is
+// remarkable within one. Without it nobody is, at no cost.
+func WithObserver(o Observer) Option {
+	return func(c *config) error { c.observer = o; return nil }
 }
 
 // WithMaxAttempts sets after how many lost races a write gives up with

@@ -52,7 +52,7 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 		Orphan: h.state == orphan,
 	}
 	if result.Orphan {
-		if h, err = c.apply(ctx, h); err != nil {
+		if h, err = c.repairHead(ctx, h); err != nil {
 			return result, err
 		}
 		result.Repaired = h.state == applied
@@ -136,7 +136,7 @@ func (c *core) checkHeadNow(ctx context.Context) error {
 	h, err := c.readHead(ctx)
 	if err == nil && !h.empty() {
 		if h, err = c.check(ctx, h); err == nil && h.state == orphan && !c.readOnly {
-			h, err = c.apply(ctx, h)
+			h, err = c.repairHead(ctx, h)
 		}
 	}
 	switch {

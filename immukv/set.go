@@ -90,6 +90,7 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*vers
 		if !errors.Is(err, errLost) {
 			return v, err
 		}
+		c.conflict(ctx, p)
 		if c.maxAttempts > 0 && lost >= c.maxAttempts {
 			return nil, fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, lost, errLost)
 		}

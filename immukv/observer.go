@@ -1,0 +1,109 @@
+package immukv
+
+import (
+	"context"
+	"iter"
+)
+
+// An Observer is told what a client does: see [WithObserver]. Package backend/observe
+// makes one that feeds OpenTelemetry. Each of its functions may be nil.
+//
+// The functions are called by any number of goroutines, and the client waits for them
+// to return. They are given keys, never values.
+type Observer struct {
+	// Call is called when a call of the client begins. The call goes on with the
+	// context returned, which reaches the store, and calls end once when it ends. A
+	// sequence is one call, from when it is consumed until that ends, the consumer's
+	// own time included.
+	Call func(ctx context.Context, call Call) (_ context.Context, end func(CallResult))
+	// Conflict is called when a write loses the race for a place in the log to
+	// another writer.
+	Conflict func(ctx context.Context, entry Observed)
+	// Repair is called when an orphan that a client found was repaired, or could not
+	// be for the reason given.
+	Repair func(ctx context.Context, orphan Observed, err error)
+	// Settled is called when the answer of an append was lost and the client has asked
+	// the log: err is nil if the entry is in it, [ErrOutcomeUnknown] if that cannot be
+	// told yet, and any other error if it is not and never will be.
+	Settled func(ctx context.Context, entry Observed, err error)
+}
+
+// Call is a call of a client, as an [Observer] sees it.
+type Call struct {
+	Method string // "set", "get", "log_version": the method in lower case
+	Prefix string // see [WithPrefix]
+	Key    string // empty if the method takes none
+}
+
+// CallResult is how a [Call] ended.
+type CallResult struct {
+	// Err is the error of the call; of a sequence, the first.
+	Err error
+	// Head is the sequence of the newest entry of the log that the client knows of,
+	// or -1 if it knows of none.
+	Head int64
+}
+
+// Observed is the entry that an [Observer] is told about.
+type Observed struct {
+	Key      string
+	Sequence int64
+}
+
+// begin tells the observer that a call begins, and returns what tells it the end.
+func (c *core) begin(ctx context.Context, method, key string) (context.Context, func(error)) {
+	if c.observer.Call == nil {
+		return ctx, func(error) {}
+	}
+	ctx, end := c.observer.Call(ctx, Call{Method: method, Prefix: c.prefix, Key: key})
+	return ctx, func(err error) {
+		result := CallResult{Err: err, Head: -1}
+		if h := c.knownHead(); h != nil && !h.empty() {
+			result.Head = h.Sequence
+		}
+		end(result)
+	}
+}
+
+// observed makes one call of a sequence.
+func observed[T any](ctx context.Context, c *core, method, key string, seq func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	if c.observer.Call == nil {
+		return seq(ctx)
+	}
+	return func(yield func(T, error) bool) {
+		ctx, end := c.begin(ctx, method, key)
+		var first error
+		defer func() { end(first) }()
+		for v, err := range seq(ctx) {
+			if first == nil {
+				first = err
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// conflict tells the observer that another writer's entry stands in the place of p.
+func (c *core) conflict(ctx context.Context, p *proposal) {
+	if c.observer.Conflict != nil {
+		c.observer.Conflict(ctx, Observed{p.doc.Key, p.doc.Sequence})
+	}
+}
+
+// settled tells the observer what became of p, whose answer was lost.
+func (c *core) settled(ctx context.Context, p *proposal, err error) {
+	if c.observer.Settled != nil {
+		c.observer.Settled(ctx, Observed{p.doc.Key, p.doc.Sequence}, err)
+	}
+}
+
+// repairHead applies a head that was found to be an orphan.
+func (c *core) repairHead(ctx context.Context, h *head) (*head, error) {
+	repaired, err := c.apply(ctx, h)
+	if c.observer.Repair != nil && (err != nil || repaired.state == applied) {
+		c.observer.Repair(ctx, Observed{h.Key, h.Sequence}, err)
+	}
+	return repaired, err
+}
