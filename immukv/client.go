@@ -130,12 +130,19 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_
 // interval has passed (see [WithRepairCheckInterval]), and at the client's first
 // read, it first checks whether the newest entry of the log needs repair.
 //
+// It may return the entry before the newest for as long as another client's newest is
+// not applied; [Consistent] makes it certain.
+//
 // An entry whose hash does not hold is returned together with an error that is
 // [ErrVerificationFailed].
-func (c *Client[V]) Get(ctx context.Context, key string) (_ Entry[V], err error) {
+func (c *Client[V]) Get(ctx context.Context, key string, opts ...GetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "get", key)
 	defer func() { end(err) }()
-	v, err := c.core.get(ctx, key)
+	var q getQuery
+	for _, opt := range opts {
+		opt.setGet(&q)
+	}
+	v, err := c.core.get(ctx, key, q)
 	e, err := c.entry(v, err)
 	if err != nil {
 		err = fmt.Errorf("get %q: %w", key, err)

@@ -10,32 +10,76 @@ import (
 )
 
 // get is [Client.Get].
-func (c *core) get(ctx context.Context, key string) (*version, error) {
+func (c *core) get(ctx context.Context, key string, q getQuery) (*version, error) {
+	if q.consistent {
+		return c.getConsistent(ctx, key)
+	}
 	if err := c.startRead(ctx, key); err != nil {
 		return nil, err
 	}
 	// Before the key object is read: it need not reflect an entry that is an orphan
 	// now. One that becomes an orphan later may be missed.
 	orphan := c.orphanOf(key)
-	object := wire.KeyObject(c.prefix, key)
-	obj, err := c.store.Get(ctx, object)
-	if err != nil {
-		if orphan != nil && errors.Is(err, backend.ErrNotFound) {
-			return orphan, nil
-		}
-		return nil, keyError(err)
-	}
-	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
-	if v == nil {
-		return nil, err
-	}
-	if v.Key != key {
-		return v, v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
+	v, _, err := c.readKey(ctx, key)
+	switch {
+	case v == nil && orphan != nil && errors.Is(err, backend.ErrNotFound):
+		return orphan, nil
+	case v == nil || v.Key != key:
+		return v, err
 	}
 	if orphan != nil && v.Sequence < orphan.Sequence {
 		return orphan, nil
 	}
 	return v, err
+}
+
+// getConsistent is [Client.Get] with [Consistent].
+//
+// The head is read first. If it is an entry of the key, that is the key's newest. If it
+// is not, the key's newest entry is applied, for nothing is appended to an orphan: the
+// key object, read after the head, holds it, or one appended since. Were the key object
+// read before the head or beside it, an entry of the key, and then one of another key,
+// could come between the two and be missed.
+func (c *core) getConsistent(ctx context.Context, key string) (*version, error) {
+	if err := checkKey(c.prefix, key); err != nil {
+		return nil, err
+	}
+	known := c.knownHead()
+	newest, err := c.newestEntry(ctx)
+	switch {
+	case newest != nil && newest.Key == key && err != nil:
+		return newest, err
+	case err != nil:
+		return nil, fmt.Errorf("read the head of the log: %w", err)
+	}
+	if known != nil {
+		if err := c.checkExtends(known, &head{version: newest}); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case newest == nil:
+		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
+	case newest.Key == key:
+		return newest, nil
+	}
+	v, _, err := c.readKey(ctx, key)
+	return v, err
+}
+
+// readKey reads the key object of a key: the entry that it holds, and its tag. An entry
+// that is not to be trusted is returned with the error.
+func (c *core) readKey(ctx context.Context, key string) (*version, backend.ETag, error) {
+	object := wire.KeyObject(c.prefix, key)
+	obj, err := c.store.Get(ctx, object)
+	if err != nil {
+		return nil, "", keyError(err)
+	}
+	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
+	if v != nil && v.Key != key {
+		err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
+	}
+	return v, obj.ETag, err
 }
 
 // startRead is what every read of a key does first.

@@ -3,6 +3,8 @@ package immukv
 // The options of reads and verifications. Each call takes those that make sense
 // for it; others do not compile.
 type (
+	// GetOption is an option of [Client.Get].
+	GetOption interface{ setGet(*getQuery) }
 	// HistoryOption is an option of [Client.History].
 	HistoryOption interface{ setHistory(*historyQuery) }
 	// LogOption is an option of [Client.Log].
@@ -12,6 +14,10 @@ type (
 	// VerifyOption is an option of [Client.VerifyLog] and [Client.Audit].
 	VerifyOption interface{ setVerify(*verifyQuery) }
 )
+
+type getQuery struct {
+	consistent bool
+}
 
 type historyQuery struct {
 	limit     int
@@ -44,6 +50,19 @@ func newVerifyQuery(opts []VerifyOption) verifyQuery {
 	}
 	return q
 }
+
+type consistentOption struct{}
+
+// Consistent makes a read linearizable: it returns the effect of every write that any
+// client of the store completed before the read began, also where the apply is deferred
+// or failed. The read asks for the head of the log first, and then for the key object,
+// unless the head is the key's newest entry itself: two requests at most, one after the
+// other. On a log that is just being begun, or was deleted, it takes up to two more.
+//
+// It fails if the head of the log cannot be read or trusted, and it repairs nothing.
+func Consistent() GetOption { return consistentOption{} }
+
+func (consistentOption) setGet(q *getQuery) { q.consistent = true }
 
 type limitOption int
 
