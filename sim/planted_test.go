@@ -24,8 +24,8 @@ type plant struct {
 
 var plants = []plant{
 	{"repair is skipped before an append", "head.go",
-		`if h.state == orphan { if h, err = c.apply`,
-		`if h.state == orphan && !HERE { if h, err = c.apply`},
+		`if h.state == orphan { if h, err = c.repairHead`,
+		`if h.state == orphan && !HERE { if h, err = c.repairHead`},
 	{"an orphan is taken for applied", "head.go",
 		`checked.state = orphan`,
 		`if checked.state = orphan; HERE { checked.state = applied }`},
