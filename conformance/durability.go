@@ -138,6 +138,12 @@ func checkSurvivesRestart(ctx context.Context, e *env) error {
 	written["empty"] = append(written["empty"], empty)
 
 	for range 2 {
+		listed := make(map[string][]backend.Version)
+		for _, name := range names {
+			if listed[name], err = listVersions(ctx, s, name, backend.VersionsRequest{}, len(written[name])); err != nil {
+				return err
+			}
+		}
 		if s, err = e.restart(ctx); err != nil {
 			return err
 		}
@@ -145,6 +151,13 @@ func checkSurvivesRestart(ctx context.Context, e *env) error {
 			before := written[name]
 			if err := survived(ctx, s, name, before); err != nil {
 				return fmt.Errorf("after a restart: %w", err)
+			}
+			again, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(before))
+			if err != nil {
+				return err
+			}
+			if err := sameVersions(fmt.Sprintf("the versions of %s, listed before a restart and after,", show(name)), listed[name], again); err != nil {
+				return err
 			}
 			// The ETags of before are good for a condition.
 			if err := refused(ctx, s, name, []byte("again"), backend.IfAbsent()); err != nil {

@@ -60,22 +60,17 @@ func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Obje
 	if err := readable(ctx, s, object, newest); err != nil {
 		return err
 	}
-	page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 3})
+	if err := history(ctx, s, object, written); err != nil {
+		return err
+	}
+	// A listing from the newest version on needs to know that one.
+	before := newestFirst(written[:len(written)-1])
+	versions, err := listVersions(ctx, s, object, backend.VersionsRequest{After: newest.ID}, len(before))
 	if err != nil {
 		return err
 	}
-	if len(page.Versions) == 0 || page.Versions[0] != newest.Version {
-		return unlike(fmt.Sprintf("a listing made after the write to begin with %+v", newest.Version), "%+v", page.Versions)
-	}
-	if len(written) > 1 {
-		// A listing from the newest version on needs to know that one.
-		page, err := s.ListVersions(ctx, object, backend.VersionsRequest{After: newest.ID, Limit: 1})
-		if err != nil {
-			return unlike("a listing that begins after the version just written", "%v", err)
-		}
-		if before := written[len(written)-2].Version; len(page.Versions) == 0 || page.Versions[0] != before {
-			return unlike(fmt.Sprintf("a listing after the version just written to begin with %+v", before), "%+v", page.Versions)
-		}
+	if err := sameSet(show(object)+" after the one just written", before, versions); err != nil {
+		return err
 	}
 	names, err := s.ListNames(ctx, backend.NamesRequest{})
 	if err != nil {

@@ -29,6 +29,21 @@ func sameVersions(what string, want, got []backend.Version) error {
 	return nil
 }
 
+// sameSet compares the versions listed of an object with those written, whatever
+// the order.
+func sameSet(name string, want, got []backend.Version) error {
+	for _, v := range want {
+		if !slices.Contains(got, v) {
+			return unlike(fmt.Sprintf("version %+v to be listed among the %d of %s", v, len(want), name), "%+v", got)
+		}
+	}
+	// All of them are there: what is beyond is another, or one of them twice.
+	if len(got) > len(want) {
+		return unlike(fmt.Sprintf("%d versions of %s", len(want), name), "%d: %+v", len(got), got)
+	}
+	return nil
+}
+
 // listVersions collects the pages of a listing of which bound versions are
 // expected at most, and checks that every page keeps to its limit.
 func listVersions(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest, bound int) ([]backend.Version, error) {

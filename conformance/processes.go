@@ -116,13 +116,8 @@ func writeOn(ctx context.Context, s backend.VersionedStore, name string, acknowl
 		if err != nil {
 			return err
 		}
-		cond := backend.IfAbsent()
-		if len(list) > 0 {
-			cond = backend.IfMatch(list[0].ETag)
-		}
 		for i, o := range acknowledged {
-			at := len(list) - 1 - i
-			if at < 0 || list[at] != o.Version {
+			if !slices.Contains(list, o.Version) {
 				return unlike(fmt.Sprintf("version %d, which was acknowledged before the process was killed, to be there", i), "versions %+v", list)
 			}
 			if err := readable(ctx, s, name, o); err != nil {
@@ -131,6 +126,14 @@ func writeOn(ctx context.Context, s backend.VersionedStore, name string, acknowl
 		}
 		if len(list) > len(acknowledged)+1 {
 			return unlike("one version at most that was not acknowledged", "%d", len(list)-len(acknowledged))
+		}
+		cond := backend.IfAbsent()
+		if len(list) > 0 {
+			v, err := s.Head(ctx, name)
+			if err != nil {
+				return err
+			}
+			cond = backend.IfMatch(v.ETag)
 		}
 		if _, err := s.Put(ctx, name, []byte("written on"), cond); !errors.Is(err, backend.ErrPreconditionFailed) {
 			return err
