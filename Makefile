@@ -65,5 +65,6 @@ bench: servers
 	$(GO) test -run '^$$' -bench '^BenchmarkVerify' -benchtime 3s ./immukv/
 	$(GO) test -run '^$$' -bench '^Benchmark(Set|Get)$$' -benchmem -benchtime 20000x ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 300x ./immukv/
+	$(GO) test -run '^$$' -bench '^BenchmarkOverhead$$' -benchtime 20000x ./backend/observe/
 	$(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 300x -timeout 30m ./backend/blobstore/
 	IMMUKV_NO_SKIP=1 IMMUKV_BENCH_ENTRIES=$(ENTRIES) $(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 50x -timeout 0 ./backend/s3store/

@@ -1,0 +1,48 @@
+package observe
+
+import (
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Option changes a default of [Wrap] and [Client].
+type Option func(*config)
+
+type config struct {
+	tracers trace.TracerProvider
+	meters  metric.MeterProvider
+	keys    bool
+	attrs   []attribute.KeyValue
+}
+
+func newConfig(opts []Option) config {
+	var c config
+	for _, opt := range opts {
+		opt(&c)
+	}
+	if c.tracers == nil {
+		c.tracers = otel.GetTracerProvider()
+	}
+	if c.meters == nil {
+		c.meters = otel.GetMeterProvider()
+	}
+	return c
+}
+
+// WithTracerProvider sets where spans go, by default to the global provider.
+func WithTracerProvider(p trace.TracerProvider) Option { return func(c *config) { c.tracers = p } }
+
+// WithMeterProvider sets where metrics go, by default to the global provider.
+func WithMeterProvider(p metric.MeterProvider) Option { return func(c *config) { c.meters = p } }
+
+// WithKeys adds keys and the names of objects to spans, as immukv.key and
+// immukv.object.name. Metrics never have them.
+func WithKeys() Option { return func(c *config) { c.keys = true } }
+
+// WithAttributes adds attributes to every span and every metric: what tells this store
+// from others that the program has.
+func WithAttributes(attrs ...attribute.KeyValue) Option {
+	return func(c *config) { c.attrs = append(c.attrs, attrs...) }
+}

@@ -1,0 +1,93 @@
+package observe
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// outcome is how a call or a request ended, in a word of a small vocabulary.
+type outcome string
+
+const (
+	done    outcome = "ok"
+	unnamed outcome = "_OTHER" // the convention for an error without a word
+)
+
+// outcomes are the words for errors. An error may be of several kinds: the first one
+// here counts, and a kind that may have another as its reason stands before it.
+var outcomes = []struct {
+	kind error
+	word outcome
+	// answer: it is what was asked for, and no failure.
+	answer bool
+}{
+	{immukv.ErrOutcomeUnknown, "outcome_unknown", false},
+	{backend.ErrOutcomeUnknown, "outcome_unknown", false},
+	{immukv.ErrConflict, "conflict", false},
+	{immukv.ErrDiverged, "diverged", false},
+	{immukv.ErrLogDeleted, "log_deleted", false},
+	{context.Canceled, "canceled", false},
+	{context.DeadlineExceeded, "deadline_exceeded", false},
+	{immukv.ErrReadOnly, "read_only", false},
+	{immukv.ErrInvalidOption, "invalid_option", false},
+	{immukv.ErrInvalidKey, "invalid_key", false},
+	{immukv.ErrInvalidValue, "invalid_value", false},
+	{immukv.ErrValueTooLarge, "value_too_large", false},
+	{immukv.ErrClosed, "closed", false},
+	{immukv.ErrMalformedEntry, "malformed_entry", false},
+	{immukv.ErrVerificationFailed, "verification_failed", false},
+	{backend.ErrNotFound, "not_found", true},
+	{backend.ErrPreconditionFailed, "precondition_failed", true},
+	{backend.ErrAccessDenied, "access_denied", false},
+	{backend.ErrUnavailable, "unavailable", false},
+	{backend.ErrInvalidName, "invalid_name", false},
+	{backend.ErrTooLarge, "too_large", false},
+	{backend.ErrDamaged, "damaged", false},
+	{backend.ErrUnsupported, "unsupported", false},
+	{backend.ErrNoCondition, "no_condition", false},
+}
+
+// outcomeOf is the word for an error, and whether it is a failure.
+func outcomeOf(err error) (word outcome, failed bool) {
+	if err == nil {
+		return done, false
+	}
+	for _, o := range outcomes {
+		if errors.Is(err, o.kind) {
+			return o.word, !o.answer
+		}
+	}
+	return unnamed, true
+}
+
+// outcomeKey is the attribute that has an outcome.
+const outcomeKey = attribute.Key("immukv.outcome")
+
+// attributes are those of a metric or an event.
+func (o outcome) attributes(failed bool) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{outcomeKey.String(string(o))}
+	if failed {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(string(o)))
+	}
+	return attrs
+}
+
+// endSpan ends a span with an outcome. The text of an error stays out of it, since it
+// may quote keys and values.
+func endSpan(span trace.Span, o outcome, failed bool) {
+	if span.IsRecording() {
+		span.SetAttributes(o.attributes(failed)...)
+		if failed {
+			span.SetStatus(codes.Error, string(o))
+		}
+	}
+	span.End()
+}
