@@ -92,8 +92,10 @@ type world struct {
 	first   []byte                 // the checkpoint of then
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{k: newKeys(t)}
+func newWorld(t *testing.T) *world { return newWorldOf(t, newKeys(t)) }
+
+func newWorldOf(t *testing.T, k keys) *world {
+	w := &world{k: k}
 	w.witness = policyOf(t, "witness "+newWitness(t, w.k, "w.example").line()+"\nquorum w.example\n")
 	var db *client
 	w.early, db = replay(t, earlier, now)

@@ -137,3 +137,23 @@ func (l *sealedLog) readCheckpoint(ctx context.Context) ([]byte, backend.ETag, e
 	}
 	return obj.Body, obj.ETag, nil
 }
+
+// consistent is ErrFork unless two checkpoints are of one history.
+func (l *sealedLog) consistent(ctx context.Context, shorter, longer Checkpoint) error {
+	switch {
+	case shorter.tree() == longer.tree():
+		return nil
+	case shorter.Size == longer.Size:
+		return fmt.Errorf("%w: there are two checkpoints of size %d, with the roots %x and %x", ErrFork, longer.Size, shorter.Root, longer.Root)
+	case shorter.Size == 0:
+		return nil
+	}
+	proof, err := tlog.ProveTree(longer.Size, shorter.Size, l.hashes(ctx, longer.tree()))
+	if err != nil {
+		return err
+	}
+	if err := tlog.CheckTree(proof, longer.Size, longer.Root, shorter.Size, shorter.Root); err != nil {
+		return fmt.Errorf("%w: the %v does not extend the %v", ErrFork, longer, shorter)
+	}
+	return nil
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/immukv/immukv-go/backend"
@@ -22,25 +23,110 @@ import (
 // Export writes the transparency log into a folder, as files that any web server
 // may serve: checkpoint, and the tiles and entry bundles below tile. The folder is
 // made if it is not there. The checkpoint is written last; files that are no part of
-// the log stay. A tile that is there already must have the same bytes; it is [ErrFork]
-// if not, and nothing is replaced.
+// the log stay.
+//
+// What was exported before is never taken back. The checkpoint in the folder is
+// replaced only by one that extends it; otherwise the error is [ErrRolledBack],
+// [ErrFork] or, for the checkpoint of a log with another name, [ErrBadCheckpoint]. A
+// tile in the folder must have the same bytes, or it is [ErrFork]. Any number of exports
+// into a folder may run at once, and each may be killed and run again; the folder has a
+// file .checkpoint.lock for that.
+//
+// Export does not know the log's key; whoever reads the folder does.
 func Export[V any](ctx context.Context, c *immukv.Client[V], folder string) error {
-	l := sealedLogOf(c)
-	// Read first: the tiles of a checkpoint are there before it is.
-	signed, _, err := l.readCheckpoint(ctx)
-	if err == nil {
-		err = l.exportTiles(ctx, folder)
-	}
-	if err == nil {
-		err = os.MkdirAll(folder, 0o755)
-	}
-	if err == nil {
-		err = publishFile(filepath.Join(folder, checkpointName), signed)
-	}
-	if err != nil {
+	if err := export(ctx, sealedLogOf(c), folder); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
+}
+
+func export(ctx context.Context, l *sealedLog, folder string) error {
+	l.cache = new(tileCache)
+	// What was published comes first: a checkpoint that is read later is no older,
+	// unless the log was rolled back.
+	before, err := publishedCheckpoint(folder)
+	if err != nil {
+		return err
+	}
+	signed, _, err := l.readCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	latest, err := parseCheckpoint(signed)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.name(checkpointName), err)
+	}
+	if before != nil && before.Size > latest.Size {
+		return fmt.Errorf("%w: the checkpoint in %s covers %d entries, and that of the store %d; nothing was replaced",
+			ErrRolledBack, folder, before.Size, latest.Size)
+	}
+	if before != nil {
+		if err := l.sameLog(ctx, *before, latest); err != nil {
+			return fmt.Errorf("%s: %w; nothing was replaced", filepath.Join(folder, checkpointName), err)
+		}
+	}
+	// The tiles of a checkpoint are there before it is.
+	if err := l.exportTiles(ctx, folder); err != nil {
+		return err
+	}
+	return l.exportCheckpoint(ctx, latest, folder)
+}
+
+// publishedCheckpoint is the checkpoint in the folder, or nil if there is none.
+func publishedCheckpoint(folder string) (*Checkpoint, error) {
+	file := filepath.Join(folder, checkpointName)
+	signed, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseCheckpoint(signed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; it was not replaced", file, err)
+	}
+	return &c, nil
+}
+
+// sameLog is an error unless two checkpoints are of one history of one log.
+func (l *sealedLog) sameLog(ctx context.Context, shorter, longer Checkpoint) error {
+	if shorter.Origin != longer.Origin {
+		return fmt.Errorf("%w: there are checkpoints of the logs %q and %q", ErrBadCheckpoint, shorter.Origin, longer.Origin)
+	}
+	return l.consistent(ctx, shorter, longer)
+}
+
+// exportCheckpoint writes the checkpoint into the folder, unless another export has
+// written a longer one meanwhile.
+func (l *sealedLog) exportCheckpoint(ctx context.Context, latest Checkpoint, folder string) (err error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(folder, "."+checkpointName+".lock"), flock.SetPermissions(0o600))
+	if err := lock.Lock(); err != nil {
+		return fmt.Errorf("lock the folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	file := filepath.Join(folder, checkpointName)
+	there, err := publishedCheckpoint(folder)
+	switch {
+	case err != nil:
+		return err
+	case there == nil:
+		return publishFile(file, latest.Signed)
+	case there.Size > latest.Size:
+		err = l.sameLog(ctx, latest, *there)
+	default:
+		err = l.sameLog(ctx, *there, latest)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; it was not replaced", file, err)
+	}
+	if there.Size > latest.Size {
+		return nil
+	}
+	return publishFile(file, latest.Signed)
 }
 
 func (l *sealedLog) exportTiles(ctx context.Context, folder string) error {

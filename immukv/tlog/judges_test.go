@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	tclient "github.com/transparency-dev/tessera/client"
 	"github.com/transparency-dev/tessera/fsck"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
 	"github.com/immukv/immukv-go/immukv"
 	"github.com/immukv/immukv-go/immukv/tlog"
@@ -94,36 +96,81 @@ func TestJudgedByTessera(t *testing.T) {
 		}
 		if size > 0 && size <= 3000 {
 			changeOneByte(t, folder, func() error { return runFsck(t.Context(), k, files) })
+			changeOneByteServed(t, store, func() error { return runFsck(t.Context(), k, overHTTP) })
 		}
 	}
 }
 
-// changeOneByte changes a byte of each kind of file and wants fsck to notice.
+// changeOneByte changes a byte of each kind of file and wants fsck to name it.
 func changeOneByte(t *testing.T, folder string, check func() error) {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(folder, "tile", "*", "000*"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no tiles: %v", err)
+	size, err := strconv.Atoi(strings.Split(string(read(t, filepath.Join(folder, "checkpoint"))), "\n")[1])
+	if err != nil {
+		t.Fatal(err)
 	}
-	size := strings.Split(string(read(t, filepath.Join(folder, "checkpoint"))), "\n")[1]
-	for _, path := range append(paths, filepath.Join(folder, "checkpoint")) {
-		if strings.HasSuffix(path, ".p") {
-			continue // of earlier sizes, most of them
+	paths := []string{filepath.Join(folder, "checkpoint")}
+	for level, hashes := range map[string]int{"entries": size, "0": size, "1": size / 256} {
+		switch {
+		case hashes >= 256:
+			paths = append(paths, filepath.Join(folder, "tile", level, "000"))
+		case hashes > 0:
+			paths = append(paths, filepath.Join(folder, "tile", level, "000.p", strconv.Itoa(hashes)))
 		}
+	}
+	for _, path := range paths {
 		content := read(t, path)
 		for _, at := range []int{0, len(content) / 2} {
 			changed := append([]byte{}, content...)
 			changed[at] ^= 4
 			write(t, path, changed)
-			if check() == nil {
-				t.Errorf("size %s: fsck does not notice that byte %d of %s is another", size, at, path)
+			name, _ := filepath.Rel(folder, path)
+			if err := check(); !names(err, filepath.ToSlash(name)) {
+				t.Errorf("size %d: byte %d of %s is another, and fsck says: %v", size, at, path, err)
 			}
 		}
 		write(t, path, content)
 	}
 	if err := check(); err != nil {
-		t.Errorf("size %s: fsck after all is as it was: %v", size, err)
+		t.Errorf("size %d: fsck after all is as it was: %v", size, err)
 	}
+}
+
+// changeOneByteServed does the same in the store, with fsck at work over HTTP.
+func changeOneByteServed(t *testing.T, store backend.VersionedStore, check func() error) {
+	t.Helper()
+	page, err := store.ListNames(t.Context(), backend.NamesRequest{Prefix: "plant-7/tlog/tile/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for _, name := range page.Names {
+		if strings.Contains(name, ".p/") || !strings.HasSuffix(name, "/000") {
+			continue
+		}
+		alter(t, store, name)
+		if err := check(); !names(err, strings.TrimPrefix(name, "plant-7/tlog/")) {
+			t.Errorf("a byte of %s is another, and fsck says: %v", name, err)
+		}
+		alter(t, store, name) // as it was
+		changed++
+	}
+	if err := check(); err != nil {
+		t.Errorf("fsck after all is as it was, %d times: %v", changed, err)
+	}
+}
+
+// names reports whether fsck finds fault with that file. It computes the tiles from the
+// bundles, so that of a bundle it names a tile above it or, if it cannot be read, its
+// number.
+func names(err error, file string) bool {
+	if err == nil {
+		return false
+	}
+	says := err.Error()
+	if rest, ok := strings.CutPrefix(file, "tile/entries/"); ok {
+		return strings.Contains(says, "tile/0/"+rest+":") || strings.Contains(says, "tile/1/000") || strings.Contains(says, "AppendBundle({Index:0 ") || strings.Contains(says, "AppendBundle({0 ")
+	}
+	return strings.Contains(says, file)
 }
 
 func read(t *testing.T, path string) []byte {

@@ -20,18 +20,26 @@ type SealOption func(*sealOptions)
 type sealOptions struct {
 	witnesses *WitnessPolicy
 	remember  *Verifier
+	former    *Policy
 	every     time.Duration
 	report    func(Checkpoint, error)
 }
 
 // Witnessed makes [Seal] publish a checkpoint only with the cosignatures that the
-// policy asks for.
+// policy asks for; if there are too few, the error is [ErrWitnesses]. A witness may
+// say that the log does not extend what it has seen. The error is [ErrFork] or
+// [ErrRolledBack], too, once the policy cannot be met without those that say so.
 func Witnessed(p *WitnessPolicy) SealOption { return func(o *sealOptions) { o.witnesses = p } }
 
 // Remembering makes [Seal] check the log's last checkpoint against the one that the
 // verifier remembers, before it signs another. Without it a sealer knows of the
 // past only what the bucket says.
 func Remembering(v *Verifier) SealOption { return func(o *sealOptions) { o.remember = v } }
+
+// Succeeding makes [Seal] go on from a checkpoint that another key signed, by the
+// policy of that key. The new key's own checkpoints are looked for first, so that the
+// option may stay.
+func Succeeding(former Policy) SealOption { return func(o *sealOptions) { o.former = &former } }
 
 // Every makes [Seal] go on, once per interval, until its context ends. Each result
 // is given to report. An error that is immukv.ErrVerificationFailed ends it: what
@@ -112,6 +120,7 @@ type sealer struct {
 
 	last     Checkpoint   // the zero Checkpoint if there is none
 	etag     backend.ETag // of last; empty if there is none
+	mine     bool         // last is signed with this key
 	old      tlog.HashReader
 	leaves   [][]byte // of the bundle that last ends in, then the new ones
 	first    int64    // the sequence of leaves[0]
@@ -128,7 +137,7 @@ func (s *sealer) seal(ctx context.Context) (Checkpoint, error) {
 	if err := s.readNew(ctx); err != nil {
 		return Checkpoint{}, err
 	}
-	if s.newTree.N == s.last.Size && s.etag != "" && s.options.witnesses.check(s.last.Signed) == nil {
+	if s.newTree.N == s.last.Size && s.mine && s.options.witnesses.check(s.last.Signed) == nil {
 		return s.last, nil
 	}
 	if err := s.hash(); err != nil {
@@ -165,7 +174,7 @@ func (s *sealer) readLast(ctx context.Context) error {
 		return err
 	}
 	if signed != nil {
-		if s.last, err = (Policy{Log: s.signer.verifier}).Open(signed); err != nil {
+		if s.last, err = s.open(signed); err != nil {
 			return fmt.Errorf("%s: %w", s.name(checkpointName), err)
 		}
 		s.etag = etag
@@ -193,6 +202,18 @@ func (s *sealer) readLast(ctx context.Context) error {
 		s.first, s.leaves = bundle.N*torchwood.TileWidth, leaves
 	}
 	return nil
+}
+
+// open checks a checkpoint that this key signed, or the one before it.
+func (s *sealer) open(signed []byte) (Checkpoint, error) {
+	c, err := (Policy{Log: s.signer.verifier}).Open(signed)
+	if s.mine = err == nil; s.mine || s.options.former == nil {
+		return c, err
+	}
+	if c, formerErr := s.options.former.Open(signed); formerErr == nil {
+		return c, nil
+	}
+	return Checkpoint{}, err
 }
 
 // readNew reads the entries that are newer than the last checkpoint.

@@ -298,6 +298,39 @@ func TestSealReadOnly(t *testing.T) {
 	}
 }
 
+// TestSucceeding signs with a new key what another one signed before, and refuses that
+// without being told of the other one.
+func TestSucceeding(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	db := open(t, w.store)
+	k, third := otherLog(t), newKeys(t)
+	for _, opts := range [][]tlog.SealOption{nil, {tlog.Succeeding(third.policy)}} {
+		if _, err := tlog.Seal(t.Context(), db, k.signer, opts...); !errors.Is(err, tlog.ErrBadCheckpoint) || !strings.Contains(err.Error(), origin) {
+			t.Errorf("Seal: %v", err)
+		}
+	}
+	if c := seal(t, db, k, tlog.Succeeding(w.k.policy)); c.Size != now || c.Origin != k.signer.Name() {
+		t.Errorf("the first checkpoint of the new key is %v of %s", c, c.Origin)
+	}
+	grow(t, db, now, now+5)
+	if c := seal(t, db, k, tlog.Succeeding(w.k.policy)); c.Size != now+5 {
+		t.Errorf("the second checkpoint of the new key is %v", c)
+	}
+	if _, err := tlog.Audit(t.Context(), verifier(t, k), db); err != nil {
+		t.Error(err)
+	}
+	if _, err := tlog.Latest(t.Context(), verifier(t, w.k), db); !errors.Is(err, tlog.ErrBadCheckpoint) {
+		t.Errorf("a reader with the old key: %v", err)
+	}
+	// It is the log that goes on: one that was cut is refused.
+	store, cut := replay(t, now-5, now)
+	copySealed(t, store, newWorldOf(t, w.k).store)
+	if _, err := tlog.Seal(t.Context(), cut, k.signer, tlog.Succeeding(w.k.policy)); !errors.Is(err, tlog.ErrRolledBack) {
+		t.Errorf("a log that was cut: %v", err)
+	}
+}
+
 // TestAuditBesidesSeal: the store's own audit has nothing against what is below tlog/.
 func TestAuditBesidesSeal(t *testing.T) {
 	t.Parallel()
