@@ -148,7 +148,7 @@ func (a *app) printCheckpoint(c tlog.Checkpoint) error {
 }
 
 func newTlogSealCommand(a *app) *cobra.Command {
-	var key string
+	var key, former string
 	var every time.Duration
 	var flags verifierFlags
 	cmd := &cobra.Command{
@@ -164,7 +164,8 @@ below the last checkpoint, is not signed, and the exit code is 4.
 
 With --witness-policy the checkpoint is published only with the cosignatures that
 the policy asks for. With --state the sealer remembers what it signed last, and
-notices a bucket that was rolled back as a whole.`,
+notices a bucket that was rolled back as a whole. With --replaces it goes on from a
+checkpoint that another key signed.`,
 		Example: `  immukv tlog seal --key plant-7.key
   immukv tlog seal --key plant-7.key --every 1m
   immukv tlog seal --key plant-7.key --witness-policy witnesses --state plant-7.state`,
@@ -176,10 +177,11 @@ notices a bucket that was rolled back as a whole.`,
 			if every < 0 {
 				return usagef("--every %v is negative", every)
 			}
-			return a.tlogSeal(cmd, key, every, &flags)
+			return a.tlogSeal(cmd, key, former, every, &flags)
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "`file` with the private key (default: the environment's IMMUKV_SIGNING_KEY)")
+	cmd.Flags().StringVar(&former, "replaces", "", "verifier `key` of the key that signed until now")
 	cmd.Flags().DurationVar(&every, "every", 0, "go on, once per `interval`, until interrupted")
 	cmd.Flags().StringVar(&flags.witnesses, "witness-policy", "", "`file` that says which witnesses must cosign")
 	cmd.Flags().StringVar(&flags.state, "state", "", "`file` that remembers the last checkpoint, which the next one must extend")
@@ -196,7 +198,7 @@ func signer(file string) (*tlog.Signer, error) {
 	return nil, usagef("no signing key is given: use --key FILE or set %s", tlog.KeyEnv)
 }
 
-func (a *app) tlogSeal(cmd *cobra.Command, key string, every time.Duration, flags *verifierFlags) error {
+func (a *app) tlogSeal(cmd *cobra.Command, key, former string, every time.Duration, flags *verifierFlags) error {
 	s, err := signer(key)
 	if err != nil {
 		return err
@@ -206,6 +208,13 @@ func (a *app) tlogSeal(cmd *cobra.Command, key string, every time.Duration, flag
 		return err
 	}
 	opts := []tlog.SealOption{tlog.Witnessed(policy)}
+	if former != "" {
+		policy, err := tlog.NewPolicy(former)
+		if err != nil {
+			return fmt.Errorf("--replaces: %w", err)
+		}
+		opts = append(opts, tlog.Succeeding(policy))
+	}
 	if flags.state != "" {
 		v, err := tlog.NewVerifier(s.VerifierKey(), tlog.Remember(flags.state))
 		if err != nil {

@@ -231,9 +231,39 @@ func (p *WitnessPolicy) cosign(ctx context.Context, c Checkpoint, before int64, 
 		signed = append(signed, line...)
 	}
 	if err := p.check(signed); err != nil {
-		return nil, errors.Join(append([]error{err}, errs...)...)
+		return nil, errors.Join(append([]error{err}, p.weigh(errs)...)...)
 	}
 	return signed, nil
+}
+
+// claimError is what a witness says against the log. It shows nothing for it.
+type claimError struct {
+	kind error // ErrFork or ErrRolledBack
+	text string
+}
+
+func (e *claimError) Error() string { return e.kind.Error() + ": " + e.text }
+func (e *claimError) Unwrap() error { return e.kind }
+
+// weigh takes the errors of witnesses for ErrFork and ErrRolledBack only if so many
+// of them say so that the others are no quorum. One that is wrong, or lies, must not
+// be able to end a sealer while the others are down for a while.
+func (p *WitnessPolicy) weigh(errs []error) []error {
+	claims := 0
+	for _, err := range errs {
+		if _, ok := errors.AsType[*claimError](err); ok {
+			claims++
+		}
+	}
+	if claims > len(p.Witnesses)-p.Quorum {
+		return errs
+	}
+	for i, err := range errs {
+		if _, ok := errors.AsType[*claimError](err); ok {
+			errs[i] = errors.New(err.Error())
+		}
+	}
+	return errs
 }
 
 // defaultClient follows no redirect: a witness answers where the policy says it is.
@@ -268,7 +298,7 @@ func (w Witness) cosign(ctx context.Context, client *http.Client, c Checkpoint, 
 			return line, err
 		}
 		if seen > c.Size {
-			return "", fmt.Errorf("%w: it has cosigned a log of %d entries, and this one has %d", ErrRolledBack, seen, c.Size)
+			return "", &claimError{ErrRolledBack, fmt.Sprintf("it has cosigned a log of %d entries, and this one has %d", seen, c.Size)}
 		}
 		old = seen
 	}
@@ -305,11 +335,11 @@ func (w Witness) post(ctx context.Context, client *http.Client, c Checkpoint, ol
 			return "", 0, errors.New("it answered 409 without the size that it has seen")
 		}
 		if seen == old {
-			return "", 0, fmt.Errorf("%w: it has cosigned another tree of size %d", ErrFork, seen)
+			return "", 0, &claimError{ErrFork, fmt.Sprintf("it has cosigned another tree of size %d", seen)}
 		}
 		return "", seen, nil
 	case resp.StatusCode == http.StatusUnprocessableEntity:
-		return "", 0, fmt.Errorf("%w: it says that the log does not extend the %d entries that it has cosigned", ErrFork, old)
+		return "", 0, &claimError{ErrFork, fmt.Sprintf("it says that the log does not extend the %d entries that it has cosigned", old)}
 	case resp.StatusCode != http.StatusOK:
 		return "", 0, fmt.Errorf("it answered %s", resp.Status)
 	}

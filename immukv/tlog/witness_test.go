@@ -1,6 +1,7 @@
 package tlog_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +158,68 @@ func TestWitnesses(t *testing.T) {
 			}
 			if _, err := (tlog.Policy{Log: k.policy.Log, Witnesses: all}).Open(c.Signed); !errors.Is(err, tlog.ErrBadCheckpoint) {
 				t.Errorf("one cosignature meets a policy of two: %v", err)
+			}
+		})
+	}
+}
+
+// TestWitnessThatLies has one of three witnesses say that the log was rewritten while
+// another is down. Two must cosign: the sealer waits for the one that is down. If two
+// say so, it ends.
+func TestWitnessThatLies(t *testing.T) {
+	t.Parallel()
+	for _, lying := range []int{1, 2} {
+		t.Run(fmt.Sprint(lying), func(t *testing.T) {
+			t.Parallel()
+			k := newKeys(t)
+			db := open(t, memstore.New())
+			grow(t, db, 0, 5)
+			says := []http.HandlerFunc{
+				func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) },
+				func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(http.StatusConflict)
+					fmt.Fprintln(w, 6)
+				},
+			}
+			var text strings.Builder
+			var down atomic.Bool
+			down.Store(true)
+			for i := range 3 {
+				name := fmt.Sprintf("w%d.example", i)
+				w := newWitness(t, k, name)
+				server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					switch {
+					case i < lying:
+						says[i](rw, r)
+					case i == 1 && down.Load():
+						rw.WriteHeader(http.StatusServiceUnavailable)
+					default:
+						w.ServeHTTP(rw, r)
+					}
+				}))
+				t.Cleanup(server.Close)
+				fmt.Fprintf(&text, "witness %s %s %s\n", name, w.signer.Verifier(), server.URL)
+			}
+			policy := policyOf(t, text.String()+"group g 2 w0.example w1.example w2.example\nquorum g\n")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			failed := 0
+			_, err := tlog.Seal(ctx, db, k.signer, tlog.Witnessed(policy), tlog.Every(time.Millisecond, func(_ tlog.Checkpoint, err error) {
+				switch {
+				case err == nil:
+					cancel()
+				case !errors.Is(err, tlog.ErrWitnesses) || !strings.Contains(err.Error(), "w0.example"):
+					t.Errorf("Seal: %v", err)
+				default:
+					failed++
+					down.Store(false)
+				}
+			}))
+			switch {
+			case lying == 1 && (!errors.Is(err, context.Canceled) || failed != 1):
+				t.Errorf("one lies: %d failed: %v", failed, err)
+			case lying == 2 && (!errors.Is(err, tlog.ErrFork) || !errors.Is(err, tlog.ErrRolledBack) || failed != 1):
+				t.Errorf("two lie: %d failed: %v", failed, err)
 			}
 		})
 	}
