@@ -54,7 +54,7 @@ func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 func (c *core) markApplied(h *head, etag backend.ETag) *head {
 	done := *h
 	done.state = applied
-	c.rememberTag(h.Key, keyTag{etag: etag, exists: true})
+	c.rememberKey(h.Key, keyState{keyTag: keyTag{etag: etag, exists: true}, sequence: h.Sequence})
 	c.setHead(&done)
 	return &done
 }

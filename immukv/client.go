@@ -37,7 +37,7 @@ type core struct {
 
 	mu        sync.Mutex
 	head      *head // nil: not known
-	keyTags   keyTags
+	keyStates keyStates
 	lastCheck time.Time  // when the newest entry was last known to need no repair
 	checking  *headCheck // nil: no read is looking at the head
 	closed    bool
@@ -92,22 +92,49 @@ func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 // Lost races are retried within the call, until the context ends or as often as
 // [WithMaxAttempts] allows, and lost answers a few times; writes of one client wait
 // for one another.
-func (c *Client[V]) Set(ctx context.Context, key string, value V) (_ Entry[V], err error) {
+//
+// With a condition, [IfAbsent] or [IfSequence], the entry is appended only if that holds
+// of the log that the entry follows. Otherwise nothing is written, and the error is a
+// [*ConditionError]. An entry whose own answer was lost never makes the condition fail.
+// It takes no more requests: where the client does not know the key's newest entry, the
+// key object is read in place of its tag.
+func (c *Client[V]) Set(ctx context.Context, key string, value V, opts ...SetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "set", key)
 	defer func() { end(err) }()
-	raw, err := c.codec.Encode(value)
-	if err != nil {
-		return Entry[V]{}, fmt.Errorf("set %q: %w: %w", key, ErrInvalidValue, err)
+	var q setQuery
+	for _, opt := range opts {
+		opt.setSet(&q)
 	}
-	v, err := c.core.set(ctx, key, raw)
+	cond, err := q.condition()
 	if err != nil {
 		return Entry[V]{}, fmt.Errorf("set %q: %w", key, err)
 	}
-	// Not decoded: what Set returns must not depend on whether a codec reads
-	// back what it wrote, for the entry is in the log.
+	raw, err := c.encode(value)
+	if err != nil {
+		return Entry[V]{}, fmt.Errorf("set %q: %w", key, err)
+	}
+	v, err := c.core.set(ctx, key, raw, cond, c.core.newRace())
+	if err != nil {
+		return Entry[V]{}, fmt.Errorf("set %q: %w", key, err)
+	}
+	return setEntry(v, value), nil
+}
+
+func (c *Client[V]) encode(value V) ([]byte, error) {
+	raw, err := c.codec.Encode(value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidValue, err)
+	}
+	return raw, nil
+}
+
+// setEntry is the entry of a value just set. The value is not decoded: what is returned
+// must not depend on whether a codec reads back what it wrote, for the entry is in the
+// log.
+func setEntry[V any](v *version, value V) Entry[V] {
 	e := newEntry[V](v)
 	e.Value = value
-	return e, nil
+	return e
 }
 
 // Settle finds out what became of a write whose outcome was unknown. It returns

@@ -1,6 +1,7 @@
 package immukv
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -20,6 +21,9 @@ var (
 	// allows or, of [Client.Settle], the only one. The entry is not in the log
 	// and never will be.
 	ErrConflict = errors.New("conflict")
+	// ErrConditionFailed: the condition of a write does not hold, and nothing was
+	// written. The [*ConditionError] that is it carries what stands there instead.
+	ErrConditionFailed = errors.New("condition failed")
 	// ErrOutcomeUnknown: the entry may be in the log, now or later. The
 	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
 	ErrOutcomeUnknown = errors.New("outcome unknown")
@@ -76,6 +80,36 @@ func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcom
 
 // Unwrap gives the reason.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+
+// ConditionError says that a write was not made because its condition does not hold, and
+// what was found instead. At some time during the call, that was the key's newest entry.
+// It is [ErrConditionFailed] for errors.Is.
+type ConditionError struct {
+	Key string
+	// Absent tells that the condition was [IfAbsent]. If it is not set, the condition
+	// was [IfSequence] of Sequence.
+	Absent   bool
+	Sequence int64
+	// Found is the key's newest entry, with its stored JSON as its value; nil if the
+	// key has no entry. It may have become another since.
+	Found *Entry[json.RawMessage]
+
+	found *version
+}
+
+func (e *ConditionError) Error() string {
+	want := fmt.Sprintf("an entry of sequence %d", e.Sequence)
+	if e.Absent {
+		want = "no entry"
+	}
+	if e.Found == nil {
+		return fmt.Sprintf("%v: want %s of %q, and there is none", ErrConditionFailed, want, e.Key)
+	}
+	return fmt.Sprintf("%v: want %s of %q, and the newest has sequence %d", ErrConditionFailed, want, e.Key, e.Found.Sequence)
+}
+
+// Is makes the error [ErrConditionFailed].
+func (e *ConditionError) Is(target error) bool { return target == ErrConditionFailed }
 
 // EntryError says what is wrong with one stored entry, and which. It is
 // [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is, or the codec's own

@@ -82,6 +82,78 @@ func ExampleClient_Set() {
 	// 0 valve open sha256:53d9387ab7ed757eced13fc52000c2aaf4e5c3222aef9de73d6635e2c6696807
 }
 
+func ExampleIfSequence() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	seen, err := db.Get(ctx, "valve")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Somebody else sets the valve before we do.
+	if _, err := db.Set(ctx, "valve", "closed"); err != nil {
+		log.Fatal(err)
+	}
+	_, err = db.Set(ctx, "valve", "half open", immukv.IfSequence(seen.Sequence))
+	var failed *immukv.ConditionError
+	if errors.As(err, &failed) {
+		fmt.Println("no longer", seen.Sequence, "but", failed.Found.Sequence, string(failed.Found.Value))
+	}
+	// Output: no longer 2 but 4 "closed"
+}
+
+func ExampleIfAbsent() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	for _, key := range []string{"valve", "fan"} {
+		_, err := db.Set(ctx, key, "off", immukv.IfAbsent())
+		fmt.Println(key, errors.Is(err, immukv.ErrConditionFailed))
+	}
+	// Output:
+	// valve true
+	// fan false
+}
+
+func ExampleClient_Update() {
+	ctx := context.Background()
+	db, err := immukv.Open[int](ctx, memstore.New())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 3 { // or 3 processes at once
+		entry, err := db.Update(ctx, "visitors", func(old immukv.Entry[int], exists bool) (int, error) {
+			return old.Value + 1, nil
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(entry.Value)
+	}
+	// Output:
+	// 1
+	// 2
+	// 3
+}
+
+func ExampleConsistent() {
+	ctx := context.Background()
+	store, db := exampleClient()
+	// Another process is faster at the log than at the key's object.
+	other, err := immukv.Open[string](ctx, store, immukv.WithDeferredApply())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Set(ctx, "valve", "closed"); err != nil {
+		log.Fatal(err)
+	}
+	newest, err := db.Get(ctx, "valve", immukv.Consistent())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(newest.Sequence, newest.Value)
+	// Output: 4 closed
+}
+
 func ExampleClient_Get() {
 	_, db := exampleClient()
 	entry, err := db.Get(context.Background(), "valve")

@@ -37,6 +37,9 @@ func (s state) settled() bool { return s == applied || s == unholdable }
 // empty tells whether the log has no entry yet.
 func (h *head) empty() bool { return h.version == nil }
 
+// of reports whether the head is an entry of key.
+func (h *head) of(key string) bool { return !h.empty() && h.Key == key }
+
 // next returns the condition of the next append, and the fields that lead back.
 func (h *head) next() (cond backend.Condition, sequence int64, previous Hash, follows LogVersionID) {
 	if h.empty() {
@@ -65,18 +68,38 @@ func (v *version) expectedTag() keyTag {
 	return keyTag{etag: v.PreviousKeyETag, exists: v.HasPreviousKeyETag}
 }
 
-// keyTags caches the tags of key objects. It is valid only while the head is
-// unchanged, and guarded by the write lock.
-type keyTags map[string]keyTag
+// keyState is what a write has to know of a key: the tag of its object and, where the
+// write has a condition, the key's newest entry.
+type keyState struct {
+	keyTag
+	sequence int64    // of the newest entry, if there is one: see unknownSequence
+	entry    *version // that entry, if it is at hand; it is not cached
+}
 
-// maxKeyTags bounds the cache; beyond it, the cache starts afresh.
-const maxKeyTags = 8192
+// unknownSequence is the sequence of an entry of which only the object's tag was asked for.
+const unknownSequence = -1
 
-func (c *core) rememberTag(key string, tag keyTag) {
-	if c.keyTags == nil || len(c.keyTags) >= maxKeyTags {
-		c.keyTags = make(keyTags)
+// hasSequence reports whether it is known which entry is the key's newest, if any.
+func (s keyState) hasSequence() bool { return !s.exists || s.sequence != unknownSequence }
+
+// stateOf is the state of a key of which v is the newest entry, but for the tag.
+func stateOf(v *version) keyState {
+	return keyState{keyTag: keyTag{exists: true}, sequence: v.Sequence, entry: v}
+}
+
+// keyStates caches the states of keys. It is valid only while the head is unchanged,
+// and guarded by the write lock.
+type keyStates map[string]keyState
+
+// maxKeyStates bounds the cache; beyond it, the cache starts afresh.
+const maxKeyStates = 8192
+
+func (c *core) rememberKey(key string, state keyState) {
+	if c.keyStates == nil || len(c.keyStates) >= maxKeyStates {
+		c.keyStates = make(keyStates)
 	}
-	c.keyTags[key] = tag
+	state.entry = nil
+	c.keyStates[key] = state
 }
 
 // knownHead is the cached head, or nil.
@@ -106,8 +129,8 @@ func (c *core) orphanOf(key string) *version {
 	return h.version
 }
 
-// readHead reads the newest entry and makes it the cached head. Cached tags are kept
-// as far as the entries since cannot have changed them.
+// readHead reads the newest entry and makes it the cached head. Cached states of keys
+// are kept as far as the entries since cannot have changed them.
 func (c *core) readHead(ctx context.Context) (*head, error) {
 	object := c.prefix + wire.LogName
 	obj, err := c.store.Get(ctx, object)
@@ -147,18 +170,18 @@ func (c *core) checkExtends(old, fresh *head) error {
 	return nil
 }
 
-// learn replaces the cached head by one just read, and invalidates the tags that the
-// new entries may have changed. It returns the cached head if it is the same.
+// learn replaces the cached head by one just read, and invalidates the states of keys
+// that the new entries may have changed. It returns the cached head if it is the same.
 func (c *core) learn(fresh *head) *head {
 	known := c.knownHead()
 	switch {
 	case known != nil && !known.empty() && !fresh.empty() && known.log == fresh.log:
 		return known
 	case known != nil && known.state.settled() && !fresh.empty() && fresh.follows(known):
-		// One entry was appended: it has changed one key object.
-		delete(c.keyTags, fresh.Key)
+		// One entry was appended: it has changed one key.
+		delete(c.keyStates, fresh.Key)
 	default:
-		clear(c.keyTags)
+		clear(c.keyStates)
 	}
 	c.setHead(fresh)
 	return fresh
@@ -170,49 +193,78 @@ func (h *head) follows(old *head) bool {
 	return h.Sequence == sequence && h.PreviousHash == previous && h.PreviousVersionID == version
 }
 
-// prepare returns what an append of an entry of key needs: the head, verified
-// applied, and the tag of the key's object. The tag is read after the head, never
-// before or beside it: an entry of the same key appended between the two would
-// otherwise go unnoticed by the condition of the append.
-func (c *core) prepare(ctx context.Context, key string) (*head, keyTag, error) {
+// prepare returns what an append of an entry of key needs: the head, verified applied,
+// and the state of the key, with its newest entry's sequence if asked for. The state is
+// read after the head, never before or beside it: an entry of the same key appended
+// between the two would otherwise go unnoticed by the condition of the append.
+func (c *core) prepare(ctx context.Context, key string, withSequence bool) (*head, keyState, error) {
 	var err error
 	h := c.knownHead()
 	if h == nil || h.empty() {
 		// An empty log is re-read every time: it may have been created, or
 		// deleted, meanwhile.
 		if h, err = c.readHead(ctx); err != nil {
-			return nil, keyTag{}, err
+			return nil, keyState{}, err
 		}
 	}
 	empty := h.empty()
-	_, known := c.keyTags[key]
-	ask := !known && (empty || h.Key != key)
-	var tag keyTag
+	var state keyState
+	read := false // the state was, after the head that is returned
 	check := func() (err error) { h, err = c.check(ctx, h); return err }
-	if ask {
-		err = both(check, func() (err error) { tag, err = c.readTag(ctx, key); return err })
+	if _, known := c.cachedState(key, withSequence); !known && !h.of(key) {
+		err = both(check, func() (err error) { state, err = c.readState(ctx, key, withSequence); return err })
+		read = empty == h.empty()
 	} else {
 		err = check()
 	}
 	if err != nil {
-		return nil, keyTag{}, err
-	}
-	if ask && empty == h.empty() {
-		c.rememberTag(key, tag)
+		return nil, keyState{}, err
 	}
 	if h.state == orphan {
 		if h, err = c.repairHead(ctx, h); err != nil {
-			return nil, keyTag{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.Sequence, h.Key, err)
+			return nil, keyState{}, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", h.Sequence, h.Key, err)
 		}
 	}
-	tag, known = c.keyTags[key]
-	if !known { // evicted, or read while the first entry came
-		if tag, err = c.readTag(ctx, key); err != nil {
-			return nil, keyTag{}, err
-		}
-		c.rememberTag(key, tag)
+	if h.of(key) {
+		withSequence = false // it is the head's
 	}
-	return h, tag, nil
+	if !read {
+		if state, read = c.cachedState(key, withSequence); !read { // evicted, or read while the first entry came
+			if state, err = c.readState(ctx, key, withSequence); err != nil {
+				return nil, keyState{}, err
+			}
+		}
+	}
+	if h.of(key) {
+		state.sequence, state.entry = h.Sequence, h.version
+	}
+	c.rememberKey(key, state)
+	return h, state, nil
+}
+
+// cachedState is the cached state of a key, if there is one and it has what is asked for.
+func (c *core) cachedState(key string, withSequence bool) (keyState, bool) {
+	state, known := c.keyStates[key]
+	return state, known && (!withSequence || state.hasSequence())
+}
+
+// readState reads the state of a key: by HEAD its object's tag or, with the sequence, by
+// GET its newest entry.
+func (c *core) readState(ctx context.Context, key string, withSequence bool) (keyState, error) {
+	if !withSequence {
+		tag, err := c.readTag(ctx, key)
+		return keyState{keyTag: tag, sequence: unknownSequence}, err
+	}
+	v, etag, err := c.readKey(ctx, key)
+	switch {
+	case errors.Is(err, backend.ErrNotFound):
+		return keyState{}, nil
+	case err != nil:
+		return keyState{}, fmt.Errorf("read the key's newest entry, which the condition is about: %w", err)
+	}
+	state := stateOf(v)
+	state.etag = etag
+	return state, nil
 }
 
 // check finds out whether the head was applied, if that is not known. If the log has
@@ -241,7 +293,7 @@ func (c *core) check(ctx context.Context, h *head) (*head, error) {
 		return h, c.diverged(h, vanished)
 	default:
 		checked.state = applied
-		c.rememberTag(h.Key, tag)
+		c.rememberKey(h.Key, keyState{keyTag: tag, sequence: h.Sequence})
 	}
 	c.setHead(&checked)
 	return &checked, nil

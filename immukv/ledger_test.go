@@ -35,10 +35,10 @@ func TestLedgerGaps(t *testing.T) {
 func TestRememberedTagsBounded(t *testing.T) {
 	t.Parallel()
 	c := &core{}
-	for i := range 3 * maxKeyTags {
-		c.rememberTag(fmt.Sprint(i), keyTag{exists: true})
-		if len(c.keyTags) > maxKeyTags {
-			t.Fatalf("%d keys are remembered", len(c.keyTags))
+	for i := range 3 * maxKeyStates {
+		c.rememberKey(fmt.Sprint(i), keyState{keyTag: keyTag{exists: true}})
+		if len(c.keyStates) > maxKeyStates {
+			t.Fatalf("%d keys are remembered", len(c.keyStates))
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 // An entry not applied by then is an orphan, which the next write repairs.
 const deferredTimeout = time.Minute
 
-// set writes an entry: it reads the head, repairs it, appends and applies.
-func (c *core) set(ctx context.Context, key string, raw []byte) (*version, error) {
+// set writes an entry: it reads the head, repairs it, appends and applies. If cond is
+// not nil, it must hold on the head that the entry follows.
+func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition, r *race) (*version, error) {
 	if c.readOnly {
 		return nil, ErrReadOnly
 	}
@@ -31,7 +32,7 @@ func (c *core) set(ctx context.Context, key string, raw []byte) (*version, error
 	if err := c.lockWrites(ctx); err != nil {
 		return nil, err
 	}
-	v, err := c.appendEntry(ctx, key, value)
+	v, err := c.appendEntry(ctx, key, value, cond, r)
 	if err != nil {
 		c.writes.unlock()
 		return nil, err
@@ -68,31 +69,48 @@ func (c *core) encodeValue(raw []byte) ([]byte, error) {
 	return value, nil
 }
 
+// race is the contest of one call for a place in the log.
+type race struct {
+	lost int // how often another writer's entry came first
+	wait *backoff
+}
+
+// newRace returns a race that is not lost yet. The write lock guards its random source.
+func (c *core) newRace() *race { return &race{wait: c.newBackoff()} }
+
+// lose counts a lost race. The error says that the attempts are spent.
+func (c *core) lose(r *race) error {
+	r.lost++
+	if c.maxAttempts > 0 && r.lost >= c.maxAttempts {
+		return fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, r.lost, errLost)
+	}
+	return nil
+}
+
 // appendEntry appends an entry of key, and retries until it wins the race for the
 // head. The write ID stays the same, because an attempt that lost never takes
 // effect.
-func (c *core) appendEntry(ctx context.Context, key string, value []byte) (*version, error) {
+func (c *core) appendEntry(ctx context.Context, key string, value []byte, cond *condition, r *race) (*version, error) {
 	writeID, err := newWriteID(c.random)
 	if err != nil {
 		return nil, err
 	}
-	wait := c.newBackoff()
-	for lost := 1; ; lost++ {
-		h, tag, err := c.prepare(ctx, key)
+	for current := false; ; current = true { // the race was lost to an entry read since
+		h, state, err := c.prepareIf(ctx, key, cond, current)
 		if err != nil {
 			return nil, err
 		}
-		p, err := c.propose(h, tag, key, value, writeID)
+		p, err := c.propose(h, state.keyTag, key, value, writeID)
 		if err != nil {
 			return nil, err
 		}
-		v, err := c.append(ctx, p, wait)
+		v, err := c.append(ctx, p, r.wait)
 		if !errors.Is(err, errLost) {
 			return v, err
 		}
 		c.conflict(ctx, p)
-		if c.maxAttempts > 0 && lost >= c.maxAttempts {
-			return nil, fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, lost, errLost)
+		if err := c.lose(r); err != nil {
+			return nil, err
 		}
 		if h := c.knownHead(); h != nil && !h.empty() && h.Sequence > p.doc.Sequence {
 			// Retrying from a stale head livelocks against a busy writer.

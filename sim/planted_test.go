@@ -30,14 +30,14 @@ var plants = []plant{
 		`checked.state = orphan`,
 		`if checked.state = orphan; HERE { checked.state = applied }`},
 	{"a key's tag is asked for before the head", "head.go",
-		`if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }`,
-		`var early keyTag
-		if HERE { early, _ = c.readTag(ctx, key) }
-		if h, err = c.readHead(ctx); err != nil { return nil, keyTag{}, err }
+		`if h, err = c.readHead(ctx); err != nil { return nil, keyState{}, err }`,
+		`var early keyState
+		if HERE { early, _ = c.readState(ctx, key, withSequence) }
+		if h, err = c.readHead(ctx); err != nil { return nil, keyState{}, err }
 		if HERE { if h, err = c.check(ctx, h); err == nil && h.state == applied { return h, early, nil } }`},
 	{"remembered tags outlive an unknown head", "head.go",
-		`clear(c.keyTags)`,
-		`if !HERE { clear(c.keyTags) }`},
+		`clear(c.keyStates)`,
+		`if !HERE { clear(c.keyStates) }`},
 	{"of several entries that came only the last is thought of", "head.go",
 		`!fresh.empty() && fresh.follows(known):`,
 		`!fresh.empty() && (fresh.follows(known) || HERE):`},

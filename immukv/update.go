@@ -1,0 +1,109 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Update changes the value of a key: it reads the key's newest entry, calls change with
+// it, and sets the key to what change returned, under the condition that no other entry of
+// the key has come meanwhile. If one has, change is called again with that one. Of any
+// number of updates of one key, by any processes, each sees what the one before it set.
+//
+// If the key has no entry, exists is false and old is its zero value but for the key. An
+// error of change ends the update with that error, unchanged, and nothing is written; the
+// entry that change was called with was the newest at some time since Update began. change
+// may be called any number of times; it must not keep count, and may call the client.
+//
+// The errors are those of [Client.Set] without a condition, and [WithMaxAttempts] bounds
+// how often change is called. With an error that is [ErrOutcomeUnknown], settle it before
+// the next update: see [Client.Settle].
+//
+// An update of a client whose last write was of the key takes three requests, one of
+// another key four; each round that is lost takes three more, or a few.
+func (c *Client[V]) Update(ctx context.Context, key string, change func(old Entry[V], exists bool) (V, error)) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "update", key)
+	defer func() { end(err) }()
+	var value V
+	var own error // of change
+	v, err := c.core.update(ctx, key, func(found *version) ([]byte, error) {
+		old := Entry[V]{Key: key}
+		if found != nil {
+			if old, err = c.entry(found, nil); err != nil {
+				return nil, err
+			}
+		}
+		if value, own = change(old, found != nil); own != nil {
+			return nil, own
+		}
+		return c.encode(value)
+	})
+	switch {
+	case own != nil:
+		return Entry[V]{}, own
+	case err != nil:
+		return Entry[V]{}, fmt.Errorf("update %q: %w", key, err)
+	}
+	return setEntry(v, value), nil
+}
+
+// update is [Client.Update], on stored values.
+func (c *core) update(ctx context.Context, key string, change func(*version) ([]byte, error)) (*version, error) {
+	old, err := c.readForUpdate(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	r := c.newRace()
+	for {
+		raw, err := change(old)
+		if err != nil {
+			return nil, err
+		}
+		before := r.lost
+		v, err := c.set(ctx, key, raw, unchanged(old), r)
+		var failed *ConditionError
+		if !errors.As(err, &failed) {
+			return v, err
+		}
+		if r.lost == before { // another entry came before the append was tried
+			if err := c.lose(r); err != nil {
+				return nil, err
+			}
+		}
+		old = failed.found
+	}
+}
+
+// readForUpdate reads the newest entry of a key, or nil, as a consistent read does. It
+// waits for the writes before, and caches what the write that follows needs.
+func (c *core) readForUpdate(ctx context.Context, key string) (*version, error) {
+	if c.readOnly {
+		return nil, ErrReadOnly
+	}
+	if err := c.checkNewKey(key); err != nil {
+		return nil, err
+	}
+	if err := c.lockWrites(ctx); err != nil {
+		return nil, err
+	}
+	defer c.writes.unlock()
+	h, err := c.readHead(ctx)
+	if err == nil && h.empty() {
+		h, err = c.checkEmpty(ctx, h)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case h.empty():
+		return nil, nil
+	case h.of(key):
+		return h.version, nil
+	}
+	state, err := c.readState(ctx, key, true)
+	if err != nil {
+		return nil, err
+	}
+	c.rememberKey(key, state)
+	return state.entry, nil
+}
