@@ -22,6 +22,7 @@ import (
 // begun to.
 type ahead struct {
 	core   *core
+	lister lister
 	object string
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -52,6 +53,11 @@ type ahead struct {
 	arrived sync.Cond // awaited is here
 }
 
+// lister lists the versions of objects: a store does.
+type lister interface {
+	ListVersions(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error)
+}
+
 // slots counts bodies that are on their way or wait for their consumer.
 type slots chan struct{}
 
@@ -66,7 +72,7 @@ type fetched struct {
 // readAhead begins to read versions of an object: all of them, or those older than
 // after, and not more than limit if that is positive.
 func (c *core) readAhead(ctx context.Context, object string, after backend.VersionID, limit int) *ahead {
-	a := &ahead{core: c, object: object, window: c.concurrency, budget: -1}
+	a := &ahead{core: c, lister: c.store, object: object, window: c.concurrency, budget: -1}
 	a.listing.After = after
 	if limit > 0 {
 		a.budget = limit
@@ -168,7 +174,7 @@ func (a *ahead) list() bool {
 	if a.ended {
 		return false
 	}
-	page, err := a.core.store.ListVersions(a.ctx, a.object, a.listing)
+	page, err := a.lister.ListVersions(a.ctx, a.object, a.listing)
 	if err != nil {
 		a.failed = err
 		return false

@@ -202,14 +202,27 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 	})
 }
 
-// Log returns the entries of the whole log, newest first, as [Client.History] does
-// those of a key. After a version that is no entry the next is the one that the store
-// lists below it. An entry that does not lead to an older one ends the sequence.
-func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
-	var q logQuery
-	for _, opt := range opts {
-		opt.setLog(&q)
+// EntryAt returns the log's entry of a sequence number. It reads the newest entry, the
+// listing down to the one asked for, a thousand versions a request, and that entry. If
+// the log has no such entry, or none any more, the error is [ErrNotFound]. The entry's
+// own hash is checked, not the chain that leads to it: see [Client.VerifyLog].
+func (c *Client[V]) EntryAt(ctx context.Context, sequence int64) (_ Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "entry_at", "")
+	defer func() { end(err) }()
+	v, err := c.core.entryAt(ctx, sequence)
+	e, err := c.entry(v, err)
+	if err != nil {
+		err = fmt.Errorf("read entry %d: %w", sequence, err)
 	}
+	return e, err
+}
+
+// Log returns the entries of the whole log, newest first, as [Client.History] does
+// those of a key, or the oldest first with [OldestFirst]. After a version that is no
+// entry the next is the one that the store lists below it. An entry that does not lead
+// to an older one ends the sequence.
+func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
+	q := newLogQuery(opts)
 	return observed(ctx, c.core, "log", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
 		return c.entries(c.core.log(ctx, q), "log")
 	})

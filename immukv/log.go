@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
@@ -148,23 +149,91 @@ func (c *core) follow(r *chainReader, newer *version, limit int, yield func(*ver
 // log is [Client.Log].
 func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
-		if q.before != "" {
-			c.logBefore(ctx, q)(yield)
+		switch {
+		case q.before != "":
+			c.logBefore(ctx, q, yield)
+			return
+		case q.oldestFirst:
+			c.logUpwards(ctx, q, yield)
 			return
 		}
-		from, err := c.newestEntry(ctx)
+		newest, err := c.newestEntry(ctx)
 		switch {
-		case from == nil && err == nil:
-		case from == nil && isEntryError(err):
-			r := c.readChain(ctx, "", q.limit)
-			defer r.close()
-			limit := q.limit
-			if limit == 0 {
-				limit = -1
-			}
-			c.follow(r, nil, limit, yield)
+		case newest == nil && err == nil:
+		case newest == nil && isEntryError(err):
+			until(q, c.logListed(ctx, q.limit))(yield)
 		default:
-			c.chain(ctx, from, err, q.limit)(yield)
+			until(q, c.chain(ctx, newest, err, q.within(newest)))(yield)
+		}
+	}
+}
+
+// within is how many entries there are to read from one on: all of them if it is 0.
+func (q logQuery) within(newest *version) int {
+	if q.from == 0 || newest.Sequence < q.from {
+		return q.limit
+	}
+	if n := int(newest.Sequence-q.from) + 1; q.limit == 0 || n < q.limit {
+		return n
+	}
+	return q.limit
+}
+
+// until ends a log that comes newest first where it is asked to end.
+func until(q logQuery, log iter.Seq2[*version, error]) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		for v, err := range log {
+			if v != nil && v.Sequence < q.from || !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// logListed is the log of which the newest version is no entry: what is listed.
+func (c *core) logListed(ctx context.Context, limit int) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		r := c.readChain(ctx, "", limit)
+		defer r.close()
+		if limit == 0 {
+			limit = -1
+		}
+		c.follow(r, nil, limit, yield)
+	}
+}
+
+// logUpwards is the log, oldest first.
+func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, error) bool) {
+	newest, err := c.newestEntry(ctx)
+	if newest == nil && err != nil && !isEntryError(err) {
+		yield(nil, err)
+		return
+	}
+	var bad []error // of versions above the newest entry, the newest first
+	if newest == nil && err != nil {
+		for newest, err = range c.logListed(ctx, 0) {
+			if newest != nil {
+				break
+			}
+			bad = append(bad, err)
+		}
+	}
+	if newest != nil && newest.Sequence >= q.from {
+		for v, err := range c.ascending(ctx, linkBefore(q.from), newest) {
+			if !yield(v, err) {
+				return
+			}
+			if q.limit--; q.limit == 0 {
+				return
+			}
+		}
+	}
+	for _, err := range slices.Backward(bad) {
+		if !yield(nil, err) {
+			return
+		}
+		if q.limit--; q.limit == 0 {
+			return
 		}
 	}
 }
@@ -172,21 +241,39 @@ func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 // logBefore is the log from behind an entry on. The chain begins with that entry, so
 // that its link is checked as every other is: a caller who goes from page to page
 // must not be led round for ever, either.
-func (c *core) logBefore(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
-	return func(yield func(*version, error) bool) {
-		newer, err := c.logVersion(ctx, q.before)
-		if newer == nil {
-			yield(nil, err)
+func (c *core) logBefore(ctx context.Context, q logQuery, yield func(*version, error) bool) {
+	newer, err := c.logVersion(ctx, q.before)
+	switch {
+	case newer == nil:
+		yield(nil, err)
+		return
+	case newer.Sequence <= q.from:
+		return
+	case q.oldestFirst:
+		c.logUpTo(ctx, newer, q, yield)
+		return
+	}
+	limit := q.limit
+	if limit > 0 && limit < math.MaxInt {
+		limit++
+	}
+	q.limit = limit
+	for v, err := range until(q, c.chain(ctx, newer, nil, q.within(newer))) {
+		if v != newer && !yield(v, err) {
 			return
 		}
-		limit := q.limit
-		if limit > 0 && limit < math.MaxInt {
-			limit++
+	}
+}
+
+// logUpTo is the log up to before an entry, oldest first.
+func (c *core) logUpTo(ctx context.Context, newer *version, q logQuery, yield func(*version, error) bool) {
+	n := 0
+	for v, err := range c.ascending(ctx, linkBefore(q.from), newer) {
+		if v != nil && v.Sequence >= newer.Sequence || !yield(v, err) {
+			return
 		}
-		for v, err := range c.chain(ctx, newer, nil, limit) {
-			if v != newer && !yield(v, err) {
-				return
-			}
+		if n++; n == q.limit {
+			return
 		}
 	}
 }

@@ -26,8 +26,18 @@ type historyQuery struct {
 }
 
 type logQuery struct {
-	limit  int
-	before LogVersionID
+	limit       int
+	before      LogVersionID
+	from        int64
+	oldestFirst bool
+}
+
+func newLogQuery(opts []LogOption) logQuery {
+	var q logQuery
+	for _, opt := range opts {
+		opt.setLog(&q)
+	}
+	return q
 }
 
 type keysQuery struct {
@@ -96,6 +106,28 @@ func Before(id LogVersionID) interface {
 
 func (o beforeOption) setHistory(q *historyQuery) { q.before = LogVersionID(o) }
 func (o beforeOption) setLog(q *logQuery)         { q.before = LogVersionID(o) }
+
+type fromOption int64
+
+// From leaves out the entries before that of the sequence. Read oldest first, the log
+// begins with it; read newest first, it ends with it.
+func From(sequence int64) LogOption { return fromOption(max(sequence, 0)) }
+
+func (o fromOption) setLog(q *logQuery) { q.from = int64(o) }
+
+type oldestFirstOption struct{}
+
+// OldestFirst returns the entries of the log in the order in which they were appended,
+// up to the one that is the newest when the call begins. Stores list versions newest
+// first: all of the listing, down to the entry to begin with, is read before the first
+// entry is returned, and its version IDs are in memory, about 40 bytes each, until
+// their entries are returned.
+//
+// Each entry is checked to follow the one before. One that does not ends the sequence
+// with a [Finding].
+func OldestFirst() LogOption { return oldestFirstOption{} }
+
+func (oldestFirstOption) setLog(q *logQuery) { q.oldestFirst = true }
 
 type beforeKeyOption KeyVersionID
 

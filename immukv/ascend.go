@@ -1,0 +1,223 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// link is an entry that the next one has to follow, as far as it is known.
+type link struct {
+	sequence int64
+	hash     Hash         // empty: not known
+	log      LogVersionID // empty: not known
+}
+
+// beginning is what the first entry of a log follows.
+var beginning = link{sequence: -1, hash: GenesisHash}
+
+// linkBefore is what the entry of a sequence follows.
+func linkBefore(sequence int64) link {
+	if sequence <= 0 {
+		return beginning
+	}
+	return link{sequence: sequence - 1}
+}
+
+func linkOf(v *version) link { return link{sequence: v.Sequence, hash: v.Hash, log: v.log} }
+
+// check returns a [Finding] unless v stands directly behind the link.
+func (l link) check(v *version) error {
+	found := func(kind FindingKind, detail string, args ...any) error {
+		return Finding{Kind: kind, Object: v.object, VersionID: v.id, Sequence: v.Sequence, Detail: fmt.Sprintf(detail, args...)}
+	}
+	switch {
+	case v.Sequence != l.sequence+1:
+		return found(SequenceGap, "it stands where sequence %d is to be", l.sequence+1)
+	case l.hash != "" && v.PreviousHash != l.hash:
+		return found(BrokenLink, "its previous_hash is not that of sequence %d, which it follows", l.sequence)
+	case l.log != "" && v.PreviousVersionID != l.log:
+		return found(BrokenLink, "its previous_version_id is %q, and not %q, which holds the entry before it", v.PreviousVersionID, l.log)
+	case l == beginning && v.PreviousVersionID != "":
+		return found(BrokenLink, "the first entry names a version before it")
+	}
+	return nil
+}
+
+// ascent reads log versions oldest first, from behind a link up to a newest one that
+// was read before. The listing, which is newest first, is gone through first; of what
+// it lists only the IDs are kept. Then bodies are read wide, the oldest first, and
+// every link is checked on the way. A listing in disorder, or one that lacks a
+// version, costs time: what is missing is read along the chain.
+type ascent struct {
+	core    *core
+	ctx     context.Context
+	last    link // of the entry yielded last
+	top     *version
+	listed  *ahead     // nil if there is nothing between last and top
+	waiting []*version // read, and not yet yielded; not more than a few
+	drained bool       // top waits too: nothing else is listed
+	bad     []error    // of versions that are no entries, the newest first
+}
+
+// ascend begins behind a link. It must be older than top.
+func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, error) {
+	a := &ascent{core: c, ctx: ctx, last: behind, top: top}
+	if top.Sequence <= behind.sequence+1 {
+		return a, nil
+	}
+	x := c.indexVersions(c.prefix+wire.LogName, top.id)
+	_, first, err := x.find(ctx, behind.sequence+1, indexed{place: -1, v: top})
+	if err != nil {
+		return nil, err
+	}
+	if v := first.v; v != nil && v.Sequence > behind.sequence {
+		a.waiting = append(a.waiting, v)
+	}
+	a.listed = c.readAhead(ctx, x.object, "", 0)
+	a.listed.lister = &upwards{ids: x.ids, left: first.place}
+	return a, nil
+}
+
+func (a *ascent) close() {
+	if a.listed != nil {
+		a.listed.close()
+	}
+}
+
+// next is the next entry, or nil behind the top. An entry whose hash does not hold
+// comes with its error. Where the version that should come next is no entry, the error
+// tells so, and next may be called again for the entries behind it. After any other
+// error there is no more.
+func (a *ascent) next() (*version, error) {
+	if a.last.sequence >= a.top.Sequence {
+		return nil, nil
+	}
+	v, err := a.successor()
+	if v == nil {
+		return nil, err
+	}
+	if err := a.last.check(v); err != nil {
+		return nil, err
+	}
+	a.last = linkOf(v)
+	return a.core.checkHash(v)
+}
+
+// successor is the entry of the sequence that comes next.
+func (a *ascent) successor() (*version, error) {
+	for filled := false; ; {
+		if n := len(a.bad); n > 0 {
+			err := a.bad[n-1]
+			a.bad = a.bad[:n-1]
+			return nil, err
+		}
+		for i, v := range a.waiting {
+			if v.Sequence == a.last.sequence+1 {
+				a.waiting = append(a.waiting[:i:i], a.waiting[i+1:]...)
+				return v, nil
+			}
+		}
+		switch {
+		case len(a.waiting) < reorderWindow && !a.drained:
+			if err := a.more(); err != nil {
+				return nil, err
+			}
+		case filled:
+			return nil, a.missing()
+		default:
+			filled = true
+			if err := a.fill(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// more reads one more version.
+func (a *ascent) more() error {
+	var f *fetched
+	var err error
+	if a.listed != nil {
+		f, err = a.listed.next()
+	}
+	switch {
+	case err != nil:
+		return err
+	case f == nil:
+		a.waiting = append(a.waiting, a.top)
+		a.drained = true
+	case f.v == nil && !isEntryError(f.err) && !gone(f.err):
+		return f.err
+	case f.v != nil && f.v.Sequence > a.last.sequence && f.v.Sequence < a.top.Sequence:
+		a.waiting = append(a.waiting, f.v)
+	}
+	return nil
+}
+
+// fill reads what is missing before those that wait, along the chain.
+func (a *ascent) fill() error {
+	lowest := a.lowest()
+	missing := lowest.Sequence - a.last.sequence - 1
+	if missing > 4*reorderWindow {
+		return a.missing()
+	}
+	for v, err := range a.core.chain(a.ctx, lowest, nil, int(missing)+1) {
+		switch {
+		case v != nil && v != lowest && v.Sequence > a.last.sequence:
+			a.waiting = append(a.waiting, v)
+		case v != nil:
+		case isEntryError(err):
+			a.bad = append(a.bad, err)
+		case errors.Is(err, backend.ErrNotFound):
+			return a.missing()
+		default:
+			return err
+		}
+	}
+	if len(a.bad) > 0 {
+		a.last = link{sequence: a.lowest().Sequence - 1}
+	}
+	return nil
+}
+
+func (a *ascent) lowest() *version {
+	lowest := a.waiting[0]
+	for _, v := range a.waiting {
+		if v.Sequence < lowest.Sequence {
+			lowest = v
+		}
+	}
+	return lowest
+}
+
+func (a *ascent) missing() error {
+	return Finding{
+		Kind: MissingVersion, Object: a.core.prefix + wire.LogName, Sequence: a.last.sequence + 1,
+		Detail: fmt.Sprintf("the log has no such entry, though it has sequence %d", a.top.Sequence),
+	}
+}
+
+// ascending yields the entries behind a link up to top, oldest first. Where a version is
+// no entry it yields the error, and goes on; any other error without an entry is the
+// last.
+func (c *core) ascending(ctx context.Context, behind link, top *version) iter.Seq2[*version, error] {
+	return func(yield func(*version, error) bool) {
+		a, err := c.ascend(ctx, behind, top)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer a.close()
+		for {
+			v, err := a.next()
+			if v == nil && err == nil || !yield(v, err) || v == nil && !isEntryError(err) {
+				return
+			}
+		}
+	}
+}

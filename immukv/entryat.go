@@ -1,0 +1,43 @@
+package immukv
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// entryAt is [Client.EntryAt].
+func (c *core) entryAt(ctx context.Context, sequence int64) (*version, error) {
+	if sequence < 0 {
+		return nil, fmt.Errorf("%w: sequence %d is negative", ErrInvalidOption, sequence)
+	}
+	head, err := c.newestEntry(ctx)
+	switch {
+	case head == nil && err != nil:
+		return nil, err
+	case head == nil:
+		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
+	case sequence == head.Sequence:
+		return head, err
+	case sequence > head.Sequence:
+		return nil, fmt.Errorf("the log ends with sequence %d: %w", head.Sequence, ErrNotFound)
+	}
+	// Should the head's hash not hold, its number is still a place to begin at.
+	return c.entryBelow(ctx, head, sequence)
+}
+
+// entryBelow is the entry of a sequence less than that of an entry given. What the
+// listing has in its place is corrected along the chain.
+func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*version, error) {
+	x := c.indexVersions(c.prefix+wire.LogName, from.id)
+	above, below, err := x.find(ctx, sequence, indexed{place: -1, v: from})
+	if err != nil {
+		return nil, err
+	}
+	if v := below.v; v != nil && v.Sequence == sequence {
+		_, err := c.checkHash(v)
+		return v, err
+	}
+	return c.versionAt(ctx, above.v, sequence)
+}

@@ -1,0 +1,252 @@
+package immukv
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// versionIndex knows the versions of one object by their places in the listing: 0 is
+// the newest. It lists as far as it is asked to, and keeps the IDs alone. Delete
+// markers have no place.
+//
+// The order of a listing is a hint. Sequence numbers go down along it, but for
+// versions that stand up to reorderWindow places from where they belong.
+type versionIndex struct {
+	core    *core
+	object  string
+	listing backend.VersionsRequest
+	ids     idList
+	ended   bool
+}
+
+// indexVersions begins with the versions older than after, or with the newest.
+func (c *core) indexVersions(object string, after backend.VersionID) *versionIndex {
+	return &versionIndex{core: c, object: object, listing: backend.VersionsRequest{After: after}}
+}
+
+// reach lists until place i is known. It reports false if the listing ends before it.
+func (x *versionIndex) reach(ctx context.Context, i int) (bool, error) {
+	for x.ids.len() <= i && !x.ended {
+		page, err := x.core.store.ListVersions(ctx, x.object, x.listing)
+		if err != nil {
+			return false, err
+		}
+		x.ids.add(page.Versions)
+		x.listing.Token = page.Next
+		x.ended = page.Next == ""
+	}
+	return i < x.ids.len(), nil
+}
+
+// read reads the version at a place that is known: of a version of the log, its oldest
+// entry.
+func (x *versionIndex) read(ctx context.Context, i int) (indexed, error) {
+	p := indexed{place: i}
+	obj, err := x.core.store.GetVersion(ctx, x.object, x.ids.at(i))
+	if err != nil {
+		return p, err
+	}
+	p.etag = obj.ETag
+	if x.object == x.core.prefix+wire.LogName {
+		p.v, err = x.core.readLogVersion(obj.ID, obj.Body)
+	} else {
+		p.v, err = x.core.readKeyVersion(ctx, x.object, obj.ID, obj.Body)
+	}
+	return p, err
+}
+
+// indexed is a version and its place in an index.
+type indexed struct {
+	place int
+	v     *version // nil: it was not read
+	etag  backend.ETag
+}
+
+// find looks for where a sequence number belongs. It returns the version before that
+// place, whose sequence is greater, and the one behind it, whose sequence is not; that
+// one is not read if nothing older is listed. They are neighbours unless one of them
+// has the very number, or what lies between cannot be read.
+//
+// It begins at a version of a greater sequence. Of a log of one entry a version it
+// reads little more than the version looked for: that one stands as many places further
+// down as its number is less. Elsewhere that is the most it can be, and find goes down
+// by the rate at which the numbers have gone down so far, then in between by halves
+// and by interpolation, turn by turn.
+func (x *versionIndex) find(ctx context.Context, sequence int64, from indexed) (above, below indexed, err error) {
+	above, below = from, indexed{place: -1}
+	for step := 1; below.place < 0; step *= 2 {
+		place, last, err := x.guess(ctx, sequence, from, above, step)
+		if err != nil {
+			return above, below, err
+		}
+		p, err := x.probe(ctx, place, above.place, x.ids.len())
+		switch {
+		case err != nil:
+			return above, below, err
+		case p.v == nil, last && p.v.Sequence > sequence:
+			if p.v != nil {
+				above = p
+			}
+			below = indexed{place: x.ids.len()}
+		case p.v.Sequence > sequence:
+			above = p
+		default:
+			below = p
+		}
+	}
+	for halve := false; below.place-above.place > 1; halve = !halve {
+		if below.v != nil && below.v.Sequence == sequence {
+			break
+		}
+		p, err := x.probe(ctx, between(above, below, sequence, halve), above.place, below.place)
+		switch {
+		case err != nil:
+			return above, below, err
+		case p.v == nil:
+			return above, below, nil
+		case p.v.Sequence > sequence:
+			above = p
+		default:
+			below = p
+		}
+	}
+	return above, below, nil
+}
+
+// guess is the place to look at next, on the way down, and whether it is the last.
+func (x *versionIndex) guess(ctx context.Context, sequence int64, from, above indexed, step int) (place int, last bool, err error) {
+	most := above.v.Sequence - sequence // places: each has a number of its own
+	distance := most
+	if passed, down := int64(above.place-from.place), from.v.Sequence-above.v.Sequence; passed > 0 && down > passed {
+		distance = int64(float64(most)/float64(down)*float64(passed)) + 1
+	}
+	if above.place == from.place {
+		// Nothing is known yet of how the numbers go down.
+		if _, err := x.reach(ctx, above.place+1); err != nil {
+			return 0, false, err
+		}
+		distance = min(distance, int64(max(x.ids.len()-1-above.place, 1)))
+	}
+	distance = min(max(distance, int64(step)), most, 1<<40)
+	place = above.place + int(distance)
+	known, err := x.reach(ctx, place)
+	if err != nil {
+		return 0, false, err
+	}
+	if !known {
+		place = x.ids.len() - 1
+	}
+	return place, x.ended && place == x.ids.len()-1, nil
+}
+
+// between is a place between two others.
+func between(above, below indexed, sequence int64, halve bool) int {
+	width := below.place - above.place
+	if halve || below.v == nil || above.v.Sequence == below.v.Sequence {
+		return above.place + width/2
+	}
+	part := float64(above.v.Sequence-sequence) / float64(above.v.Sequence-below.v.Sequence)
+	return above.place + min(max(int(part*float64(width)), 1), width-1)
+}
+
+// probe reads the version at a place or, if that one cannot be read, one close to it
+// that lies between two others, which are left out. It returns none if there is none.
+// Whether a hash holds is not asked: the caller does not rest on what it finds on the
+// way.
+func (x *versionIndex) probe(ctx context.Context, place, above, below int) (indexed, error) {
+	for i := range 2*reorderWindow + 1 {
+		at := place + (i+1)/2
+		if i%2 == 1 {
+			at = place - (i+1)/2
+		}
+		if at <= above || at >= below {
+			continue
+		}
+		p, err := x.read(ctx, at)
+		if p.v != nil || err != nil && !isEntryError(err) && !gone(err) {
+			if p.v != nil {
+				err = nil
+			}
+			return p, err
+		}
+	}
+	return indexed{place: place}, nil
+}
+
+// upwards lists the versions of an index from a place up to its newest, for a reader
+// that wants them oldest first. It forgets those that it has listed.
+type upwards struct {
+	ids  idList
+	left int
+}
+
+// ListVersions is that of a store; the request has nothing to say.
+func (u *upwards) ListVersions(context.Context, string, backend.VersionsRequest) (backend.VersionsPage, error) {
+	n := min(u.left, backend.MaxPageSize)
+	page := backend.VersionsPage{Versions: make([]backend.Version, n)}
+	for i := range n {
+		u.left--
+		page.Versions[i].ID = u.ids.at(u.left)
+	}
+	u.ids.truncate(u.left)
+	if u.left > 0 {
+		page.Next = backend.PageToken(fmt.Sprint(u.left))
+	}
+	return page, nil
+}
+
+// idList is a list of version IDs, packed: 4 bytes for each and its characters.
+type idList struct{ pages []idPage }
+
+type idPage struct {
+	first int // the place of its first ID
+	text  string
+	ends  []uint32 // where in the text each ID ends
+}
+
+func (l *idList) len() int {
+	if len(l.pages) == 0 {
+		return 0
+	}
+	p := &l.pages[len(l.pages)-1]
+	return p.first + len(p.ends)
+}
+
+// add appends the IDs of a page of a listing.
+func (l *idList) add(versions []backend.Version) {
+	p := idPage{first: l.len(), ends: make([]uint32, 0, len(versions))}
+	var text strings.Builder
+	for _, v := range versions {
+		if !v.DeleteMarker {
+			text.WriteString(string(v.ID))
+			p.ends = append(p.ends, uint32(text.Len()))
+		}
+	}
+	if p.text = text.String(); len(p.ends) > 0 {
+		l.pages = append(l.pages, p)
+	}
+}
+
+func (l *idList) at(i int) backend.VersionID {
+	n := sort.Search(len(l.pages), func(n int) bool { return l.pages[n].first > i }) - 1
+	p := &l.pages[n]
+	i -= p.first
+	start := uint32(0)
+	if i > 0 {
+		start = p.ends[i-1]
+	}
+	return backend.VersionID(p.text[start:p.ends[i]])
+}
+
+// truncate lets go of pages that begin at a place or behind it.
+func (l *idList) truncate(i int) {
+	for n := len(l.pages) - 1; n >= 0 && l.pages[n].first >= i; n-- {
+		l.pages[n] = idPage{}
+		l.pages = l.pages[:n]
+	}
+}
