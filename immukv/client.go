@@ -165,11 +165,7 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_
 func (c *Client[V]) Get(ctx context.Context, key string, opts ...GetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "get", key)
 	defer func() { end(err) }()
-	var q getQuery
-	for _, opt := range opts {
-		opt.setGet(&q)
-	}
-	v, err := c.core.get(ctx, key, q)
+	v, err := c.core.get(ctx, key, newGetQuery(opts))
 	e, err := c.entry(v, err)
 	if err != nil {
 		err = fmt.Errorf("get %q: %w", key, err)

@@ -2,6 +2,7 @@ package immukv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/immukv/immukv-go/immukv/internal/wire"
@@ -39,5 +40,12 @@ func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*
 		_, err := c.checkHash(v)
 		return v, err
 	}
-	return c.versionAt(ctx, above.v, sequence)
+	v, err := c.versionAt(ctx, above.v, sequence)
+	if below.v != nil && errors.Is(err, ErrNotFound) {
+		err = Finding{
+			Kind: MissingVersion, Object: x.object, Sequence: sequence,
+			Detail: fmt.Sprintf("the log has no such entry, though it has sequences %d and %d", below.v.Sequence, above.v.Sequence),
+		}
+	}
+	return v, err
 }

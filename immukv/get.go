@@ -11,7 +11,10 @@ import (
 
 // get is [Client.Get].
 func (c *core) get(ctx context.Context, key string, q getQuery) (*version, error) {
-	if q.consistent {
+	switch {
+	case q.past():
+		return c.getPast(ctx, key, q)
+	case q.consistent:
 		return c.getConsistent(ctx, key)
 	}
 	if err := c.startRead(ctx, key); err != nil {
@@ -44,27 +47,34 @@ func (c *core) getConsistent(ctx context.Context, key string) (*version, error) 
 	if err := checkKey(c.prefix, key); err != nil {
 		return nil, err
 	}
-	known := c.knownHead()
-	newest, err := c.newestEntry(ctx)
+	newest, err := c.checkedHead(ctx)
 	switch {
-	case newest != nil && newest.Key == key && err != nil:
+	case newest != nil && newest.Key == key:
 		return newest, err
 	case err != nil:
-		return nil, fmt.Errorf("read the head of the log: %w", err)
+		return nil, err
+	case newest == nil:
+		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
+	}
+	v, _, err := c.readKey(ctx, key)
+	return v, err
+}
+
+// checkedHead is the newest entry of the log, or nil if it has none. An entry whose hash
+// does not hold is returned with the error; so does a log fail that was rolled back since
+// this client last looked at it.
+func (c *core) checkedHead(ctx context.Context) (*version, error) {
+	known := c.knownHead()
+	newest, err := c.newestEntry(ctx)
+	if err != nil {
+		return newest, fmt.Errorf("read the head of the log: %w", err)
 	}
 	if known != nil {
 		if err := c.checkExtends(known, &head{version: newest}); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case newest == nil:
-		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
-	case newest.Key == key:
-		return newest, nil
-	}
-	v, _, err := c.readKey(ctx, key)
-	return v, err
+	return newest, nil
 }
 
 // readKey reads the key object of a key: the entry that it holds, and its tag. An entry
@@ -77,9 +87,14 @@ func (c *core) readKey(ctx context.Context, key string) (*version, backend.ETag,
 	}
 	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
 	if v != nil && v.Key != key {
-		err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
+		err = v.ofAnotherKey()
 	}
 	return v, obj.ETag, err
+}
+
+// ofAnotherKey is the error for a version that stands in the wrong key object.
+func (v *version) ofAnotherKey() error {
+	return v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 }
 
 // startRead is what every read of a key does first.

@@ -1,9 +1,11 @@
 package immukv
 
+import "time"
+
 // The options of reads and verifications. Each call takes those that make sense
 // for it; others do not compile.
 type (
-	// GetOption is an option of [Client.Get].
+	// GetOption is an option of [Client.Get] and [Client.GetAll].
 	GetOption interface{ setGet(*getQuery) }
 	// HistoryOption is an option of [Client.History].
 	HistoryOption interface{ setHistory(*historyQuery) }
@@ -17,7 +19,20 @@ type (
 
 type getQuery struct {
 	consistent bool
+	atSequence *int64
+	asOf       *time.Time
 }
+
+func newGetQuery(opts []GetOption) getQuery {
+	var q getQuery
+	for _, opt := range opts {
+		opt.setGet(&q)
+	}
+	return q
+}
+
+// past reports whether the query is about what was, and not about what is.
+func (q getQuery) past() bool { return q.atSequence != nil || q.asOf != nil }
 
 type historyQuery struct {
 	limit     int
@@ -73,6 +88,34 @@ type consistentOption struct{}
 func Consistent() GetOption { return consistentOption{} }
 
 func (consistentOption) setGet(q *getQuery) { q.consistent = true }
+
+type atSequenceOption int64
+
+// AtSequence returns what a key had when the log had come to that sequence: the key's
+// newest entry among those up to it. If the log has not come so far, that is the newest
+// of all. Once it has, the answer never changes.
+//
+// It reads the head of the log, the key object and, if the entry is an older one, the
+// listing of the object's versions, a thousand a request, with a number of bodies that
+// grows as the logarithm of theirs. It is linearizable as [Consistent] is, and repairs
+// nothing.
+func AtSequence(sequence int64) GetOption { return atSequenceOption(sequence) }
+
+func (o atSequenceOption) setGet(q *getQuery) { q.atSequence = (*int64)(&o) }
+
+type asOfOption time.Time
+
+// AsOf returns what a key had at a time: going back from its newest entry, the first
+// whose timestamp is not after t. Timestamps are to the millisecond, and they are the
+// writers' clocks. Where these disagree or run backwards, an entry may be returned though
+// an older one has a later timestamp; what is certain is the order of the log, which
+// [AtSequence] goes by.
+//
+// It reads the head of the log, and the versions of the key object from the newest back
+// to the one returned. It is linearizable as [Consistent] is, and repairs nothing.
+func AsOf(t time.Time) GetOption { return asOfOption(t) }
+
+func (o asOfOption) setGet(q *getQuery) { q.asOf = (*time.Time)(&o) }
 
 type limitOption int
 

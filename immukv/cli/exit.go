@@ -93,7 +93,7 @@ func hint(err error, command string) string {
 // unknownHint says how to find out what became of a write.
 func unknownHint(e *immukv.OutcomeUnknownError) string {
 	return fmt.Sprintf(`The write may be in the log, now or later. To find out, with the same --store and --prefix:
-  immukv log --since %[1]d --write-id %[2]s
+  immukv log --from %[1]d --write-id %[2]s
 prints its entry if it is there. If it is not there and the log has another entry
 of sequence %[1]d, the write never will be; as long as it has none, it may still come.`, e.Sequence, e.WriteID)
 }

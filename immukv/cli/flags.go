@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,31 @@ func (f *countFlag) String() string { return strconv.Itoa(int(*f)) }
 
 // Type is what help would call the flag's value.
 func (*countFlag) Type() string { return "n" }
+
+// timeFlag is a flag that holds a time.
+type timeFlag struct {
+	time.Time
+	set bool
+}
+
+// Set reads a time as RFC 3339 writes it.
+func (f *timeFlag) Set(text string) (err error) {
+	if f.Time, err = time.Parse(time.RFC3339, text); err != nil {
+		return fmt.Errorf("it must be a time with its zone, such as 2026-11-24T09:00:00Z")
+	}
+	f.set = true
+	return nil
+}
+
+func (f *timeFlag) String() string {
+	if !f.set {
+		return ""
+	}
+	return f.Format(time.RFC3339Nano)
+}
+
+// Type is what help would call the flag's value.
+func (*timeFlag) Type() string { return "time" }
 
 // checkpointFlag is a flag that holds a place in the log and its hash.
 type checkpointFlag struct {

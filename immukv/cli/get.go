@@ -4,15 +4,40 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/immukv/immukv-go/immukv"
 )
 
+// getFlags say which entry of a key is wanted.
+type getFlags struct {
+	bare, consistent bool
+	atSequence       countFlag
+	asOf             timeFlag
+}
+
+func (f *getFlags) options(flags *pflag.FlagSet) ([]immukv.GetOption, error) {
+	var opts []immukv.GetOption
+	if f.consistent {
+		opts = append(opts, immukv.Consistent())
+	}
+	if flags.Changed("at-sequence") {
+		opts = append(opts, immukv.AtSequence(int64(f.atSequence)))
+	}
+	if f.asOf.set {
+		opts = append(opts, immukv.AsOf(f.asOf.Time))
+	}
+	if flags.Changed("at-sequence") && f.asOf.set {
+		return nil, usagef("--at-sequence and --as-of exclude each other")
+	}
+	return opts, nil
+}
+
 func newGetCommand(a *app) *cobra.Command {
-	var bare, consistent bool
+	var flags getFlags
 	cmd := &cobra.Command{
 		Use:   "get KEY",
-		Short: "Print the latest entry of a key",
+		Short: "Print the latest entry of a key, or an earlier one",
 		Long: `Print the latest entry of a key, or just its value.
 
 The entry's hash is checked first: an entry that is not what its hash says is
@@ -23,27 +48,36 @@ died, get repairs it, unless --read-only is given.
 
 The key's object, from which get reads, may be a moment behind the log. With
 --consistent the head of the log is read before it: what is printed is at least as
-new as every write that had ended when get began. Nothing is repaired then.`,
+new as every write that had ended when get began. Nothing is repaired then.
+
+With --at-sequence, what is printed is what the key had when the log had come to
+that sequence; with --as-of, the first entry, going back from the newest, whose
+timestamp is not later. Timestamps are the writers' clocks, which may disagree;
+sequences are the order of the log. The exit code is 3 if the key had no entry then.`,
 		Example: `  immukv get sensor-012352
   immukv get sensor-012352 --value | jq .alpha
+  immukv get sensor-012352 --at-sequence 1041
+  immukv get sensor-012352 --as-of 2026-11-24T09:00:00Z
   immukv --json get sensor-012352`,
 		Args: args("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.get(cmd, args[0], bare, consistent)
+			return a.get(cmd, args[0], &flags)
 		},
 	}
-	cmd.Flags().BoolVar(&bare, "value", false, "print the bare JSON value")
-	cmd.Flags().BoolVar(&consistent, "consistent", false, "read what is certainly newest, with one request more")
+	cmd.Flags().BoolVar(&flags.bare, "value", false, "print the bare JSON value")
+	cmd.Flags().BoolVar(&flags.consistent, "consistent", false, "read what is certainly newest, with one request more")
+	cmd.Flags().Var(&flags.atSequence, "at-sequence", "print the newest entry among those up to sequence `n`")
+	cmd.Flags().Var(&flags.asOf, "as-of", "print the first entry, going back from the newest, that is not later than this `time`, as in RFC 3339")
 	return cmd
 }
 
-func (a *app) get(cmd *cobra.Command, key string, bare, consistent bool) error {
-	if bare && a.json {
+func (a *app) get(cmd *cobra.Command, key string, flags *getFlags) error {
+	if flags.bare && a.json {
 		return usagef("--value and --json exclude each other: the one prints the value alone, the other the whole entry")
 	}
-	var opts []immukv.GetOption
-	if consistent {
-		opts = append(opts, immukv.Consistent())
+	opts, err := flags.options(cmd.Flags())
+	if err != nil {
+		return err
 	}
 	ctx, cancel := a.limit(cmd.Context(), cmd, singleTimeout)
 	defer cancel()
@@ -52,7 +86,7 @@ func (a *app) get(cmd *cobra.Command, key string, bare, consistent bool) error {
 		if err != nil {
 			return err
 		}
-		if bare {
+		if flags.bare {
 			_, err = fmt.Fprintf(a.stdout, "%s\n", entry.JSON)
 			return err
 		}

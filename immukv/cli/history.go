@@ -67,19 +67,22 @@ func newLogCommand(a *app) *cobra.Command {
 	var pick logPick
 	cmd := &cobra.Command{
 		Use:   "log",
-		Short: "Print the entries of all keys, newest first",
+		Short: "Print the entries of all keys, newest or oldest first",
 		Long: `Print the entries of the whole log, over all keys, newest first, one a line:
 sequence, time, version, key and value, with tabs between them.
+
+With --oldest-first they are printed in the order in which they were appended, and
+each is checked to follow the one before. See watch for going on as they come.
 
 To go on where a listing with --limit ended, give the last entry's version to
 --before. An entry that cannot be trusted is named on standard error instead of
 being printed, and the exit code is then 4.
 
 A write whose outcome was unknown is looked for with --write-id; the exit code is
-3 if the log, or the part of it that --since leaves, does not have it.`,
+3 if the log, or the part of it that --from leaves, does not have it.`,
 		Example: `  immukv log --limit 20
-  immukv log --since 1000
-  immukv log --since 1041 --write-id 6d0f1c0e6b3a4f0d9f5b5a3c1e2d4f60
+  immukv log --from 1000 --oldest-first
+  immukv log --from 1041 --write-id 6d0f1c0e6b3a4f0d9f5b5a3c1e2d4f60
   immukv --json log | jq -r .key | sort | uniq -c`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,7 +90,8 @@ A write whose outcome was unknown is looked for with --write-id; the exit code i
 		},
 	}
 	page.add(cmd.Flags())
-	cmd.Flags().Var(&pick.since, "since", "end with the entry of this `sequence`")
+	cmd.Flags().Var(&pick.from, "from", "leave out entries before that of this `sequence`")
+	cmd.Flags().BoolVar(&pick.oldestFirst, "oldest-first", false, "print them in the order in which they were appended")
 	cmd.Flags().StringVar(&pick.writeID, "write-id", "", "print only the entry of the write of this `ID`")
 	return cmd
 }
@@ -99,7 +103,10 @@ func (a *app) log(cmd *cobra.Command, page *pageFlags, pick *logPick) error {
 	ctx, cancel := a.limit(cmd.Context(), cmd, 0)
 	defer cancel()
 	return a.withClient(ctx, func(db *client) error {
-		opts := []immukv.LogOption{immukv.Limit(int(page.limit))}
+		opts := []immukv.LogOption{immukv.Limit(int(page.limit)), immukv.From(int64(pick.from))}
+		if pick.oldestFirst {
+			opts = append(opts, immukv.OldestFirst())
+		}
 		if page.before != "" {
 			opts = append(opts, immukv.Before(immukv.LogVersionID(page.before)))
 		}
@@ -113,19 +120,20 @@ func (a *app) log(cmd *cobra.Command, page *pageFlags, pick *logPick) error {
 
 // logPick picks entries from the log.
 type logPick struct {
-	since   countFlag // the oldest sequence wanted
-	writeID string    // the only write wanted; empty is any
+	from        countFlag // the oldest sequence wanted
+	oldestFirst bool
+	writeID     string // the only write wanted; empty is any
 }
 
-// of is what was picked of the log, which comes newest first.
+// of is what was picked of the log: the one write, if one is wanted.
 func (p *logPick) of(log iter.Seq2[immukv.Entry[value], error]) iter.Seq2[immukv.Entry[value], error] {
+	if p.writeID == "" {
+		return log
+	}
 	return func(yield func(immukv.Entry[value], error) bool) {
 		for e, err := range log {
-			if err == nil && e.Sequence < int64(p.since) {
-				return
-			}
-			found := p.writeID != "" && e.WriteID == p.writeID
-			if (err != nil || p.writeID == "" || found) && !yield(e, err) || found {
+			found := e.WriteID == p.writeID
+			if (err != nil || found) && !yield(e, err) || found {
 				return
 			}
 		}

@@ -43,7 +43,7 @@ func TestUnknownOutcome(t *testing.T) {
 				if r.code != exitUnknown || !strings.Contains(r.stderr, "connection reset by peer") {
 					t.Fatalf("exit code %d: %s", r.code, r.stderr)
 				}
-				hint := regexp.MustCompile(`(?m)^  immukv (log --since 1 --write-id [0-9a-f]{32})$`).FindStringSubmatch(r.stderr)
+				hint := regexp.MustCompile(`(?m)^  immukv (log --from 1 --write-id [0-9a-f]{32})$`).FindStringSubmatch(r.stderr)
 				if hint == nil {
 					t.Fatalf("standard error does not say how to find out: %s", r.stderr)
 				}

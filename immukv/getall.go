@@ -1,0 +1,115 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Snapshot is what [Client.GetAll] returns.
+type Snapshot[V any] struct {
+	// Entries has the entry of each key that has one.
+	Entries map[string]Entry[V]
+	// Sequence is that of the log's entry as of which all of Entries are: each is the
+	// newest of its key up to it. It is -1 if the keys were read one beside the other,
+	// or the log is empty.
+	Sequence int64
+}
+
+// getAll is [Client.GetAll], with each what becomes of a key. Keys are read several at a
+// time, and told of one at a time.
+func (c *core) getAll(ctx context.Context, keys []string, q getQuery, each func(key string, v *version, err error) error) (sequence int64, err error) {
+	read := func(ctx context.Context, key string) (*version, error) { return c.get(ctx, key, q) }
+	sequence = -1
+	if q.consistent || q.past() {
+		head, err := c.checkedHead(ctx)
+		if err != nil {
+			return -1, err
+		}
+		m, err := q.moment(head)
+		if err != nil {
+			return -1, err
+		}
+		if head != nil {
+			sequence = m.sequence
+		}
+		read = func(ctx context.Context, key string) (*version, error) {
+			if err := checkKey(c.prefix, key); err != nil {
+				return nil, err
+			}
+			return c.getAt(ctx, key, head, m)
+		}
+	}
+	return sequence, c.readWide(ctx, keys, read, each)
+}
+
+// readWide reads keys, several at a time, until one fails for a reason that is not its
+// own.
+func (c *core) readWide(ctx context.Context, keys []string, read func(context.Context, string) (*version, error), each func(string, *version, error) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	slots := make(chan struct{}, c.concurrency)
+	seen := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			v, err := read(ctx, key)
+			mu.Lock()
+			defer mu.Unlock()
+			if failed == nil {
+				failed = each(key, v, err)
+			}
+			if failed != nil {
+				cancel()
+			}
+		})
+	}
+	running.Wait()
+	if failed == nil {
+		failed = ctx.Err()
+	}
+	return failed
+}
+
+// GetAll returns the entries of many keys, read several at a time. A key that has none
+// is left out. Each is read as [Client.Get] with these options reads it; with
+// [Consistent], [AtSequence] or [AsOf] all of them are as of one sequence, which the
+// snapshot tells: whatever was written before or meanwhile, no entry up to it is missed,
+// and none after it is in the snapshot.
+//
+// An entry that cannot be read, decoded or trusted is left out, and the error, which
+// joins those of all such keys, names it. Any other error ends the call.
+func (c *Client[V]) GetAll(ctx context.Context, keys []string, opts ...GetOption) (_ Snapshot[V], err error) {
+	ctx, end := c.core.begin(ctx, "get_all", "")
+	defer func() { end(err) }()
+	s := Snapshot[V]{Entries: make(map[string]Entry[V], len(keys))}
+	var bad []error
+	s.Sequence, err = c.core.getAll(ctx, keys, newGetQuery(opts), func(key string, v *version, err error) error {
+		e, err := c.entry(v, err)
+		switch {
+		case err == nil:
+			s.Entries[key] = e
+		case isEntryError(err):
+			bad = append(bad, fmt.Errorf("get %q: %w", key, err))
+		case !errors.Is(err, ErrNotFound):
+			return fmt.Errorf("get %q: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Snapshot[V]{Sequence: -1}, err
+	}
+	return s, errors.Join(bad...)
+}

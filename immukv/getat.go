@@ -1,0 +1,192 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// moment picks among the entries of a key: up to a sequence, and of those the first,
+// going back from the newest, that is not later than a time, if one is given.
+type moment struct {
+	sequence int64
+	asOf     *time.Time
+}
+
+func (m moment) has(v *version) bool {
+	return v.Sequence <= m.sequence && (m.asOf == nil || v.TimestampMS <= m.asOf.UnixMilli())
+}
+
+// moment is the one that the options ask for, with the log as it is at head.
+func (q getQuery) moment(head *version) (moment, error) {
+	if q.atSequence != nil && q.asOf != nil {
+		return moment{}, fmt.Errorf("%w: both AtSequence and AsOf are given", ErrInvalidOption)
+	}
+	if q.atSequence != nil && *q.atSequence < 0 {
+		return moment{}, fmt.Errorf("%w: AtSequence(%d) is negative", ErrInvalidOption, *q.atSequence)
+	}
+	m := moment{sequence: math.MaxInt64, asOf: q.asOf}
+	if head != nil {
+		m.sequence = head.Sequence
+	}
+	if q.atSequence != nil {
+		m.sequence = min(m.sequence, *q.atSequence)
+	}
+	return m, nil
+}
+
+// getPast is [Client.Get] with [AtSequence] or [AsOf].
+func (c *core) getPast(ctx context.Context, key string, q getQuery) (*version, error) {
+	if err := checkKey(c.prefix, key); err != nil {
+		return nil, err
+	}
+	head, err := c.checkedHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := q.moment(head)
+	if err != nil {
+		return nil, err
+	}
+	return c.getAt(ctx, key, head, m)
+}
+
+// getAt is the entry of a key at a moment not after head. The head was read first: if it
+// is not of the key, all entries of the key up to it are in the key object, for nothing
+// is appended to an orphan.
+func (c *core) getAt(ctx context.Context, key string, head *version, m moment) (*version, error) {
+	switch {
+	case head == nil:
+		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
+	case head.Key == key && m.has(head):
+		return head, nil
+	}
+	current, etag, err := c.readKey(ctx, key)
+	switch {
+	case err == nil && m.has(current):
+		return current, nil
+	case err != nil && !isEntryError(err):
+		return nil, err
+	}
+	if m.asOf != nil {
+		return c.walkBack(ctx, key, m)
+	}
+	above := indexed{place: -1, v: head}
+	if err == nil && current.Sequence < head.Sequence {
+		above = indexed{place: -1, v: current, etag: etag}
+	}
+	return c.searchKey(ctx, key, above, m.sequence)
+}
+
+// walkBack goes back through the entries of a key. What cannot be trusted on the way
+// might be the one looked for.
+func (c *core) walkBack(ctx context.Context, key string, m moment) (*version, error) {
+	object := wire.KeyObject(c.prefix, key)
+	versions := c.keyVersions(ctx, object, 0)
+	if c.namesUnlisted(object) {
+		versions = c.orCurrent(ctx, object, versions)
+	}
+	for f, err := range versions {
+		if err == nil {
+			err = f.err
+		}
+		switch {
+		case err != nil && (f == nil || f.v == nil):
+			return nil, keyError(err)
+		case f.v.Sequence > m.sequence:
+		case err != nil:
+			return f.v, err
+		case f.v.Key != key:
+			return f.v, f.v.ofAnotherKey()
+		case m.has(f.v):
+			return f.v, nil
+		}
+	}
+	return nil, fmt.Errorf("it has no entry of that time or before: %w", ErrNotFound)
+}
+
+// searchKey is the newest entry of a key up to a sequence, less than that of the version
+// above. What is found next to each other in the listing is right if the entry above was
+// appended upon the version below, which the log tells. If it was not, the listing is out
+// of order there, and all that stands close by is looked at.
+func (c *core) searchKey(ctx context.Context, key string, from indexed, sequence int64) (*version, error) {
+	object := wire.KeyObject(c.prefix, key)
+	x := c.indexVersions(object, "")
+	above, below, err := x.find(ctx, sequence, from)
+	if err != nil {
+		return nil, keyError(err)
+	}
+	if v := below.v; v != nil && v.Sequence == sequence {
+		return c.ofKey(v, key)
+	}
+	for again := false; ; again = true {
+		upon, err := c.appendedUpon(ctx, key, above.v)
+		known := upon != nil
+		switch {
+		case err != nil:
+			return nil, err
+		case known && !upon.exists, !known && again && below.v == nil:
+			return nil, fmt.Errorf("it has no entry up to sequence %d: %w", sequence, ErrNotFound)
+		case known && below.v != nil && below.etag == upon.etag, !known && again:
+			return c.ofKey(below.v, key)
+		case again && c.namesUnlisted(object):
+			return nil, fmt.Errorf("%s has older versions, which the server does not list; read the log instead", object)
+		case again:
+			return nil, fmt.Errorf("%w: %s has no longer the version before sequence %d; run an audit", ErrDiverged, object, above.v.Sequence)
+		}
+		if above, below, err = x.around(ctx, sequence, above, below); err != nil {
+			return nil, keyError(err)
+		}
+	}
+}
+
+// ofKey checks the version of a key object that is to be returned.
+func (c *core) ofKey(v *version, key string) (*version, error) {
+	if v.Key != key {
+		return v, v.ofAnotherKey()
+	}
+	return c.checkHash(v)
+}
+
+// appendedUpon is the tag of the key object when an entry of the key was appended, which
+// is in the log alone; nil if the log does not have the entry, or that is none of the
+// key.
+func (c *core) appendedUpon(ctx context.Context, key string, v *version) (*keyTag, error) {
+	entry, err := c.logVersion(ctx, v.log)
+	switch {
+	case err != nil && !isEntryError(err) && !gone(err):
+		return nil, err
+	case err != nil, entry.Key != key, entry.Sequence != v.Sequence:
+		return nil, nil
+	}
+	tag := entry.expectedTag()
+	return &tag, nil
+}
+
+// around looks at all that stands close to where find ended: what belongs above the
+// sequence and below it may be elsewhere by as much as versions may be out of place.
+func (x *versionIndex) around(ctx context.Context, sequence int64, above, below indexed) (indexed, indexed, error) {
+	from, to := max(above.place-2*reorderWindow, 0), below.place+2*reorderWindow
+	if _, err := x.reach(ctx, to); err != nil {
+		return above, below, err
+	}
+	for place := from; place <= min(to, x.ids.len()-1); place++ {
+		p, err := x.read(ctx, place)
+		switch {
+		case p.v == nil && gone(err):
+			return above, below, fmt.Errorf("a version of %s is gone: %w", x.object, errors.Join(backend.ErrDamaged, err))
+		case p.v == nil:
+			return above, below, err
+		case p.v.Sequence > sequence && p.v.Sequence < above.v.Sequence:
+			above = p
+		case p.v.Sequence <= sequence && (below.v == nil || p.v.Sequence > below.v.Sequence):
+			below = p
+		}
+	}
+	return above, below, nil
+}

@@ -1,0 +1,81 @@
+package immukv_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// What a key had is asked for by the sequence of the log, or by time.
+func ExampleAtSequence() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	before, _ := db.Set(ctx, "valve", "open")
+	_, _ = db.Set(ctx, "valve", "closed")
+
+	was, err := db.Get(ctx, "valve", immukv.AtSequence(before.Sequence))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(was.Value)
+	is, err := db.Get(ctx, "valve", immukv.AsOf(time.Now().Add(time.Hour)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(is.Value)
+	// Output:
+	// open
+	// closed
+}
+
+// All keys are read as they were at one moment, whoever writes meanwhile.
+func ExampleClient_GetAll() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	_, _ = db.Set(ctx, "valve", "open")
+	_, _ = db.Set(ctx, "pump", "on")
+
+	snapshot, err := db.GetAll(ctx, []string{"valve", "pump", "fan"}, immukv.Consistent())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("as of", snapshot.Sequence)
+	for _, key := range []string{"valve", "pump", "fan"} {
+		if entry, ok := snapshot.Entries[key]; ok {
+			fmt.Println(key, entry.Value)
+		}
+	}
+	// Output:
+	// as of 5
+	// valve open
+	// pump on
+}
+
+func ExampleClient_EntryAt() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	entry, err := db.EntryAt(ctx, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(entry.Key, entry.Value)
+	// Output: valve setting 0
+}
+
+// The log can be read in the order in which it was written.
+func ExampleOldestFirst() {
+	_, db := exampleClient()
+	for entry, err := range db.Log(context.Background(), immukv.OldestFirst(), immukv.From(1)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(entry.Sequence, entry.Key, entry.Value)
+	}
+	// Output:
+	// 1 pump setting 1
+	// 2 valve setting 2
+	// 3 pump/spare setting 3
+}
