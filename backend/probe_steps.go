@@ -88,14 +88,14 @@ func (p *probe) absence(ctx context.Context) error {
 			return read.err
 		}
 	}
-	page, err := p.store.ListVersions(ctx, p.report.Object, VersionsRequest{})
+	versions, err := p.list(ctx, VersionsRequest{}, 0)
 	switch {
 	case err != nil && inconclusive(err):
 		return err
 	case err != nil:
 		p.fail("S10", remedyVersions, "versions cannot be listed: %v", err)
-	case len(page.Versions) > 0:
-		p.fail("S14", remedyStore, "an object that was never written has %d versions", len(page.Versions))
+	case len(versions) > 0:
+		p.fail("S14", remedyStore, "an object that was never written has %d versions", len(versions))
 	}
 	p.pass("S14", "Get, Head and ListVersions of an object that was never written")
 	return nil
@@ -357,11 +357,12 @@ func (p *probe) listing(ctx context.Context) error {
 	return nil
 }
 
-// list collects the pages of a listing, but no more versions than are bound to
-// show that there are too many.
+// list collects the pages of a listing that should have at most bound versions.
+// A page may be empty, so there may be more pages than versions; the probe
+// follows a listing no further than a page and an empty one for each version.
 func (p *probe) list(ctx context.Context, req VersionsRequest, bound int) ([]Version, error) {
 	var all []Version
-	for range bound + 2 {
+	for range 2*bound + 2 {
 		page, err := p.store.ListVersions(ctx, p.report.Object, req)
 		if err != nil {
 			return nil, err

@@ -50,6 +50,27 @@ func TestProbeCountsWhatIsLeftOverPages(t *testing.T) {
 	}
 }
 
+// A page may be empty and yet have a Next.
+func TestProbeReadsPastEmptyPages(t *testing.T) {
+	t.Parallel()
+	report, err := backend.Probe(t.Context(), brokenStore{Store: memstore.New(),
+		list: func(ctx context.Context, s *memstore.Store, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
+			token, full := strings.CutPrefix(string(req.Token), "full:")
+			if !full {
+				return backend.VersionsPage{Next: "full:" + req.Token}, nil
+			}
+			req.Token = backend.PageToken(token)
+			req.Limit = 1
+			return s.ListVersions(ctx, name, req)
+		}}, "")
+	if err != nil || !report.Trusted() {
+		t.Fatalf("not trusted: %+v, %v", report, err)
+	}
+	if report.Requests >= 100 {
+		t.Errorf("%d requests, of which less than a hundred are promised", report.Requests)
+	}
+}
+
 // brokenStore breaks a clause in what it answers to one of its methods.
 type brokenStore struct {
 	*memstore.Store
