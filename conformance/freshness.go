@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -72,14 +71,7 @@ func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Obje
 	if err := sameSet(show(object)+" after the one just written", before, versions); err != nil {
 		return err
 	}
-	names, err := s.ListNames(ctx, backend.NamesRequest{})
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(names.Names, object) {
-		return unlike("a listing of names made after the write to hold it", "%q", names.Names)
-	}
-	return nil
+	return listed(ctx, s, []string{object}, backend.NamesRequest{})
 }
 
 func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
@@ -126,11 +118,11 @@ func readings(ctx context.Context, s backend.VersionedStore, id backend.VersionI
 		func() (backend.Version, error) { o, err := s.Get(ctx, object); return o.Version, err },
 		func() (backend.Version, error) { return s.Head(ctx, object) },
 		func() (backend.Version, error) {
-			page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 1})
-			if err != nil || len(page.Versions) == 0 {
+			versions, err := begins(ctx, s, object, backend.VersionsRequest{Limit: 1})
+			if err != nil || len(versions) == 0 {
 				return backend.Version{}, err
 			}
-			return page.Versions[0], nil
+			return versions[0], nil
 		},
 		func() (backend.Version, error) { o, err := s.GetVersion(ctx, object, id); return o.Version, err },
 	}

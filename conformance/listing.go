@@ -89,16 +89,16 @@ func listed(ctx context.Context, s backend.VersionedStore, names []string, req b
 	return nil
 }
 
-// emptyPages is how many pages more than its items need a listing may have:
-// pages may be empty, while a store passes by what does not belong in them.
-const emptyPages = 100
+// pagesAtMost is how many pages a listing of that many items may have. A store
+// may cut pages anywhere, and any page may be empty, while a store passes by what
+// does not belong in it; but a listing has to come to an end.
+func pagesAtMost(items int) int { return 2*items + 100 }
 
-// collect asks for page after page, and gives up on a listing that has more of
-// them than that: it has to come to an end.
+// collect asks for page after page of a listing, up to the end.
 func collect[T any](what string, bound, limit int, page func(backend.PageToken) ([]T, backend.PageToken, error)) ([]T, error) {
 	var all []T
 	var token backend.PageToken
-	for range bound + emptyPages {
+	for range pagesAtMost(bound) {
 		items, next, err := page(token)
 		if err != nil {
 			return nil, unlike(what+" to be listed", "%v", err)
@@ -112,5 +112,18 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 		}
 		token = next
 	}
-	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", bound+emptyPages, len(all))
+	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", pagesAtMost(bound), len(all))
+}
+
+// begins asks for pages of a listing of versions until one holds some, and
+// returns that page. Only a listing without versions has none.
+func begins(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest) ([]backend.Version, error) {
+	for range pagesAtMost(0) {
+		page, err := s.ListVersions(ctx, name, req)
+		if err != nil || len(page.Versions) > 0 || page.Next == "" {
+			return page.Versions, err
+		}
+		req.Token = page.Next
+	}
+	return nil, unlike(fmt.Sprintf("the versions of %s%s to come to an end", show(name), versionsAsked(req)), "%d empty pages", pagesAtMost(0))
 }

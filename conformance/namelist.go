@@ -194,6 +194,9 @@ func checkManyNames(ctx context.Context, e *env) error {
 	return nil
 }
 
+// namesAdded is how many names are added during a listing, at most.
+const namesAdded = 30
+
 func checkNamesWhileWritten(ctx context.Context, e *env) error {
 	stores, err := e.openAll(ctx, 2)
 	if err != nil {
@@ -209,7 +212,7 @@ func checkNamesWhileWritten(ctx context.Context, e *env) error {
 	for _, limit := range []int{1, 2, 3, 7} {
 		req := backend.NamesRequest{Limit: limit}
 		var got []string
-		for page := range 150 {
+		for page := range pagesAtMost(len(names) + namesAdded) {
 			p, err := stores[1].ListNames(ctx, req)
 			if err != nil {
 				return err
@@ -221,7 +224,7 @@ func checkNamesWhileWritten(ctx context.Context, e *env) error {
 			req.Token = p.Next
 			// Before, among and after what has been listed so far.
 			added := []string{fmt.Sprintf("m%d-%d", limit, page), fmt.Sprintf("n%02d-%d-added", page, limit), fmt.Sprintf("o%d-%d", limit, page)}[page%3]
-			if page < 30 {
+			if page < namesAdded {
 				if _, err := write(ctx, stores[0], added, nil, backend.IfAbsent()); err != nil {
 					return err
 				}
@@ -245,9 +248,8 @@ func checkNoNames(ctx context.Context, e *env) error {
 		return err
 	}
 	for _, req := range []backend.NamesRequest{{}, {Prefix: "a"}, {Prefix: "a/"}, {After: "a"}, {Prefix: "a", After: "b", Limit: 1}} {
-		page, err := s.ListNames(ctx, req)
-		if err != nil || len(page.Names) > 0 {
-			return unlike("no names of an empty store, and no error", "%q and %s", page.Names, outcome(err))
+		if err := listed(ctx, s, nil, req); err != nil {
+			return err
 		}
 	}
 	return nil

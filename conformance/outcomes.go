@@ -171,7 +171,7 @@ func checkUnknownIsSaid(ctx context.Context, e *env) error {
 			if !errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, backend.ErrNotFound) {
 				return unlike(fmt.Sprintf("a write %v after %s to end with %q", c.cond, fault, backend.ErrOutcomeUnknown), "%s", outcome(err))
 			}
-			n, err := applications(ctx, l.store, c.name, body)
+			n, err := applications(ctx, l.store, c.name, 2*len(faults), body)
 			if err != nil {
 				return err
 			}
@@ -183,15 +183,15 @@ func checkUnknownIsSaid(ctx context.Context, e *env) error {
 	return readable(ctx, l.through, object, l.written)
 }
 
-// applications counts the versions of the object that have the given body, by
-// reading them all.
-func applications(ctx context.Context, s backend.VersionedStore, name string, body []byte) (int, error) {
-	page, err := s.ListVersions(ctx, name, backend.VersionsRequest{})
+// applications counts the versions of an object that have the given body, by
+// reading them all. There are at most bound versions if each write applied once.
+func applications(ctx context.Context, s backend.VersionedStore, name string, bound int, body []byte) (int, error) {
+	versions, err := listVersions(ctx, s, name, backend.VersionsRequest{}, bound)
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	for _, v := range page.Versions {
+	for _, v := range versions {
 		o, err := s.GetVersion(ctx, name, v.ID)
 		if err != nil {
 			return 0, err

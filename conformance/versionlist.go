@@ -128,9 +128,9 @@ func checkAfterNoVersion(ctx context.Context, e *env) error {
 	}
 	for _, name := range []string{object, "never-written"} {
 		for _, after := range []backend.VersionID{foreign[3].ID, "made-up", "null", "../" + foreign[3].ID} {
-			page, err := s.ListVersions(ctx, name, backend.VersionsRequest{After: after})
-			if err == nil && len(page.Versions) > 0 {
-				return unlike(fmt.Sprintf("an error or an empty page after %q, which is no version of %q", after, name), "%d versions", len(page.Versions))
+			versions, err := begins(ctx, s, name, backend.VersionsRequest{After: after})
+			if err == nil && len(versions) > 0 {
+				return unlike(fmt.Sprintf("an error or an empty listing after %q, which is no version of %q", after, name), "%d versions", len(versions))
 			}
 		}
 	}
@@ -146,9 +146,9 @@ func checkNeverWritten(ctx context.Context, e *env) error {
 	for range 2 {
 		for _, name := range []string{object, "a", "a/b"} {
 			for _, limit := range []int{0, 1} {
-				page, err := s.ListVersions(ctx, name, backend.VersionsRequest{Limit: limit})
-				if err != nil || len(page.Versions) > 0 {
-					return unlike(fmt.Sprintf("no versions of %q, which was never written, and no error", name), "%+v and %s", page.Versions, outcome(err))
+				versions, err := begins(ctx, s, name, backend.VersionsRequest{Limit: limit})
+				if err != nil || len(versions) > 0 {
+					return unlike(fmt.Sprintf("no versions of %q, which was never written, and no error", name), "%+v and %s", versions, outcome(err))
 				}
 			}
 		}
@@ -240,7 +240,7 @@ func checkVersionsWhileWritten(ctx context.Context, e *env) error {
 		want := newestFirst(written)
 		req := backend.VersionsRequest{Limit: limit}
 		var got []backend.Version
-		for range 2*len(want) + 3 {
+		for range pagesAtMost(len(want)) {
 			page, err := stores[1].ListVersions(ctx, object, req)
 			if err != nil {
 				return err
@@ -258,6 +258,11 @@ func checkVersionsWhileWritten(ctx context.Context, e *env) error {
 				}
 				written = append(written, o)
 			}
+		}
+		// The listing may begin with a version that was added before its first
+		// page with versions was made.
+		if all := newestFirst(written); len(got) > len(want) {
+			want = all[max(0, slices.Index(all, got[0])):]
 		}
 		if err := sameVersions("the versions, while others were added"+inPages(limit), want, got); err != nil {
 			return err

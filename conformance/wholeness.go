@@ -116,11 +116,11 @@ func checkWholeWhileWritten(ctx context.Context, e *env) error {
 
 func checkListedIsReadable(ctx context.Context, e *env) error {
 	return e.whileWriting(ctx, func(s backend.VersionedStore, writes int) error {
-		page, err := s.ListVersions(ctx, object, backend.VersionsRequest{Limit: 2})
+		versions, err := begins(ctx, s, object, backend.VersionsRequest{Limit: 2})
 		if err != nil {
 			return err
 		}
-		for _, v := range page.Versions {
+		for _, v := range versions {
 			o, err := s.GetVersion(ctx, object, v.ID)
 			if err != nil {
 				return unlike(fmt.Sprintf("version %q, which was listed, to be readable", v.ID), "%v", err)
