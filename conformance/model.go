@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
-
-	"pgregory.net/rapid"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -24,18 +24,81 @@ var modelChecks = []check{
 	},
 }
 
-// modelSteps bounds one drawn history.
+// modelSteps is how many steps are drawn for one history.
 const modelSteps = 30
+
+// modelStep is one step of a history, with all that it may need. The zero value
+// of a field is what it needs not.
+type modelStep struct {
+	action  action
+	client  int
+	key     string
+	prefix  string // of the keys that are listed
+	after   string
+	limit   int
+	dialect immukv.Dialect // of a client that restarts
+	crash   sim.Fault
+	at      int // the request at which it crashes
+}
+
+// action is a kind of step.
+type action string
+
+var actions = map[action]func(*model, modelStep) error{
+	"set": (*model).set, "crash": (*model).crash, "get": (*model).get, "history": (*model).history,
+	"log": (*model).log, "keys": (*model).keys, "repair": (*model).repair, "restart": (*model).restart,
+}
+
+// drawStep draws one step.
+func drawStep(r *rand.Rand) modelStep {
+	s := modelStep{action: pick(r, slices.Sorted(maps.Keys(actions))...), client: r.IntN(2)}
+	switch s.action {
+	case "set", "get":
+		s.key = pick(r, modelKeys...)
+	case "history":
+		s.key, s.limit = pick(r, modelKeys...), 1+r.IntN(4)
+	case "log":
+		s.limit = 1 + r.IntN(4)
+	case "keys":
+		s.prefix, s.after = pick(r, "", "a", "a-", "b"), pick(r, "", "a", "a/", "z")
+	case "crash":
+		s.key, s.crash, s.at = pick(r, modelKeys...), pick(r, sim.CrashBefore, sim.CrashAfter), 1+r.IntN(8)
+	case "restart":
+		s.dialect = pick(r, immukv.Python, immukv.TypeScript)
+	}
+	return s
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// String is the step as a report shows it.
+func (s modelStep) String() string {
+	switch s.action {
+	case "set", "get":
+		return fmt.Sprintf("client %d: %s %q", s.client, s.action, s.key)
+	case "history":
+		return fmt.Sprintf("client %d: history of %q, at most %d", s.client, s.key, s.limit)
+	case "log":
+		return fmt.Sprintf("client %d: log, at most %d", s.client, s.limit)
+	case "keys":
+		return fmt.Sprintf("client %d: keys with prefix %q after %q", s.client, s.prefix, s.after)
+	case "crash":
+		return fmt.Sprintf("another client: set %q, %v at request %d", s.key, s.crash, s.at)
+	case "restart":
+		return fmt.Sprintf("client %d: restart with dialect %v", s.client, s.dialect)
+	default:
+		return fmt.Sprintf("client %d: %s", s.client, s.action)
+	}
+}
 
 // model is the list, and the clients that it is held against.
 type model struct {
-	ctx    context.Context // of the check: rapid calls steps without one
+	ctx    context.Context // of the check, for every step
 	stores []backend.VersionedStore
 	prefix string
 
 	entries []modelEntry // oldest first
 	clients []*client
-	steps   int
 	values  int
 }
 
@@ -52,56 +115,68 @@ func checkModel(ctx context.Context, e *env) error {
 		return err
 	}
 	histories := 0
-	failing := false
-	return drawn("I3/model", func(t *rapid.T) {
-		// Rapid's own count is a flag of the whole program. What it asks for
-		// beyond the rounds is passed, unless it is shrinking a failure.
-		if histories >= e.rounds() && !failing {
-			return
-		}
-		histories++
-		failed := failing
-		failing = true // unless this one passes, and none failed before
+	play := func(steps []modelStep) error {
+		histories++ // each has a log of its own
 		m := &model{ctx: ctx, stores: stores, prefix: fmt.Sprintf("%d/", histories)}
-		defer m.close()
-		for i := range 2 {
-			m.clients = append(m.clients, m.connect(t, i))
+		return m.play(steps)
+	}
+	for left := e.rounds() - 1; left >= 0; left-- {
+		steps := make([]modelStep, modelSteps)
+		for i := range steps {
+			steps[i] = drawStep(e.rand)
 		}
-		t.Repeat(map[string]func(*rapid.T){
-			"set":     m.bounded(m.set),
-			"crash":   m.bounded(m.crash),
-			"get":     m.bounded(m.get),
-			"history": m.bounded(m.history),
-			"log":     m.bounded(m.log),
-			"keys":    m.bounded(m.keys),
-			"repair":  m.bounded(m.repair),
-			"restart": m.bounded(m.restart),
-		})
-		m.audit(t)
-		failing = failed
-	})
-}
-
-// bounded makes steps beyond modelSteps do nothing: the suite states beforehand
-// how many requests it makes.
-func (m *model) bounded(step func(*rapid.T)) func(*rapid.T) {
-	return func(t *rapid.T) {
-		if m.steps++; m.steps <= modelSteps {
-			step(t)
+		if failed := play(steps); failed != nil {
+			return shorten(steps, failed, left, play)
 		}
 	}
+	return nil
 }
 
-// connect makes a client of a drawn dialect, which looks for an orphan at every
-// read. None defers its second phase: others may then see a write a moment
-// later, which is not for a plain list to tell.
-func (m *model) connect(t *rapid.T, i int) *client {
-	dialect := rapid.SampledFrom([]immukv.Dialect{immukv.Python, immukv.TypeScript}).Draw(t, "dialect")
-	c, err := connect(m.ctx, m.stores[i], m.prefix, eager, immukv.WithDialect(dialect))
-	if err != nil {
-		t.Fatal(err)
+// shorten drops steps from a history that failed for as long as the rest fails,
+// too, and returns the error of the shortest one with its steps. It plays at most
+// so many histories: those that the suite has announced and no longer draws.
+func shorten(steps []modelStep, failed error, histories int, play func([]modelStep) error) error {
+	for n := len(steps) / 2; n > 0; n /= 2 {
+		for at := 0; at+n <= len(steps) && histories > 0; histories-- {
+			shorter := slices.Concat(steps[:at], steps[at+n:])
+			if err := play(shorter); err != nil {
+				steps, failed = shorter, err
+			} else {
+				at += n
+			}
+		}
 	}
-	return c
+	var list strings.Builder
+	for i, s := range steps {
+		fmt.Fprintf(&list, "\n%d. %v", i+1, s)
+	}
+	return fmt.Errorf("%w, in the history%s", failed, list.String())
+}
+
+// play takes the steps one by one, and then holds all of the store against all of
+// the model. It stops at the first difference.
+func (m *model) play(steps []modelStep) error {
+	defer m.close()
+	for i, dialect := range []immukv.Dialect{immukv.Python, immukv.TypeScript} {
+		c, err := m.connect(i, dialect)
+		if err != nil {
+			return err
+		}
+		m.clients = append(m.clients, c)
+	}
+	for i, s := range steps {
+		if err := actions[s.action](m, s); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	return m.audit()
+}
+
+// connect makes a client that looks for an orphan at every read. None defers its
+// apply: others may then see a write a moment later, which is not for a plain
+// list to tell.
+func (m *model) connect(i int, dialect immukv.Dialect) (*client, error) {
+	return connect(m.ctx, m.stores[i], m.prefix, eager, immukv.WithDialect(dialect))
 }
 
 func (m *model) close() {
@@ -110,38 +185,30 @@ func (m *model) close() {
 	}
 }
 
-func (m *model) client(t *rapid.T) *client {
-	return m.clients[rapid.IntRange(0, len(m.clients)-1).Draw(t, "client")]
-}
-
-func drawKey(t *rapid.T) string { return rapid.SampledFrom(modelKeys).Draw(t, "key") }
-
 func (m *model) value() string {
 	m.values++
 	return fmt.Sprintf("value %d", m.values)
 }
 
-func (m *model) set(t *rapid.T) {
-	key, value := drawKey(t), m.value()
-	e, err := m.client(t).Set(m.ctx, key, value)
+func (m *model) set(s modelStep) error {
+	key, value := s.key, m.value()
+	e, err := m.clients[s.client].Set(m.ctx, key, value)
 	if err != nil {
-		t.Fatalf("set %q: %v", key, err)
+		return fmt.Errorf("set %q: %w", key, err)
 	}
 	if e.Sequence != int64(len(m.entries)) {
-		t.Fatalf("set %q: it has sequence %d after %d entries", key, e.Sequence, len(m.entries))
+		return fmt.Errorf("set %q: it has sequence %d after %d entries", key, e.Sequence, len(m.entries))
 	}
 	m.entries = append(m.entries, modelEntry{key, value, e.Hash})
+	return nil
 }
 
 // crash has a client die at a drawn request of a Set.
-func (m *model) crash(t *rapid.T) {
-	key, value := drawKey(t), m.value()
-	injection := &sim.Injection{
-		Fault: rapid.SampledFrom([]sim.Fault{sim.CrashBefore, sim.CrashAfter}).Draw(t, "crash"),
-		At:    rapid.IntRange(1, 8).Draw(t, "request"),
-	}
-	err := injection.Run(m.ctx, m.stores[0], func(ctx context.Context, s backend.VersionedStore) error {
-		c, err := connect(ctx, s, m.prefix)
+func (m *model) crash(s modelStep) error {
+	key, value := s.key, m.value()
+	injection := &sim.Injection{Fault: s.crash, At: s.at}
+	err := injection.Run(m.ctx, m.stores[0], func(ctx context.Context, store backend.VersionedStore) error {
+		c, err := connect(ctx, store, m.prefix)
 		if err != nil {
 			return err
 		}
@@ -149,32 +216,37 @@ func (m *model) crash(t *rapid.T) {
 		_, err = c.Set(ctx, key, value)
 		return err
 	})
-	head := m.newest(t)
+	head, failed := m.newest()
+	if failed != nil {
+		return failed
+	}
 	switch {
 	case head != nil && head.Value == value:
 		if err != nil && !errors.Is(err, immukv.ErrOutcomeUnknown) {
-			t.Fatalf("a Set that ended with %v is in the log", err)
+			return fmt.Errorf("a Set is in the log that ended with: %w", err)
 		}
 		m.entries = append(m.entries, modelEntry{key, value, head.Hash})
 	case err == nil:
-		t.Fatalf("a Set that succeeded is not in the log")
+		return errors.New("a Set that succeeded is not in the log")
 	}
+	return nil
 }
 
-// newest is the newest entry of the log, as a client sees it that never writes.
-func (m *model) newest(t *rapid.T) *entry {
+// newest is the newest entry of the log, or nil, as a client sees it that never
+// writes.
+func (m *model) newest() (*entry, error) {
 	c, err := connect(m.ctx, m.stores[1], m.prefix, immukv.WithReadOnly())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer c.Close() //nolint:errcheck // it wrote nothing
 	for e, err := range c.Log(m.ctx, immukv.Limit(1)) {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		return &e
+		return &e, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // of lists the entries of a key, newest first.
@@ -188,55 +260,57 @@ func (m *model) of(key string) []modelEntry {
 	return of
 }
 
-func (m *model) get(t *rapid.T) {
-	key := drawKey(t)
-	got, err := m.client(t).Get(m.ctx, key)
+func (m *model) get(s modelStep) error {
+	key := s.key
+	got, err := m.clients[s.client].Get(m.ctx, key)
 	want := m.of(key)
 	switch {
 	case len(want) == 0 && !errors.Is(err, immukv.ErrNotFound):
-		t.Fatalf("get %q, which was never set: %v", key, err)
+		return fmt.Errorf("get %q, which was never set: %s", key, outcome(err))
 	case len(want) > 0 && err != nil:
-		t.Fatalf("get %q: %v", key, err)
+		return fmt.Errorf("get %q: %w", key, err)
 	case len(want) > 0 && (got.Value != want[0].value || got.Hash != want[0].hash):
-		t.Fatalf("get %q: %q instead of %q", key, got.Value, want[0].value)
+		return fmt.Errorf("get %q: %q instead of %q", key, got.Value, want[0].value)
 	}
+	return nil
 }
 
-func (m *model) history(t *rapid.T) {
-	key, limit := drawKey(t), rapid.IntRange(1, 4).Draw(t, "limit")
+func (m *model) history(s modelStep) error {
+	key, limit := s.key, s.limit
 	var got []modelEntry
-	for e, err := range m.client(t).History(m.ctx, key, immukv.Limit(limit)) {
+	for e, err := range m.clients[s.client].History(m.ctx, key, immukv.Limit(limit)) {
 		if err != nil {
-			t.Fatalf("history of %q: %v", key, err)
+			return fmt.Errorf("history of %q: %w", key, err)
 		}
 		got = append(got, modelEntry{e.Key, e.Value, e.Hash})
 	}
 	want := m.of(key)
 	if want = want[:min(limit, len(want))]; !slices.Equal(got, want) {
-		t.Fatalf("history of %q: %v instead of %v", key, got, want)
+		return fmt.Errorf("history of %q: %v instead of %v", key, got, want)
 	}
+	return nil
 }
 
-func (m *model) log(t *rapid.T) {
-	limit := rapid.IntRange(1, 4).Draw(t, "limit")
+func (m *model) log(s modelStep) error {
+	limit := s.limit
 	i := len(m.entries)
-	for e, err := range m.client(t).Log(m.ctx, immukv.Limit(limit)) {
+	for e, err := range m.clients[s.client].Log(m.ctx, immukv.Limit(limit)) {
 		if err != nil {
-			t.Fatalf("log: %v", err)
+			return fmt.Errorf("log: %w", err)
 		}
 		i--
 		if i < 0 || m.entries[i] != (modelEntry{e.Key, e.Value, e.Hash}) {
-			t.Fatalf("log: %q at place %d", e.Value, i)
+			return fmt.Errorf("log: %q at place %d", e.Value, i)
 		}
 	}
 	if want := max(0, len(m.entries)-limit); i != want {
-		t.Fatalf("log: it ended at place %d instead of %d", i, want)
+		return fmt.Errorf("log: it ended at place %d instead of %d", i, want)
 	}
+	return nil
 }
 
-func (m *model) keys(t *rapid.T) {
-	prefix := rapid.SampledFrom([]string{"", "a", "a-", "b"}).Draw(t, "prefix")
-	after := rapid.SampledFrom([]string{"", "a", "a/", "z"}).Draw(t, "after")
+func (m *model) keys(s modelStep) error {
+	prefix, after := s.prefix, s.after
 	var want []string
 	for _, e := range m.entries {
 		if strings.HasPrefix(e.key, prefix) && e.key > after {
@@ -246,58 +320,65 @@ func (m *model) keys(t *rapid.T) {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	var got []string
-	for key, err := range m.client(t).Keys(m.ctx, immukv.KeyPrefix(prefix), immukv.After(after)) {
+	for key, err := range m.clients[s.client].Keys(m.ctx, immukv.KeyPrefix(prefix), immukv.After(after)) {
 		if err != nil {
-			t.Fatalf("keys: %v", err)
+			return fmt.Errorf("keys: %w", err)
 		}
 		got = append(got, key)
 	}
 	if !slices.Equal(got, want) {
-		t.Fatalf("keys with prefix %q after %q: %q instead of %q", prefix, after, got, want)
+		return fmt.Errorf("keys with prefix %q after %q: %q instead of %q", prefix, after, got, want)
 	}
+	return nil
 }
 
-func (m *model) repair(t *rapid.T) {
-	c := m.client(t)
+func (m *model) repair(s modelStep) error {
+	c := m.clients[s.client]
 	if _, err := c.Repair(m.ctx); err != nil {
-		t.Fatalf("repair: %v", err)
+		return fmt.Errorf("repair: %w", err)
 	}
 	again, err := c.Repair(m.ctx)
 	if err != nil || again.Orphan || again.Empty != (len(m.entries) == 0) {
-		t.Fatalf("repair after repair: %+v, %v", again, err)
+		return fmt.Errorf("repair after repair: %+v, %s", again, outcome(err))
 	}
+	return nil
 }
 
 // restart replaces a client by one that remembers nothing.
-func (m *model) restart(t *rapid.T) {
-	i := rapid.IntRange(0, len(m.clients)-1).Draw(t, "client")
-	if err := m.clients[i].Close(); err != nil {
-		t.Fatalf("close: %v", err)
+func (m *model) restart(s modelStep) error {
+	if err := m.clients[s.client].Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
 	}
-	m.clients[i] = m.connect(t, i)
+	c, err := m.connect(s.client, s.dialect)
+	if err != nil {
+		return err
+	}
+	m.clients[s.client] = c
+	return nil
 }
 
 // audit holds all of the store against all of the model.
-func (m *model) audit(t *rapid.T) {
+func (m *model) audit() error {
 	m.close()
 	if _, err := audited(m.ctx, m.stores[1], m.prefix); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	c, err := connect(m.ctx, m.stores[1], m.prefix, immukv.WithReadOnly())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer c.Close() //nolint:errcheck // it wrote nothing
 	log, err := readLog(m.ctx, c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if len(log) != len(m.entries) {
-		t.Fatalf("%d entries in the log instead of %d", len(log), len(m.entries))
+		return fmt.Errorf("%d entries in the log instead of %d", len(log), len(m.entries))
 	}
 	for i, e := range log {
 		if m.entries[i] != (modelEntry{e.Key, e.Value, e.Hash}) {
-			t.Fatalf("entry %d is %q instead of %q", i, e.Value, m.entries[i].value)
+			return fmt.Errorf("entry %d is %q instead of %q", i, e.Value, m.entries[i].value)
 		}
 	}
+	return nil
 }

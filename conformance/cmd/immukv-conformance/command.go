@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"testing"
 
 	"github.com/spf13/cobra"
 
@@ -83,9 +80,6 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1 << 32)
 	}
-	if err := setRapid(s.seed); err != nil {
-		return failedError{err}
-	}
 	t, err := newTarget(ctx, s)
 	if err != nil {
 		return err
@@ -118,13 +112,6 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 		}
 	}
 	return nil
-}
-
-// setRapid sets up rapid, which draws the histories of I3: it takes its settings
-// from the flags of the program, and wants those of package testing, too.
-func setRapid(seed uint64) error {
-	testing.Init()
-	return flag.CommandLine.Parse([]string{"-rapid.seed=" + strconv.FormatUint(seed, 10), "-rapid.nofailfile"})
 }
 
 // newWorkCommand is how the command starts processes of its own on a store.
