@@ -40,6 +40,11 @@ func Main() {
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	cmd, err := a.root(args).ExecuteContextC(ctx)
+	if a.telemetry != nil {
+		if err := a.telemetry.close(ctx); err != nil {
+			a.logger().Warn("telemetry was not closed", "error", err)
+		}
+	}
 	if err == nil {
 		return exitDone
 	}

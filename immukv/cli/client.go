@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/observe"
 	"github.com/immukv/immukv-go/immukv"
 )
 
@@ -94,6 +94,10 @@ func (a *app) withClient(ctx context.Context, do func(*client) error, opts ...im
 // withStore makes a client of the store and closes it when do returns.
 func (a *app) withStore(ctx context.Context, store backend.VersionedStore, do func(*client) error, opts ...immukv.Option) error {
 	opts = append(opts, immukv.WithPrefix(a.prefix), immukv.WithValueCodec[value](textCodec{}), immukv.WithLogger(a.logger()))
+	if a.telemetry.opts != nil {
+		store = observe.Wrap(store, a.telemetry.opts...)
+		opts = append(opts, observe.Client(a.telemetry.opts...))
+	}
 	if a.readOnly {
 		opts = append(opts, immukv.WithReadOnly())
 	}
@@ -102,19 +106,6 @@ func (a *app) withStore(ctx context.Context, store backend.VersionedStore, do fu
 		return err
 	}
 	return errors.Join(do(db), db.Close())
-}
-
-// logger shows on standard error what a person should know of.
-func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
-		Level: slog.LevelWarn,
-		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-			if len(groups) == 0 && attr.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return attr
-		},
-	}))
 }
 
 // refuseReadOnly is an error for a command that writes if --read-only was given.

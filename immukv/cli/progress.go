@@ -17,7 +17,7 @@ type progress struct{ bar *progressbar.ProgressBar }
 // newProgress begins to show progress towards a total, or, if that is negative,
 // just that there is some.
 func (a *app) newProgress(what string, total int64, opts ...progressbar.Option) *progress {
-	if !isTerminal(a.stderr) || a.json && isTerminal(a.stdout) {
+	if !isTerminal(a.stderr) || a.json && isTerminal(a.stdout) || a.logging.format == jsonFormat {
 		return &progress{}
 	}
 	opts = append(opts,

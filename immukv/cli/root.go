@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ type app struct {
 	readOnly bool
 	json     bool
 	timeout  time.Duration
+	logging  logFlags
+
+	telemetry *telemetry // nil before the command line has been understood
 
 	// parsed is set once the command line has been understood: an error before
 	// that is one of usage.
@@ -59,6 +63,10 @@ Exit codes:
   5  a condition did not hold: other writers won every attempt
   6  outcome unknown: a write may be in the log, now or later
 
+Where the environment's OTEL_EXPORTER_OTLP_ENDPOINT names a collector, traces and
+metrics of the store and of every call go there, by OTLP; OpenTelemetry's other
+variables hold too. Keys and values do not.
+
 An interrupt ends any command promptly, with what it did reported; a write that
 is under way gets two seconds to end in good order. A second interrupt ends it
 at once.`
@@ -71,18 +79,20 @@ const rootExample = `  export IMMUKV_STORE='file:///var/lib/calibration?create_d
 // root is the command tree.
 func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
-		Use:     "immukv [--store URL] [--prefix P] [--read-only] [--json] [--timeout D] COMMAND",
+		Use:     "immukv [--store URL] [--prefix P] [--read-only] [--json] [--timeout D] [--log-level L] [--log-format F] COMMAND",
 		Short:   "An immutable, hash-chained key-value store",
 		Long:    rootLong,
 		Example: rootExample,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    runRoot,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if a.timeout < 0 {
 				return usagef("--timeout %v is negative", a.timeout)
 			}
 			a.parsed = true
-			return nil
+			var err error
+			a.telemetry, err = newTelemetry(cmd.Context(), a.logger())
+			return err
 		},
 		// Global flags are parsed before the command's own, so that keys can
 		// have a --prefix too.
@@ -110,6 +120,8 @@ func (a *app) root(args []string) *cobra.Command {
 	flags.BoolVar(&a.readOnly, "read-only", false, "write nothing, not even a repair")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
 	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this `time`, such as 30s; 0 is never (default: 1m for set, get and repair, otherwise never)")
+	flags.TextVar(&a.logging.level, "log-level", slog.LevelWarn, "`level` from which the client's log is shown: debug, info, warn or error")
+	flags.TextVar(&a.logging.format, "log-format", textFormat, "`form` of standard error: text, or json for one object a line")
 	for _, name := range []string{"store", "prefix"} {
 		// What stands in the environment may hold credentials, and is not what
 		// help is asked for.
@@ -167,8 +179,17 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		interrupted = "interrupted: "
 	}
+	hint := hint(err, name)
+	if a.logging.format == jsonFormat {
+		attrs := []slog.Attr{slog.String("command", name)}
+		if hint != "" {
+			attrs = append(attrs, slog.String("hint", hint))
+		}
+		a.say(ctx, slog.LevelError, fmt.Sprintf("%s%v", interrupted, err), attrs...)
+		return
+	}
 	a.tell("immukv: %s%v\n", interrupted, err)
-	if hint := hint(err, name); hint != "" {
+	if hint != "" {
 		a.tell("%s\n", hint)
 	}
 }
@@ -176,7 +197,12 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 // tell says something, in one line or more, on standard error. If that fails, there
 // is nobody left to tell.
 func (a *app) tell(format string, args ...any) {
-	lines := strings.Split(fmt.Sprintf(format, args...), "\n")
+	text := fmt.Sprintf(format, args...)
+	if a.logging.format == jsonFormat {
+		a.say(context.Background(), slog.LevelInfo, strings.TrimPrefix(strings.TrimSuffix(text, "\n"), "immukv: "))
+		return
+	}
+	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		lines[i] = visible(line)
 	}
