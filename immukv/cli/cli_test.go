@@ -22,9 +22,9 @@ import (
 )
 
 // TestMain puts this binary on the path as immukv, for scripts and for tests that
-// need processes of their own.
+// need processes of their own, and as raise, which uses the library.
 func TestMain(m *testing.M) {
-	testscript.Main(leakless{m}, map[string]func(){"immukv": Main})
+	testscript.Main(leakless{m}, map[string]func(){"immukv": Main, "raise": raise})
 }
 
 // leakless looks for goroutines left behind when all tests have passed.

@@ -52,7 +52,7 @@ func exitCode(err error) int {
 		return exitChanges
 	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, immukv.ErrLogDeleted, backend.ErrDamaged, errDeviates):
 		return exitFindings
-	case isAny(err, immukv.ErrConflict, backend.ErrPreconditionFailed):
+	case isAny(err, immukv.ErrConditionFailed, immukv.ErrConflict, backend.ErrPreconditionFailed):
 		return exitCondition
 	case isAny(err, immukv.ErrNotFound, tlog.ErrNoCheckpoint):
 		return exitNotFound

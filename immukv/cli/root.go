@@ -60,7 +60,7 @@ Exit codes:
      of bucket plan: something would change, and the plan is on standard output
   3  not found
   4  verification or a check found something, or what was read cannot be trusted
-  5  a condition did not hold: other writers won every attempt
+  5  a condition did not hold, or other writers won every attempt: nothing is written
   6  outcome unknown: a write may be in the log, now or later
 
 Where the environment's OTEL_EXPORTER_OTLP_ENDPOINT names a collector, traces and

@@ -34,6 +34,7 @@ func (f *writeFlags) options() ([]immukv.Option, error) {
 
 func newSetCommand(a *app) *cobra.Command {
 	var write writeFlags
+	var when conditionFlags
 	cmd := &cobra.Command{
 		Use:   "set KEY VALUE",
 		Short: "Set a key to a value",
@@ -42,6 +43,10 @@ func newSetCommand(a *app) *cobra.Command {
 VALUE is JSON. It may be - for standard input, or @FILE for what a file holds. A
 key or a value that begins with - goes behind --, which ends the flags.
 
+With --if-absent or --if-sequence the entry is appended only if the key has no
+entry, or if its newest one is of that sequence; otherwise nothing is written and
+the exit code is 5. No other write comes between the look and the append.
+
 When set exits with 0, the entry is in the log, for ever and once. When it exits
 with 6, the entry may be there, now or later, and the message says how to find
 out. With any other code it is not there and never will be.`,
@@ -49,18 +54,50 @@ out. With any other code it is not there and never will be.`,
   immukv set name '"a string has quotes of its own"'
   immukv set -- offset -5
   immukv set table @table.json
+  immukv set valve '"open"' --if-sequence 41
   generate | immukv set report -`,
 		Args: args("KEY", "VALUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.set(cmd, args[0], args[1], &write)
+			return a.set(cmd, args[0], args[1], &write, &when)
 		},
 	}
 	write.add(cmd.Flags())
+	when.add(cmd)
 	return cmd
 }
 
-func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags) error {
+// conditionFlags are the flags that give the condition of a write.
+type conditionFlags struct {
+	absent   bool
+	sequence countFlag
+}
+
+const ifAbsent, ifSequence = "if-absent", "if-sequence"
+
+func (f *conditionFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.absent, ifAbsent, false, "write only if the key has no entry; if it has one, the exit code is 5")
+	cmd.Flags().Var(&f.sequence, ifSequence, "write only if the key's newest entry has sequence `n`; if it has not, the exit code is 5")
+}
+
+func (f *conditionFlags) options(cmd *cobra.Command) ([]immukv.SetOption, error) {
+	wanted := cmd.Flags().Changed(ifSequence)
+	switch {
+	case f.absent && wanted:
+		return nil, usagef("--%s and --%s exclude each other", ifAbsent, ifSequence)
+	case f.absent:
+		return []immukv.SetOption{immukv.IfAbsent()}, nil
+	case wanted:
+		return []immukv.SetOption{immukv.IfSequence(int64(f.sequence))}, nil
+	}
+	return nil, nil
+}
+
+func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags, when *conditionFlags) error {
 	opts, err := write.options()
+	if err != nil {
+		return err
+	}
+	conditions, err := when.options(cmd)
 	if err != nil {
 		return err
 	}
@@ -78,7 +115,7 @@ func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags) err
 	ctx, cancel := a.limit(ctx, cmd, singleTimeout)
 	defer cancel()
 	return a.withClient(ctx, func(db *client) error {
-		entry, err := db.Set(ctx, key, text)
+		entry, err := db.Set(ctx, key, text, conditions...)
 		if err != nil {
 			return err
 		}
