@@ -63,6 +63,7 @@ matrix: servers
 bench: servers
 	IMMUKV_LONG=1 $(GO) test -count=1 -v -run '^Test(RoundTrips|WideReads|ContendingProcesses|WriteRates|Memory.*)$$' ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkVerify' -benchtime 3s ./immukv/
+	$(GO) test -run '^$$' -bench '^BenchmarkReader$$' ./immukv/internal/readahead/
 	$(GO) test -run '^$$' -bench '^Benchmark(Set|Get)$$' -benchmem -benchtime 20000x ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 300x ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkOverhead$$' -benchtime 20000x ./backend/observe/

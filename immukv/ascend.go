@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/readahead"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
@@ -58,10 +59,10 @@ type ascent struct {
 	ctx     context.Context
 	last    link // of the entry yielded last
 	top     *version
-	listed  *ahead     // nil if there is nothing between last and top
-	waiting []*version // read, and not yet yielded; not more than a few
-	drained bool       // top waits too: nothing else is listed
-	bad     []error    // of versions that are no entries, the newest first
+	listed  *readahead.Reader[*version] // nil if there is nothing between last and top
+	waiting []*version                  // read, and not yet yielded; not more than a few
+	drained bool                        // top waits too: nothing else is listed
+	bad     []error                     // of versions that are no entries, the newest first
 }
 
 // ascend begins behind a link. It must be older than top.
@@ -78,14 +79,15 @@ func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, 
 	if v := first.v; v != nil && v.Sequence > behind.sequence {
 		a.waiting = append(a.waiting, v)
 	}
-	a.listed = c.readAhead(ctx, x.object, "", 0)
-	a.listed.lister = &upwards{ids: x.ids, left: first.place}
+	reading := c.logReading()
+	reading.Store = &upwards{ids: x.ids, left: first.place}
+	a.listed = readahead.New(ctx, reading)
 	return a, nil
 }
 
 func (a *ascent) close() {
 	if a.listed != nil {
-		a.listed.close()
+		a.listed.Close()
 	}
 }
 
@@ -143,7 +145,7 @@ func (a *ascent) more() error {
 	var f *fetched
 	var err error
 	if a.listed != nil {
-		f, err = a.listed.next()
+		f, err = a.listed.Next()
 	}
 	switch {
 	case err != nil:
@@ -151,10 +153,10 @@ func (a *ascent) more() error {
 	case f == nil:
 		a.waiting = append(a.waiting, a.top)
 		a.drained = true
-	case f.v == nil && !isEntryError(f.err) && !gone(f.err):
-		return f.err
-	case f.v != nil && f.v.Sequence > a.last.sequence && f.v.Sequence < a.top.Sequence:
-		a.waiting = append(a.waiting, f.v)
+	case f.Value == nil && !isEntryError(f.Err) && !gone(f.Err):
+		return f.Err
+	case f.Value != nil && f.Value.Sequence > a.last.sequence && f.Value.Sequence < a.top.Sequence:
+		a.waiting = append(a.waiting, f.Value)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/readahead"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
@@ -16,7 +17,7 @@ import (
 type auditor struct {
 	*core
 	report *Report
-	slots  slots
+	slots  readahead.Slots
 
 	mu     sync.Mutex // guards what follows; key objects are read side by side
 	ledger *ledger
@@ -29,7 +30,7 @@ type auditor struct {
 
 // audit is [Client.Audit].
 func (c *core) audit(ctx context.Context, q verifyQuery) (*Report, error) {
-	a := &auditor{core: c, slots: make(slots, c.concurrency), ledger: newLedger(), query: q}
+	a := &auditor{core: c, slots: readahead.NewSlots(c.concurrency), ledger: newLedger(), query: q}
 	if q.progress != nil {
 		a.query.progress = func(done, total int64) { q.progress(done, 2*total) }
 	}
@@ -116,13 +117,13 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 // the one below it is the one that the entry was appended upon.
 func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) {
 	k := keyObjectAudit{auditor: a, key: key, object: wire.KeyObject(a.prefix, key)}
-	versions := a.readAhead(ctx, k.object, "", 0)
-	versions.slots = a.slots
-	versions.onMarker = k.deleteMarker
-	defer versions.close()
+	reading := a.keyReading(k.object, 0)
+	reading.Slots, reading.OnMarker = a.slots, k.deleteMarker
+	versions := readahead.New(ctx, reading)
+	defer versions.Close()
 	var listedFirst *fetched
 	next := func() (*fetched, error) {
-		f, err := versions.next()
+		f, err := versions.Next()
 		if listedFirst == nil {
 			listedFirst = f
 		}
@@ -138,11 +139,11 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 			k.found(KeyMismatch, "", -1, "it is listed, and the store cannot be asked for it: "+err.Error())
 			return k.findings, nil
 		}
-		if err == nil && f.err != nil && !isEntryError(f.err) && !gone(f.err) {
-			err = f.err
+		if err == nil && f.Err != nil && !isEntryError(f.Err) && !gone(f.Err) {
+			err = f.Err
 		}
-		if err == nil && newest && f.err == nil && f != listedFirst {
-			err = k.current(ctx, f.v)
+		if err == nil && newest && f.Err == nil && f != listedFirst {
+			err = k.current(ctx, f.Value)
 		}
 		newest = false
 		if err == nil {
@@ -182,18 +183,18 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	}
 	k.mu.Unlock()
 
-	v := f.v
-	if v != nil && f.err == nil && (k.head == nil || v.Sequence > k.head.Sequence) {
+	v := f.Value
+	if v != nil && f.Err == nil && (k.head == nil || v.Sequence > k.head.Sequence) {
 		return k.afterSnapshot(ctx, v)
 	}
 	k.link(keyTag{etag: f.ETag, exists: true})
 	k.newer = nil
 	switch {
-	case gone(f.err):
+	case gone(f.Err):
 		k.found(MissingVersion, f.ID, -1, "the version is listed but cannot be read back")
 		return nil
 	case v == nil:
-		k.found(MalformedVersion, f.ID, -1, f.err.Error())
+		k.found(MalformedVersion, f.ID, -1, f.Err.Error())
 		return nil
 	case v.matched == 0:
 		k.found(HashMismatch, f.ID, v.Sequence, "the hash is that of no dialect: the entry is not as it was written")

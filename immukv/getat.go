@@ -93,18 +93,18 @@ func (c *core) walkBack(ctx context.Context, key string, m moment) (*version, er
 	}
 	for f, err := range versions {
 		if err == nil {
-			err = f.err
+			err = f.Err
 		}
 		switch {
-		case err != nil && (f == nil || f.v == nil):
+		case err != nil && (f == nil || f.Value == nil):
 			return nil, keyError(err)
-		case f.v.Sequence > m.sequence:
+		case f.Value.Sequence > m.sequence:
 		case err != nil:
-			return f.v, err
-		case f.v.Key != key:
-			return f.v, f.v.ofAnotherKey()
-		case m.has(f.v):
-			return f.v, nil
+			return f.Value, err
+		case f.Value.Key != key:
+			return f.Value, f.Value.ofAnotherKey()
+		case m.has(f.Value):
+			return f.Value, nil
 		}
 	}
 	return nil, fmt.Errorf("it has no entry of that time or before: %w", ErrNotFound)

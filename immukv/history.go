@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/readahead"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
@@ -95,14 +96,14 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*versio
 		return yield(v, err) && h.yielded != h.limit
 	}
 	for l, err := range seq {
-		if err == nil && l.err != nil && !isEntryError(l.err) {
-			err = l.err
+		if err == nil && l.Err != nil && !isEntryError(l.Err) {
+			err = l.Err
 		}
 		if err != nil {
 			yield(nil, keyError(err))
 			return
 		}
-		v, err := l.v, l.err
+		v, err := l.Value, l.Err
 		if v != nil && v.Key != h.key {
 			err = v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 		}
@@ -133,9 +134,9 @@ func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.S
 		if limit > 0 {
 			limit += reorderWindow
 		}
-		a := c.readAhead(ctx, object, "", limit)
-		defer a.close()
-		sortVersions(a.next, object)(yield)
+		a := readahead.New(ctx, c.keyReading(object, limit))
+		defer a.Close()
+		sortVersions(a.Next, object)(yield)
 	}
 }
 
@@ -162,10 +163,10 @@ func (c *core) orCurrent(ctx context.Context, object string, listed iter.Seq2[*f
 			return
 		}
 		f := &fetched{Version: obj.Version}
-		if f.v, f.err = c.readKeyVersion(ctx, object, obj.ID, obj.Body); !yield(f, nil) || f.v == nil {
+		if f.Value, f.Err = c.readKeyVersion(ctx, object, obj.ID, obj.Body); !yield(f, nil) || f.Value == nil {
 			return
 		}
-		entry, err := c.logVersion(ctx, f.v.log)
+		entry, err := c.logVersion(ctx, f.Value.log)
 		if err == nil && entry.HasPreviousKeyETag {
 			err = fmt.Errorf("%s has older versions, which the server does not list; read the log instead", object)
 		}
@@ -185,13 +186,17 @@ func (c *core) keyVersionsBefore(ctx context.Context, object string, start *star
 		if limit > 0 {
 			limit += 4*reorderWindow + 1
 		}
-		a := c.readAhead(ctx, object, "", limit)
-		defer a.close()
-		if err := a.seek(start.at, 2*reorderWindow); err != nil {
+		a := readahead.New(ctx, c.keyReading(object, limit))
+		defer a.Close()
+		found, err := a.Seek(start.at, 2*reorderWindow)
+		if err == nil && !found {
+			err = fmt.Errorf("%w: %s has no longer the version to begin with; run an audit", ErrDiverged, object)
+		}
+		if err != nil {
 			yield(nil, err)
 			return
 		}
-		sortVersions(start.older(a.next), object)(yield)
+		sortVersions(start.older(a.Next), object)(yield)
 	}
 }
 
@@ -207,36 +212,11 @@ func (s *startingPoint) older(next func() (*fetched, error)) func() (*fetched, e
 			}
 			reached = reached || s.at(f.Version)
 			switch {
-			case f.err == nil && f.v.Sequence < s.sequence,
-				f.err != nil && (reached || !isEntryError(f.err)):
+			case f.Err == nil && f.Value.Sequence < s.sequence,
+				f.Err != nil && (reached || !isEntryError(f.Err)):
 				return f, nil
 			}
 		}
-	}
-}
-
-// seek passes over what is listed before the version that at recognises, but for a
-// few places before it.
-func (a *ahead) seek(at func(backend.Version) bool, keep int) error {
-	a.listing.Limit = 0
-	var seen []backend.Version
-	for {
-		for len(a.listed) == 0 {
-			if !a.list() {
-				if a.failed != nil {
-					return a.failed
-				}
-				return fmt.Errorf("%w: %s has no longer the version to begin with; run an audit", ErrDiverged, a.object)
-			}
-		}
-		if i := slices.IndexFunc(a.listed, at); i >= 0 {
-			from := max(0, len(seen)+i-keep)
-			a.listed = append(seen, a.listed...)[from:]
-			return nil
-		}
-		seen = append(seen, a.listed...)
-		seen = slices.Clone(seen[max(0, len(seen)-keep):])
-		a.listed = nil
 	}
 }
 
@@ -262,12 +242,12 @@ func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetch
 			i := newest(held)
 			f := held[i]
 			held = slices.Delete(held, i, i+1)
-			if f.err == nil {
-				if f.v.Sequence > last {
+			if f.Err == nil {
+				if f.Value.Sequence > last {
 					yield(nil, outOfOrder(object, f))
 					return
 				}
-				last = f.v.Sequence
+				last = f.Value.Sequence
 			}
 			if !yield(f, nil) {
 				return
@@ -279,12 +259,12 @@ func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetch
 // newest is the index of the version to come next: the first one listed if it is
 // not to be trusted, else the one of the highest sequence.
 func newest(held []*fetched) int {
-	if held[0].err != nil {
+	if held[0].Err != nil {
 		return 0
 	}
 	best := 0
 	for i, f := range held {
-		if f.err == nil && f.v.Sequence > held[best].v.Sequence {
+		if f.Err == nil && f.Value.Sequence > held[best].Value.Sequence {
 			best = i
 		}
 	}
@@ -294,7 +274,7 @@ func newest(held []*fetched) int {
 func outOfOrder(object string, f *fetched) error {
 	return &backend.UnsupportedError{
 		Clause:  "S10",
-		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.v.Sequence, reorderWindow),
+		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.Value.Sequence, reorderWindow),
 		Remedy:  "read the log instead, whose order does not rest on listings",
 	}
 }

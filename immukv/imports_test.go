@@ -16,7 +16,8 @@ func TestImports(t *testing.T) {
 	}
 	const module = "github.com/immukv/immukv-go/"
 	allowed := map[string]bool{
-		module + "immukv": true, module + "immukv/internal/wire": true, module + "backend": true, module + "backend/memstore": true,
+		module + "immukv": true, module + "immukv/internal/wire": true, module + "immukv/internal/readahead": true,
+		module + "backend": true, module + "backend/memstore": true,
 		"github.com/hashicorp/go-multierror": true, "github.com/hashicorp/errwrap": true,
 	}
 	seen := 0

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/readahead"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
@@ -21,7 +22,10 @@ const reorderWindow = 8
 // bodies fetched ahead in the order of the listing. The chain alone decides what
 // comes next; a listing in disorder, or one that lacks a version, costs time.
 type chainReader struct {
-	*ahead
+	core *core
+	ctx  context.Context
+	// listed reads on in the order of the listing; nil if none is asked for.
+	listed *readahead.Reader[*version]
 	// skipped are versions that the listing gave and the chain has not asked
 	// for.
 	skipped []*fetched
@@ -30,8 +34,18 @@ type chainReader struct {
 	direct map[backend.VersionID]bool
 }
 
-func (c *core) readChain(ctx context.Context, after backend.VersionID, limit int) *chainReader {
-	return &chainReader{ahead: c.readAhead(ctx, c.prefix+wire.LogName, after, limit)}
+// readChain begins with the versions older than after, or with the newest: not more
+// than limit are read ahead if that is positive. onMarker may be nil.
+func (c *core) readChain(ctx context.Context, after backend.VersionID, limit int, onMarker func(backend.Version)) *chainReader {
+	reading := c.logReading()
+	reading.After, reading.Limit, reading.OnMarker = after, limit, onMarker
+	return &chainReader{core: c, ctx: ctx, listed: readahead.New(ctx, reading)}
+}
+
+func (r *chainReader) close() {
+	if r.listed != nil {
+		r.listed.Close()
+	}
 }
 
 // take is the log version of that name.
@@ -61,7 +75,7 @@ func (r *chainReader) take(id LogVersionID) (*fetched, error) {
 	}
 	r.direct[want] = true
 	f := &fetched{Version: backend.Version{ID: want}}
-	r.fetch(f)
+	f.Value, f.Err = r.core.fetchLogVersion(r.ctx, f.Version)
 	return f, nil
 }
 
@@ -77,8 +91,11 @@ func (r *chainReader) any() (*fetched, error) {
 
 // nextListed is the next version of the listing that was not asked for by name.
 func (r *chainReader) nextListed() (*fetched, error) {
+	if r.listed == nil {
+		return nil, nil
+	}
 	for {
-		f, err := r.ahead.next()
+		f, err := r.listed.Next()
 		if f == nil || err != nil || !r.direct[f.ID] {
 			return f, err
 		}
@@ -96,11 +113,11 @@ func (c *core) chain(ctx context.Context, from *version, err error, limit int) i
 		if !yield(from, err) || from == nil || limit == 1 || from.PreviousVersionID == "" {
 			return
 		}
-		r := c.readChain(ctx, from.id, limit-1)
-		defer r.close()
-		if limit == 2 {
-			r.budget = 0 // a single one is asked for by name, without a listing
+		r := &chainReader{core: c, ctx: ctx}
+		if limit != 2 { // a single one is asked for by name, without a listing
+			r = c.readChain(ctx, from.id, limit-1, nil)
 		}
+		defer r.close()
 		c.follow(r, from, limit-1, yield)
 	}
 }
@@ -127,21 +144,21 @@ func (c *core) follow(r *chainReader, newer *version, limit int, yield func(*ver
 		if f == nil {
 			return
 		}
-		misled := newer != nil && f.v != nil && f.v.Sequence >= newer.Sequence
+		misled := newer != nil && f.Value != nil && f.Value.Sequence >= newer.Sequence
 		switch {
 		case misled && unread:
 			continue // listed out of its place
 		case misled:
-			f.v, f.err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.v.Sequence))
-		case !unread && errors.Is(f.err, backend.ErrNotFound):
-			f.err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.err)
+			f.Value, f.Err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.Value.Sequence))
+		case !unread && errors.Is(f.Err, backend.ErrNotFound):
+			f.Err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.Err)
 		}
 		n++
-		if !yield(f.v, f.err) || f.v == nil && (misled || !isEntryError(f.err)) {
+		if !yield(f.Value, f.Err) || f.Value == nil && (misled || !isEntryError(f.Err)) {
 			return
 		}
-		if unread = f.v == nil; !unread {
-			newer = f.v
+		if unread = f.Value == nil; !unread {
+			newer = f.Value
 		}
 	}
 }
@@ -193,7 +210,7 @@ func until(q logQuery, log iter.Seq2[*version, error]) iter.Seq2[*version, error
 // logListed is the log of which the newest version is no entry: what is listed.
 func (c *core) logListed(ctx context.Context, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
-		r := c.readChain(ctx, "", limit)
+		r := c.readChain(ctx, "", limit, nil)
 		defer r.close()
 		if limit == 0 {
 			limit = -1

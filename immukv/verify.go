@@ -61,15 +61,13 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 		if !isEntryError(err) { // of which the listing has the version
 			l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
 		}
-		l.reader = c.readChain(ctx, "", 0)
-		l.reader.onMarker = l.deleteMarker
+		l.reader = c.readChain(ctx, "", 0, l.deleteMarker)
 	case err != nil:
 		return nil, err
 	default:
-		l.reader = c.readChain(ctx, obj.ID, l.readLimit())
-		l.reader.onMarker = l.deleteMarker
+		l.reader = c.readChain(ctx, obj.ID, l.readLimit(), l.deleteMarker)
 		f := &fetched{Version: obj.Version}
-		f.v, f.err = c.readLogVersion(obj.ID, obj.Body)
+		f.Value, f.Err = c.readLogVersion(obj.ID, obj.Body)
 		l.entry(f)
 	}
 	defer l.reader.close()
@@ -78,7 +76,7 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 			return nil, err
 		}
 	}
-	if err := l.finish(); err != nil {
+	if err := l.finish(ctx); err != nil {
 		return nil, err
 	}
 	return l.report, nil
@@ -133,7 +131,7 @@ func (l *logVerifier) step() error {
 	if err != nil {
 		return err
 	}
-	if gone(f.err) {
+	if gone(f.Err) {
 		l.missing()
 		return nil
 	}
@@ -148,12 +146,12 @@ func gone(err error) bool {
 // take checks what was read, unless the reading failed for reasons of the call.
 func (l *logVerifier) take(f *fetched) error {
 	switch {
-	case gone(f.err):
+	case gone(f.Err):
 		l.settleDangling(nil)
 		l.passed++
 		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
-	case f.err != nil && !isEntryError(f.err):
-		return f.err
+	case f.Err != nil && !isEntryError(f.Err):
+		return f.Err
 	default:
 		l.entry(f)
 	}
@@ -190,12 +188,12 @@ func (l *logVerifier) settleDangling(next *version) {
 
 // entry checks one entry and its place after the older ones yet to come.
 func (l *logVerifier) entry(f *fetched) {
-	l.settleDangling(f.v)
-	if f.v == nil {
+	l.settleDangling(f.Value)
+	if f.Value == nil {
 		l.malformed(f)
 		return
 	}
-	v := f.v
+	v := f.Value
 	if !l.hasPlace(v) {
 		l.misplaced(v)
 		return
@@ -215,7 +213,7 @@ func (l *logVerifier) entry(f *fetched) {
 // malformed reports a version that is no entry. What is older is looked for in the
 // listing.
 func (l *logVerifier) malformed(f *fetched) {
-	bad := l.finding(MalformedVersion, f.ID, -1, f.err.Error())
+	bad := l.finding(MalformedVersion, f.ID, -1, f.Err.Error())
 	if l.newer == nil {
 		l.gone = append(l.gone, bad)
 	} else {
@@ -377,7 +375,7 @@ func (l *logVerifier) endOfListing() {
 	for _, f := range l.gone {
 		l.report.add(f)
 	}
-	if l.reader.budget == 0 {
+	if l.reader.listed.LimitReached() {
 		return // as much was read as was asked for
 	}
 	l.report.add(l.finding(MissingBeginning, "", max(l.report.FirstSequence-1, 0), fmt.Sprintf(
@@ -386,7 +384,7 @@ func (l *logVerifier) endOfListing() {
 
 // finish looks at what is listed beside the chain: all of it, if the chain was
 // followed to the beginning, or else what was met with on the way.
-func (l *logVerifier) finish() error {
+func (l *logVerifier) finish(ctx context.Context) error {
 	if l.trustedHead != nil {
 		l.report.add(l.finding(NotExtended, "", l.trustedHead.Sequence, "the log has no entry of the trusted head's sequence"))
 	}
@@ -395,7 +393,7 @@ func (l *logVerifier) finish() error {
 		if f == nil || err != nil {
 			return err
 		}
-		if err := l.unexpected(f); err != nil {
+		if err := l.unexpected(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -403,29 +401,29 @@ func (l *logVerifier) finish() error {
 }
 
 // unexpected reports a version of the log that the chain does not lead to.
-func (l *logVerifier) unexpected(f *fetched) error {
+func (l *logVerifier) unexpected(ctx context.Context, f *fetched) error {
 	switch {
-	case f.err != nil && f.v == nil && !isEntryError(f.err) && !gone(f.err):
-		return f.err
-	case f.v == nil:
-		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.err.Error()))
+	case f.Err != nil && f.Value == nil && !isEntryError(f.Err) && !gone(f.Err):
+		return f.Err
+	case f.Value == nil:
+		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.Err.Error()))
 		return nil
-	case f.v.Sequence < l.report.FirstSequence:
+	case f.Value.Sequence < l.report.FirstSequence:
 		return nil // older than what was asked for
-	case f.v.Sequence > l.report.LastSequence:
-		came, err := l.cameSince(f.v)
+	case f.Value.Sequence > l.report.LastSequence:
+		came, err := l.cameSince(ctx, f.Value)
 		if came || err != nil {
 			return err
 		}
 	}
-	l.report.add(l.finding(UnexpectedVersion, f.ID, f.v.Sequence, "it is a version of the log, but no entry leads to it"))
+	l.report.add(l.finding(UnexpectedVersion, f.ID, f.Value.Sequence, "it is a version of the log, but no entry leads to it"))
 	return nil
 }
 
 // cameSince tells whether an entry that is newer than the log was at first, and yet
 // listed among the older ones, was appended meanwhile.
-func (l *logVerifier) cameSince(v *version) (bool, error) {
-	obj, err := l.store.Get(l.reader.ctx, l.object)
+func (l *logVerifier) cameSince(ctx context.Context, v *version) (bool, error) {
+	obj, err := l.store.Get(ctx, l.object)
 	if isEntryError(err) {
 		return false, nil
 	}
@@ -436,7 +434,7 @@ func (l *logVerifier) cameSince(v *version) (bool, error) {
 	if err != nil || head.Sequence < v.Sequence {
 		return false, nil
 	}
-	there, err := l.versionAt(l.reader.ctx, head, v.Sequence)
+	there, err := l.versionAt(ctx, head, v.Sequence)
 	switch {
 	case isEntryError(err) || gone(err):
 		return false, nil

@@ -1,0 +1,43 @@
+package immukv
+
+import (
+	"context"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/readahead"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// fetched is one version of an object, read. Its value may be set beside its error:
+// read, but not to be trusted.
+type fetched = readahead.Item[*version]
+
+// logReading reads the versions of the log.
+func (c *core) logReading() readahead.Config[*version] {
+	return readahead.Config[*version]{
+		Store: c.store, Object: c.prefix + wire.LogName, Window: c.concurrency, Fetch: c.fetchLogVersion,
+	}
+}
+
+// keyReading reads the versions of a key object, not more than limit if that is
+// positive.
+func (c *core) keyReading(object string, limit int) readahead.Config[*version] {
+	return readahead.Config[*version]{
+		Store: c.store, Object: object, Limit: limit, Window: c.concurrency,
+		Fetch: func(ctx context.Context, v backend.Version) (*version, error) {
+			obj, err := c.store.GetVersion(ctx, object, v.ID)
+			if err != nil {
+				return nil, err
+			}
+			return c.readKeyVersion(ctx, object, v.ID, obj.Body)
+		},
+	}
+}
+
+func (c *core) fetchLogVersion(ctx context.Context, v backend.Version) (*version, error) {
+	obj, err := c.store.GetVersion(ctx, c.prefix+wire.LogName, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	return c.readLogVersion(v.ID, obj.Body)
+}
