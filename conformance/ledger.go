@@ -178,8 +178,8 @@ func sound(ctx context.Context, s backend.VersionedStore, prefix string, l *ledg
 	if err != nil {
 		return err
 	}
-	if report.Orphan != nil {
-		return unlike("no orphan after the next write", "entry %d, of %q", report.Orphan.Sequence, report.Orphan.Key)
+	if len(report.Orphans) > 0 {
+		return unlike("no orphan after the next write", "entry %d, of %q", report.Orphans[0].Sequence, report.Orphans[0].Key)
 	}
 	log, err := readLog(ctx, c)
 	if err != nil {

@@ -338,7 +338,7 @@ func (m *model) repair(s modelStep) error {
 		return fmt.Errorf("repair: %w", err)
 	}
 	again, err := c.Repair(m.ctx)
-	if err != nil || again.Orphan || again.Empty != (len(m.entries) == 0) {
+	if err != nil || len(again.Orphans) > 0 || again.Empty != (len(m.entries) == 0) {
 		return fmt.Errorf("repair after repair: %+v, %s", again, outcome(err))
 	}
 	return nil

@@ -55,8 +55,8 @@ func orphan(ctx context.Context, s backend.VersionedStore, prefix, key string, l
 	if err != nil {
 		return err
 	}
-	if report.Orphan == nil || report.Orphan.Key != key {
-		return unlike("a write without its second phase to leave an orphan", "%+v", report.Orphan)
+	if len(report.Orphans) == 0 || report.Orphans[0].Key != key {
+		return unlike("a write without its second phase to leave an orphan", "%+v", report.Orphans)
 	}
 	return nil
 }
@@ -133,8 +133,8 @@ func checkRepairersRacing(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if report.Orphan != nil {
-			return unlike("no orphan after eight repairs", "entry %d", report.Orphan.Sequence)
+		if len(report.Orphans) > 0 {
+			return unlike("no orphan after eight repairs", "entry %d", report.Orphans[0].Sequence)
 		}
 		if err := sound(ctx, stores[1], prefix, l); err != nil {
 			return err

@@ -45,10 +45,11 @@ func checkNothingChanges(ctx context.Context, e *env) error {
 			return err
 		}
 		for i, was := range before {
-			now, err := c.LogVersion(ctx, was.VersionID)
+			there, err := c.LogVersion(ctx, was.VersionID)
 			if err != nil {
 				return err
 			}
+			now := there[0]
 			if log[i].Hash != was.Hash || now.Hash != was.Hash || string(now.JSON) != string(was.JSON) || !now.Timestamp.Equal(was.Timestamp) {
 				return unlike(fmt.Sprintf("entry %d to read as before, %+v", i, was), "%+v", now)
 			}

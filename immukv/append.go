@@ -9,15 +9,19 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// proposal is a log version to be appended, and the head that it follows. It may be
-// sent several times, always the same bytes under the same condition: at most one
-// of these writes can ever take effect.
+// proposal is a log version to be appended, its entries oldest first, and the head that
+// it follows. It may be sent several times, always the same bytes under the same
+// condition: at most one of these writes can ever take effect.
 type proposal struct {
 	at   *head
-	doc  *wire.Document
+	docs []*wire.Document
 	body []byte
 	cond backend.Condition
 }
+
+// first is the entry by which the proposal is looked for in the log: all of its entries
+// are there, or none.
+func (p *proposal) first() *wire.Document { return p.docs[0] }
 
 // errLost says that another entry stands in the place of an append, which therefore
 // never takes effect.
@@ -27,11 +31,11 @@ var errLost = errors.New("another writer's entry came first")
 // answer, or of a store that is ready for it.
 const maxUnanswered = 8
 
-// append writes the log version and returns the version that the entry has there.
+// append writes the log version and returns it with the name that it has there.
 // It is the client's new head unless others have appended since. The error is
-// errLost, or an [*OutcomeUnknownError]; any other means that the entry is not in
+// errLost, or an [*OutcomeUnknownError]; any other means that the entries are not in
 // the log and never will be.
-func (c *core) append(ctx context.Context, p *proposal, wait *backoff) (*version, error) {
+func (c *core) append(ctx context.Context, p *proposal, wait *backoff) (logVersion, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func neverSent(err error) bool {
 //
 // pending means that a copy may still be under way. It can take effect for as long
 // as the head is the one that the append follows.
-func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (v *version, err error) {
+func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (l logVersion, err error) {
 	defer func() {
 		if pending {
 			c.settled(ctx, p, err)
@@ -83,10 +87,10 @@ func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pend
 		if err := wait.wait(ctx, reason); err != nil {
 			return nil, p.unknown(fmt.Errorf("%w, after: %w", err, reason))
 		}
-		v, open, err := c.lookup(ctx, p)
+		l, open, err := c.lookup(ctx, p)
 		switch {
-		case err == nil && !open && v != nil:
-			return v, nil
+		case err == nil && !open && l != nil:
+			return l, nil
 		case err == nil && !open:
 			return nil, errLost
 		case err == nil && !pending && permanent(reason):
@@ -102,7 +106,7 @@ func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pend
 		case try >= maxUnanswered:
 			return nil, reason
 		}
-		c.logger.DebugContext(ctx, "sending an append again", "key", p.doc.Key, "sequence", p.doc.Sequence, "reason", reason)
+		c.logger.DebugContext(ctx, "sending an append again", "key", p.first().Key, "sequence", p.first().Sequence, "reason", reason)
 		put, err := c.store.Put(ctx, c.prefix+wire.LogName, p.body, p.cond)
 		if err == nil {
 			return c.committed(p, put), nil
@@ -123,8 +127,8 @@ func retryable(err error) bool {
 }
 
 // lookup asks the log what became of an append. Its place is open, and it may still
-// take effect; or an entry stands there, which is returned if it is the append's.
-func (c *core) lookup(ctx context.Context, p *proposal) (v *version, open bool, err error) {
+// take effect; or a version stands there, which is returned if it is the append's.
+func (c *core) lookup(ctx context.Context, p *proposal) (l logVersion, open bool, err error) {
 	fresh, err := c.readHead(ctx)
 	if err != nil {
 		return nil, false, err
@@ -138,26 +142,26 @@ func (c *core) lookup(ctx context.Context, p *proposal) (v *version, open bool, 
 			return nil, err == nil, err
 		}
 	}
-	if fresh.Sequence < p.doc.Sequence {
+	if fresh.Sequence < p.first().Sequence {
 		return nil, true, nil
 	}
-	there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)
+	there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)
 	if err != nil {
 		return nil, false, err
 	}
-	if there.WriteID != p.doc.WriteID {
+	if there.WriteID != p.first().WriteID {
 		return nil, false, nil
 	}
-	return there, false, nil
+	return there.among, false, nil
 }
 
-// versionAt is the log version of a sequence number, found by following the chain
-// from one that is not older.
+// versionAt is the entry of a sequence number, found by following the chain from one
+// that is not older.
 func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*version, error) {
 	if from.Sequence == sequence {
 		return from, nil
 	}
-	for v, err := range c.chain(ctx, from, nil, int(from.Sequence-sequence)+1) {
+	for v, err := range c.chain(ctx, from, int(from.Sequence-sequence)+1) {
 		if err != nil {
 			return nil, err
 		}
@@ -171,29 +175,25 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 	return nil, fmt.Errorf("the log has no entry of sequence %d: %w", sequence, backend.ErrDamaged)
 }
 
-// committed records an acknowledged append as the new head, an orphan until it is
-// applied.
-func (c *core) committed(p *proposal, v backend.Version) *version {
-	object := c.prefix + wire.LogName
-	h := &head{
-		version: &version{Document: p.doc, object: object, id: v.ID, log: LogVersionID(v.ID), matched: p.doc.Dialect()},
-		etag:    v.ETag,
-		state:   orphan,
-	}
-	c.setHead(h)
-	return h.version
+// committed records an acknowledged append as the new head, its entries orphans until
+// they are applied.
+func (c *core) committed(p *proposal, put backend.Version) logVersion {
+	l := c.newLogVersion(put.ID, p.docs)
+	c.setHead(newHead(l, put.ETag, orphan))
+	return l
 }
 
+// unknown is the error for the entry at a place in the proposal.
 func (p *proposal) unknown(reason error) *OutcomeUnknownError {
 	_, _, _, follows := p.at.next()
 	return &OutcomeUnknownError{
-		Key: p.doc.Key, WriteID: p.doc.WriteID, Sequence: p.doc.Sequence, Follows: follows,
+		Key: p.first().Key, WriteID: p.first().WriteID, Sequence: p.first().Sequence, Follows: follows,
 		Err: reason, append: p,
 	}
 }
 
 // settle is [Client.Settle].
-func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*version, error) {
+func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (logVersion, error) {
 	if unknown == nil || unknown.append == nil {
 		return nil, fmt.Errorf("%w: the error is not one that Set returned in this process", ErrInvalidOption)
 	}
@@ -205,25 +205,25 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (*versi
 	}
 	defer c.writes.unlock()
 	p := unknown.append
-	v, open, err := c.lookup(ctx, p)
+	l, open, err := c.lookup(ctx, p)
 	switch {
 	case err != nil:
 		return nil, p.unknown(err)
 	case open:
 		// The copies sent so far may still take effect.
-		v, err = c.settleAppend(ctx, p, unknown.Err, true, c.newBackoff())
+		l, err = c.settleAppend(ctx, p, unknown.Err, true, c.newBackoff())
 	default:
-		if v == nil {
+		if l == nil {
 			err = errLost
 		}
 		c.settled(ctx, p, err)
 	}
 	switch {
 	case errors.Is(err, errLost):
-		return nil, fmt.Errorf("write %s of %q: %w: %w", p.doc.WriteID, p.doc.Key, ErrConflict, errLost)
+		return nil, fmt.Errorf("write %s of %q: %w: %w", p.first().WriteID, p.first().Key, ErrConflict, errLost)
 	case err != nil:
 		return nil, err
 	}
-	c.applyAppended(ctx, v)
-	return v, nil
+	c.applyAppended(ctx, l)
+	return l, nil
 }

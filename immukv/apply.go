@@ -4,80 +4,97 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// apply writes the newest entry to its key object. It is the second step of a write,
-// and every repair. It is idempotent, and writes the bytes that the entry's writer
-// would have written: the stored tokens, never a value that went through a codec.
-// It returns the head with its new state.
+// apply writes the entries of the newest version that are orphans to their key objects,
+// many at once. It is the second step of a write, and every repair. It returns the head
+// with its new states; if there is an error, other entries may have been applied all the
+// same.
 func (c *core) apply(ctx context.Context, h *head) (*head, error) {
-	object := wire.KeyObject(c.prefix, h.Key)
-	body := h.KeyBody(h.log)
-	cond := h.expectedTag().condition()
+	if h.first(orphan) == nil {
+		return h, nil
+	}
+	states := slices.Clone(h.states)
+	etags := make([]backend.ETag, len(states))
+	err := c.wide(len(states), func(i int) (err error) {
+		if states[i] == orphan {
+			states[i], etags[i], err = c.applyEntry(ctx, h.among[i])
+		}
+		return err
+	})
+	for i, s := range states {
+		if h.states[i] == orphan && s == applied {
+			c.rememberKey(h.among[i].Key, keyState{keyTag: keyTag{etag: etags[i], exists: true}, sequence: h.among[i].Sequence})
+		}
+	}
+	return c.setStates(h, states), err
+}
+
+// applyEntry writes an entry to its key object. It is idempotent, and writes the bytes
+// that the entry's writer would have written: the stored tokens, never a value that went
+// through a codec. It returns what is then known of the entry, and the ETag of the key
+// object if the entry is applied.
+func (c *core) applyEntry(ctx context.Context, v *version) (state, backend.ETag, error) {
+	object := wire.KeyObject(c.prefix, v.Key)
+	body := v.KeyBody(v.log)
+	cond := v.expectedTag().condition()
 	wait := c.newBackoff()
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
-			return h, err
+			return orphan, "", err
 		}
 		put, err := c.store.Put(ctx, object, body, cond)
 		switch {
 		case err == nil:
-			return c.markApplied(h, put.ETag), nil
+			return applied, put.ETag, nil
 		case errors.Is(err, backend.ErrPreconditionFailed):
 			// Somebody else applied the entry, or an earlier copy of this
 			// request did; or the object diverges from the log.
-			etag, ok, lookErr := c.reflects(ctx, h)
+			etag, ok, lookErr := c.reflects(ctx, v)
 			if lookErr != nil {
-				return h, lookErr
+				return orphan, "", lookErr
 			}
 			if ok {
-				return c.markApplied(h, etag), nil
+				return applied, etag, nil
 			}
 		case errors.Is(err, backend.ErrInvalidName):
-			return c.refusedName(ctx, h, err)
+			s, err := c.refusedName(ctx, v, err)
+			return s, "", err
 		case permanent(err):
-			return h, err
+			return orphan, "", err
 		}
 		if try >= maxUnanswered {
-			return h, err
+			return orphan, "", err
 		}
 		if waitErr := wait.wait(ctx, err); waitErr != nil {
-			return h, fmt.Errorf("%w, after: %w", waitErr, err)
+			return orphan, "", fmt.Errorf("%w, after: %w", waitErr, err)
 		}
 	}
 }
 
-// markApplied records that the key object reflects the head's entry.
-func (c *core) markApplied(h *head, etag backend.ETag) *head {
-	done := *h
-	done.state = applied
-	c.rememberKey(h.Key, keyState{keyTag: keyTag{etag: etag, exists: true}, sequence: h.Sequence})
-	c.setHead(&done)
-	return &done
-}
-
-// reflects reports whether the key object holds the head's entry or a later one of
+// reflects reports whether the key object holds this entry of the head or a later one of
 // the same key, and its tag if it does. An object that is still as it was before
 // the entry does not; one that holds anything else has diverged.
-func (c *core) reflects(ctx context.Context, h *head) (backend.ETag, bool, error) {
-	object := wire.KeyObject(c.prefix, h.Key)
+func (c *core) reflects(ctx context.Context, entry *version) (backend.ETag, bool, error) {
+	object := wire.KeyObject(c.prefix, entry.Key)
 	diverged := func(problem string) (backend.ETag, bool, error) {
-		return "", false, c.diverged(h, problem)
+		return "", false, c.diverged(entry, problem)
 	}
 	obj, err := c.store.Get(ctx, object)
 	if errors.Is(err, backend.ErrNotFound) {
-		if h.HasPreviousKeyETag {
+		if entry.HasPreviousKeyETag {
 			return diverged(vanished)
 		}
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("check whether the key object reflects sequence %d: %w", h.Sequence, err)
+		return "", false, fmt.Errorf("check whether the key object reflects sequence %d: %w", entry.Sequence, err)
 	}
-	if (keyTag{etag: obj.ETag, exists: true}) == h.expectedTag() {
+	if (keyTag{etag: obj.ETag, exists: true}) == entry.expectedTag() {
 		return "", false, nil
 	}
 	v, err := c.readKeyVersion(ctx, object, obj.ID, obj.Body)
@@ -86,11 +103,11 @@ func (c *core) reflects(ctx context.Context, h *head) (backend.ETag, bool, error
 		return "", false, err
 	case err != nil:
 		return diverged(err.Error())
-	case v.Key != h.Key:
+	case v.Key != entry.Key:
 		return diverged(fmt.Sprintf("it holds an entry of key %q", v.Key))
-	case v.Sequence > h.Sequence:
+	case v.Sequence > entry.Sequence:
 		return obj.ETag, true, nil
-	case v.Sequence == h.Sequence && v.Hash == h.Hash && v.log == h.log:
+	case v.Sequence == entry.Sequence && v.Hash == entry.Hash && v.log == entry.log:
 		return obj.ETag, true, nil
 	}
 	return diverged(fmt.Sprintf("it holds sequence %d of log version %q", v.Sequence, v.log))
@@ -102,24 +119,21 @@ const (
 	refusedProblem = "this store cannot hold an object of that name"
 )
 
-// refusedName decides what becomes of a head whose key object the store refuses for its
-// name. If the store makes no objects of that name, another client appended the entry
-// and could not apply it either, and nobody ever will: the log goes on, and the entry
-// stands in the log alone. Any other name was good when the entry was appended; that
-// it is refused now is not understood, and nothing may be appended.
-func (c *core) refusedName(ctx context.Context, h *head, reason error) (*head, error) {
-	if !c.namesUnlisted(wire.KeyObject(c.prefix, h.Key)) {
-		return h, c.diverged(h, refusedProblem)
+// refusedName decides what becomes of an entry of the head whose key object the store
+// refuses for its name. If the store makes no objects of that name, another client
+// appended the entry and could not apply it either, and nobody ever will: the log goes
+// on, and the entry stands in the log alone. Any other name was good when the entry was
+// appended; that it is refused now is not understood, and nothing may be appended.
+func (c *core) refusedName(ctx context.Context, v *version, reason error) (state, error) {
+	if !c.namesUnlisted(wire.KeyObject(c.prefix, v.Key)) {
+		return orphan, c.diverged(v, refusedProblem)
 	}
 	c.logger.WarnContext(ctx, "the store cannot hold the key object of the newest entry, which stands in the log alone",
-		"key", h.Key, "sequence", h.Sequence, "error", reason)
-	done := *h
-	done.state = unholdable
-	c.setHead(&done)
-	return &done, nil
+		"key", v.Key, "sequence", v.Sequence, "error", reason)
+	return unholdable, nil
 }
 
-// diverged is the error for a head that cannot be applied to its key object.
-func (c *core) diverged(h *head, problem string) error {
-	return &DivergedError{Object: wire.KeyObject(c.prefix, h.Key), Sequence: h.Sequence, Problem: problem}
+// diverged is the error for an entry that cannot be applied to its key object.
+func (c *core) diverged(v *version, problem string) error {
+	return &DivergedError{Object: wire.KeyObject(c.prefix, v.Key), Sequence: v.Sequence, Problem: problem}
 }

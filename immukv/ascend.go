@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/internal/readahead"
@@ -41,9 +42,9 @@ func (l link) check(v *version) error {
 		return found(SequenceGap, "it stands where sequence %d is to be", l.sequence+1)
 	case l.hash != "" && v.PreviousHash != l.hash:
 		return found(BrokenLink, "its previous_hash is not that of sequence %d, which it follows", l.sequence)
-	case l.log != "" && v.PreviousVersionID != l.log:
-		return found(BrokenLink, "its previous_version_id is %q, and not %q, which holds the entry before it", v.PreviousVersionID, l.log)
-	case l == beginning && v.PreviousVersionID != "":
+	case l.log != "" && v.before() != l.log:
+		return found(BrokenLink, "its previous_version_id is %q, and not %q, which holds the entry before it", v.before(), l.log)
+	case l == beginning && v.before() != "":
 		return found(BrokenLink, "the first entry names a version before it")
 	}
 	return nil
@@ -59,25 +60,26 @@ type ascent struct {
 	ctx     context.Context
 	last    link // of the entry yielded last
 	top     *version
-	listed  *readahead.Reader[*version] // nil if there is nothing between last and top
-	waiting []*version                  // read, and not yet yielded; not more than a few
-	drained bool                        // top waits too: nothing else is listed
-	bad     []error                     // of versions that are no entries, the newest first
+	listed  *readahead.Reader[logVersion] // nil if there is nothing between last and top
+	next    logVersion                    // what comes next
+	waiting []logVersion                  // read, and not yet yielded; not more than a few
+	drained bool                          // top waits too: nothing else is listed
+	bad     []error                       // of versions that cannot be read, the newest first
 }
 
 // ascend begins behind a link. It must be older than top.
 func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, error) {
 	a := &ascent{core: c, ctx: ctx, last: behind, top: top}
-	if top.Sequence <= behind.sequence+1 {
+	if top.among.oldest().Sequence <= behind.sequence+1 {
 		return a, nil
 	}
 	x := c.indexVersions(c.prefix+wire.LogName, top.id)
-	_, first, err := x.find(ctx, behind.sequence+1, indexed{place: -1, v: top})
+	_, first, err := x.find(ctx, behind.sequence+1, indexed{place: -1, v: top.among.oldest()})
 	if err != nil {
 		return nil, err
 	}
-	if v := first.v; v != nil && v.Sequence > behind.sequence {
-		a.waiting = append(a.waiting, v)
+	if v := first.v; v != nil && v.among.newest().Sequence > behind.sequence {
+		a.waiting = append(a.waiting, v.among)
 	}
 	reading := c.logReading()
 	reading.Store = &upwards{ids: x.ids, left: first.place}
@@ -91,11 +93,11 @@ func (a *ascent) close() {
 	}
 }
 
-// next is the next entry, or nil behind the top. An entry whose hash does not hold
+// read is the next entry, or nil behind the top. An entry whose hash does not hold
 // comes with its error. Where the version that should come next is no entry, the error
-// tells so, and next may be called again for the entries behind it. After any other
+// tells so, and read may be called again for the entries behind it. After any other
 // error there is no more.
-func (a *ascent) next() (*version, error) {
+func (a *ascent) read() (*version, error) {
 	if a.last.sequence >= a.top.Sequence {
 		return nil, nil
 	}
@@ -107,22 +109,24 @@ func (a *ascent) next() (*version, error) {
 		return nil, err
 	}
 	a.last = linkOf(v)
-	return a.core.checkHash(v)
+	return v, v.checkHash()
 }
 
 // successor is the entry of the sequence that comes next.
 func (a *ascent) successor() (*version, error) {
 	for filled := false; ; {
+		if len(a.next) > 0 {
+			v := a.next[0]
+			a.next = a.next[1:]
+			return v, nil
+		}
 		if n := len(a.bad); n > 0 {
 			err := a.bad[n-1]
 			a.bad = a.bad[:n-1]
 			return nil, err
 		}
-		for i, v := range a.waiting {
-			if v.Sequence == a.last.sequence+1 {
-				a.waiting = append(a.waiting[:i:i], a.waiting[i+1:]...)
-				return v, nil
-			}
+		if a.takeWaiting() {
+			continue
 		}
 		switch {
 		case len(a.waiting) < reorderWindow && !a.drained:
@@ -140,9 +144,22 @@ func (a *ascent) successor() (*version, error) {
 	}
 }
 
+// takeWaiting takes the version that holds the entry of the sequence that comes next.
+func (a *ascent) takeWaiting() bool {
+	for i, l := range a.waiting {
+		k := slices.IndexFunc(l, func(v *version) bool { return v.Sequence == a.last.sequence+1 })
+		if k >= 0 {
+			a.waiting = append(a.waiting[:i:i], a.waiting[i+1:]...)
+			a.next = l[k:]
+			return true
+		}
+	}
+	return false
+}
+
 // more reads one more version.
 func (a *ascent) more() error {
-	var f *fetched
+	var f *fetchedLog
 	var err error
 	if a.listed != nil {
 		f, err = a.listed.Next()
@@ -151,11 +168,11 @@ func (a *ascent) more() error {
 	case err != nil:
 		return err
 	case f == nil:
-		a.waiting = append(a.waiting, a.top)
+		a.waiting = append(a.waiting, a.top.among[:a.top.place+1])
 		a.drained = true
 	case f.Value == nil && !isEntryError(f.Err) && !gone(f.Err):
 		return f.Err
-	case f.Value != nil && f.Value.Sequence > a.last.sequence && f.Value.Sequence < a.top.Sequence:
+	case f.Value != nil && f.Value.newest().Sequence > a.last.sequence && f.Value.newest().Sequence < a.top.Sequence:
 		a.waiting = append(a.waiting, f.Value)
 	}
 	return nil
@@ -165,13 +182,16 @@ func (a *ascent) more() error {
 func (a *ascent) fill() error {
 	lowest := a.lowest()
 	missing := lowest.Sequence - a.last.sequence - 1
-	if missing > 4*reorderWindow {
-		return a.missing()
-	}
-	for v, err := range a.core.chain(a.ctx, lowest, nil, int(missing)+1) {
+	versions := 0
+	for v, err := range a.core.chain(a.ctx, lowest, int(missing)+1) {
+		if v == nil || v == v.among.newest() {
+			versions++
+		}
 		switch {
+		case versions > 4*reorderWindow:
+			return a.missing()
 		case v != nil && v != lowest && v.Sequence > a.last.sequence:
-			a.waiting = append(a.waiting, v)
+			a.waiting = append(a.waiting, logVersion{v})
 		case v != nil:
 		case isEntryError(err):
 			a.bad = append(a.bad, err)
@@ -188,9 +208,9 @@ func (a *ascent) fill() error {
 }
 
 func (a *ascent) lowest() *version {
-	lowest := a.waiting[0]
-	for _, v := range a.waiting {
-		if v.Sequence < lowest.Sequence {
+	lowest := a.waiting[0].oldest()
+	for _, l := range a.waiting {
+		if v := l.oldest(); v.Sequence < lowest.Sequence {
 			lowest = v
 		}
 	}
@@ -216,7 +236,7 @@ func (c *core) ascending(ctx context.Context, behind link, top *version) iter.Se
 		}
 		defer a.close()
 		for {
-			v, err := a.next()
+			v, err := a.read()
 			if v == nil && err == nil || !yield(v, err) || v == nil && !isEntryError(err) {
 				return
 			}

@@ -24,20 +24,25 @@ type auditor struct {
 	read   int64 // versions of key objects
 	query  verifyQuery
 
-	head       *version // the newest entry, as the audit found the log
-	headKeyTag keyTag   // of the newest version of the head's key object
+	// The newest log version, as the audit found the log, and the tag of the newest
+	// version of each of its entries' key objects.
+	head     logVersion
+	headTags map[string]keyTag
 }
 
 // audit is [Client.Audit].
 func (c *core) audit(ctx context.Context, q verifyQuery) (*Report, error) {
-	a := &auditor{core: c, slots: readahead.NewSlots(c.concurrency), ledger: newLedger(), query: q}
+	a := &auditor{core: c, slots: readahead.NewSlots(c.concurrency), ledger: newLedger(), query: q, headTags: make(map[string]keyTag)}
 	if q.progress != nil {
 		a.query.progress = func(done, total int64) { q.progress(done, 2*total) }
 	}
 	var err error
 	a.report, err = c.verifyLog(ctx, a.query, func(v *version, _ bool) {
 		if a.head == nil {
-			a.head = v
+			a.head = v.among
+			for _, v := range a.head {
+				a.headTags[v.Key] = keyTag{}
+			}
 		}
 		a.ledger.record(v)
 	})
@@ -184,7 +189,7 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	k.mu.Unlock()
 
 	v := f.Value
-	if v != nil && f.Err == nil && (k.head == nil || v.Sequence > k.head.Sequence) {
+	if v != nil && f.Err == nil && (k.head == nil || v.Sequence > k.head.newest().Sequence) {
 		return k.afterSnapshot(ctx, v)
 	}
 	k.link(keyTag{etag: f.ETag, exists: true})
@@ -238,9 +243,11 @@ func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
 
 // link checks that the version above was appended upon the one with this tag.
 func (k *keyObjectAudit) link(tag keyTag) {
-	if !k.any && k.head != nil && k.key == k.head.Key {
+	if !k.any {
 		k.mu.Lock()
-		k.headKeyTag = tag
+		if _, ok := k.headTags[k.key]; ok {
+			k.headTags[k.key] = tag
+		}
 		k.mu.Unlock()
 	}
 	k.any = true
@@ -277,27 +284,29 @@ func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 	}
 	var inLog *version
 	if err == nil {
-		inLog, err = k.readLogVersion(obj.ID, obj.Body)
+		if l, err := k.readLogVersion(obj.ID, obj.Body); err == nil {
+			inLog = l.ofKey(v.Key)
+		}
 	}
-	if err != nil || inLog.Hash != v.Hash || inLog.Key != v.Key || inLog.Sequence != v.Sequence {
+	if inLog == nil || inLog.matched == 0 || inLog.Hash != v.Hash || inLog.Sequence != v.Sequence {
 		k.found(KeyMismatch, v.id, v.Sequence, "it is not what the log version that it names holds")
 	}
 	return nil
 }
 
-// unclaimed reports entries of which no key object has a version. The newest entry's
-// may be outstanding.
+// unclaimed reports entries of which no key object has a version. Those of the newest
+// log version's may be outstanding.
 func (a *auditor) unclaimed(ctx context.Context) error {
 	missing := make(map[int64]bool)
 	for sequence := range a.ledger.unclaimed {
-		if a.isOrphan(sequence) {
-			a.report.Orphan = &Orphan{Key: a.head.Key, Sequence: a.head.Sequence, VersionID: a.head.log}
-			if a.head.HasPreviousKeyETag {
+		if v := a.orphanAt(sequence); v != nil {
+			a.report.Orphans = append([]Orphan{newOrphan(v)}, a.report.Orphans...)
+			if v.HasPreviousKeyETag {
 				continue
 			}
 			// A new key's object is absent before its apply, and also
 			// after somebody has deleted it.
-			if err := a.deletedObject(ctx, wire.KeyObject(a.prefix, a.head.Key)); err != nil {
+			if err := a.deletedObject(ctx, wire.KeyObject(a.prefix, v.Key)); err != nil {
 				return err
 			}
 			continue
@@ -367,10 +376,15 @@ func (a *auditor) unlisted(ctx context.Context, v *version) (bool, error) {
 	return err == nil && current.Key == v.Key && current.Sequence >= v.Sequence, err
 }
 
-// isOrphan tells whether the entry of a sequence is the newest, and its key object
-// is as it was before it.
-func (a *auditor) isOrphan(sequence int64) bool {
-	return a.head != nil && sequence == a.head.Sequence && a.headKeyTag == a.head.expectedTag()
+// orphanAt returns the entry of a sequence if it is in the newest log version, and its
+// key object is as it was before it; or nil.
+func (a *auditor) orphanAt(sequence int64) *version {
+	for _, v := range a.head {
+		if v.Sequence == sequence && a.headTags[v.Key] == v.expectedTag() {
+			return v
+		}
+	}
+	return nil
 }
 
 // deletedObject reports the delete marker of an object that has no current version,

@@ -156,7 +156,7 @@ func TestTamperedKeyObjects(t *testing.T) {
 			}
 			same = same && sameKeyObject(now, before)
 		}
-		if outstanding && report.Orphan == nil {
+		if outstanding && len(report.Orphans) == 0 {
 			r.Fatal("the orphan is not reported")
 		}
 		if report.Valid() != same {
@@ -224,7 +224,7 @@ func TestReformattedRepair(t *testing.T) {
 		if _, err := mem.Put(t.Context(), "keys/k.json", []byte(body), backend.IfAbsent()); err != nil {
 			t.Fatal(err)
 		}
-		if r := audit(t, mem); r.Orphan != nil {
+		if r := audit(t, mem); len(r.Orphans) > 0 {
 			t.Errorf("report is %+v", r)
 		}
 		if got := get(t, open[json.RawMessage](t, mem), "k"); got.Hash != e.Hash || got.Dialect != immukv.TypeScript {
@@ -242,18 +242,18 @@ func TestAuditOrphan(t *testing.T) {
 		mem, e := orphaned(t, isNew)
 		for _, opts := range [][]immukv.VerifyOption{nil, {immukv.Limit(1)}, {immukv.Limit(2)}} {
 			r := verified(t, mem, true, opts...)
-			if !r.Valid() || r.Orphan == nil || r.Orphan.VersionID != e.VersionID {
+			if !r.Valid() || len(r.Orphans) == 0 || r.Orphans[0].VersionID != e.VersionID {
 				t.Errorf("%d options: %+v", len(opts), r)
 			}
 		}
-		if r := verified(t, mem, false); r.Orphan != nil {
+		if r := verified(t, mem, false); len(r.Orphans) > 0 {
 			t.Error("a look at the log alone cannot know of an orphan")
 		}
 		if isNew {
 			return
 		}
 		gone := edit(t, mem, "keys/k.json", func([]memstore.Version) []memstore.Version { return nil })
-		if r := verified(t, gone, true); r.Valid() || r.Orphan != nil {
+		if r := verified(t, gone, true); r.Valid() || len(r.Orphans) > 0 {
 			t.Errorf("the object is gone: %+v", r)
 		}
 	})

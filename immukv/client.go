@@ -146,11 +146,11 @@ func setEntry[V any](v *version, value V) Entry[V] {
 func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "settle", "")
 	defer func() { end(err) }()
-	v, err := c.core.settle(ctx, unknown)
+	l, err := c.core.settle(ctx, unknown)
 	if err != nil {
 		return Entry[V]{}, fmt.Errorf("settle: %w", err)
 	}
-	return c.entry(v, nil)
+	return c.entry(l[unknown.place], nil)
 }
 
 // Get returns the newest entry of a key. It is one request; when the repair
@@ -173,16 +173,25 @@ func (c *Client[V]) Get(ctx context.Context, key string, opts ...GetOption) (_ E
 	return e, err
 }
 
-// LogVersion returns the entry that a log version holds. It is one request.
-func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (_ Entry[V], err error) {
+// LogVersion returns the entries that a log version holds, oldest first: one, or those
+// that were written as one batch. It is one request. Entries that cannot be decoded or
+// trusted are returned, too, with the error of the first of them.
+func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (_ []Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "log_version", "")
 	defer func() { end(err) }()
-	v, err := c.core.logVersion(ctx, id)
-	e, err := c.entry(v, err)
+	l, err := c.core.logVersion(ctx, id)
+	var entries []Entry[V]
+	for _, v := range l {
+		e, entryErr := c.entry(v, v.checkHash())
+		entries = append(entries, e)
+		if err == nil {
+			err = entryErr
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("read log version %q: %w", id, err)
 	}
-	return e, err
+	return entries, err
 }
 
 // History returns the entries of a key, newest first. A key that was never set

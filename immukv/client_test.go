@@ -145,10 +145,10 @@ func TestSetAndRead(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			byVersion, err := db.LogVersion(t.Context(), first.VersionID)
-			if err != nil || byVersion.Value.Note != "x < y" || byVersion.WriteID != first.WriteID {
+			if err != nil || len(byVersion) != 1 || byVersion[0].Value.Note != "x < y" || byVersion[0].WriteID != first.WriteID {
 				t.Errorf("log version %+v, %v", byVersion, err)
 			}
-			for _, e := range append(all(t, db.Log(t.Context())), got, byVersion, first) {
+			for _, e := range append(all(t, db.Log(t.Context())), got, byVersion[0], first) {
 				if err := db.Verify(e); err != nil {
 					t.Error(err)
 				}

@@ -73,59 +73,107 @@ func (c *condition) failed(key string, found *version) *ConditionError {
 	return e
 }
 
-// prepareIf is prepare for an append under a condition. It returns when the condition
-// holds on the very head that it returns. The append commits only if that still is the
-// head, so that no entry of the key can come between.
+// prepareIf is prepare for an append of writes under conditions. It returns when all of
+// them hold on the very head that it returns. The append commits only if that still is
+// the head, so that no entry of the keys can come between. If some conditions do not
+// hold, it returns their errors, each at the place of its write.
 //
-// The condition may hold on a cached head, for the append proves that the head was the
+// A condition may hold on a cached head, for the append proves that the head was the
 // newest. That it does not hold is believed only of a head that was read since the call
 // began, as current says of the cached one: on an older one, others may have long made
 // it hold.
-func (c *core) prepareIf(ctx context.Context, key string, cond *condition, current bool) (*head, keyState, error) {
-	if cond == nil {
-		return c.prepare(ctx, key, false)
-	}
+func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*head, []keyState, []*ConditionError, error) {
 	for {
-		h := c.knownHead()
-		current = current || h == nil || h.empty() // prepare reads it
-		if current && h != nil && h.of(key) && !cond.holds(stateOf(h.version)) {
-			return nil, keyState{}, cond.failed(key, h.version) // whether applied or not
+		known := c.knownHead()
+		current = current || known == nil || known.empty() // prepare reads it
+		if current && known != nil {
+			if failed := failedOn(known, writes); failed != nil {
+				return nil, nil, failed, nil
+			}
 		}
-		h, state, err := c.prepare(ctx, key, true)
+		h, states, err := c.prepare(ctx, writes)
 		if err != nil {
-			return nil, keyState{}, err
+			return nil, nil, nil, err
 		}
-		// The key's newest entry came after the head.
-		newer := state.exists && (h.empty() || state.sequence > h.Sequence)
-		if cond.holds(state) && !newer {
-			return h, state, nil
+		open, newest := undecided(h, writes, states)
+		if len(open) == 0 {
+			return h, states, nil, nil
 		}
-		confirmed := current && !newer
-		if !confirmed {
-			fresh, err := c.readHead(ctx)
-			if err != nil {
-				return nil, keyState{}, err
+		fresh, confirmed := h, current
+		if !current || newest > h.last() {
+			if fresh, err = c.readHead(ctx); err != nil {
+				return nil, nil, nil, err
 			}
-			if newer && (fresh.empty() || fresh.Sequence < state.sequence) {
-				return nil, keyState{}, c.beyondLog(key, state.sequence, fresh)
+			if newest > fresh.last() {
+				return nil, nil, nil, c.beyondLog(writes, states, fresh)
 			}
-			// An entry newer than a current head came during this call.
-			confirmed = newer && current || !newer && !fresh.empty() && fresh.log == h.log
 			current = true
 		}
-		if confirmed && !cond.holds(state) && (!state.exists || state.entry != nil) {
-			return nil, keyState{}, cond.failed(key, state.entry)
+		var failed []*ConditionError
+		for _, i := range open {
+			w, s := writes[i], states[i]
+			// The key's newest entry is that of a head read during this call; or it
+			// came during the call; or it is that of what still is the head.
+			sure := confirmed || !s.after(h) && !fresh.empty() && fresh.log == h.log
+			if sure && !w.cond.holds(s) && (!s.exists || s.entry != nil) {
+				failed = w.fail(failed, i, len(writes), s.entry)
+				continue
+			}
+			delete(c.keyStates, w.key) // has no entry at hand, or is not of this head
 		}
-		delete(c.keyStates, key) // has no entry at hand, or is not of this head
+		if failed != nil {
+			return nil, nil, failed, nil
+		}
 	}
+}
+
+// failedOn returns the errors of the writes whose conditions do not hold because of an
+// entry of the head, whether that is applied or not.
+func failedOn(h *head, writes []*write) (failed []*ConditionError) {
+	for i, w := range writes {
+		if v := h.of(w.key); w.cond != nil && v != nil && !w.cond.holds(stateOf(v)) {
+			failed = w.fail(failed, i, len(writes), v)
+		}
+	}
+	return failed
+}
+
+// undecided returns the places of the writes whose conditions do not hold, or are about
+// an entry that came after the head; and the sequence of the newest such entry.
+func undecided(h *head, writes []*write, states []keyState) (open []int, newest int64) {
+	newest = -1
+	for i, w := range writes {
+		if w.cond == nil || w.cond.holds(states[i]) && !states[i].after(h) {
+			continue
+		}
+		open = append(open, i)
+		if states[i].after(h) {
+			newest = max(newest, states[i].sequence)
+		}
+	}
+	return open, newest
+}
+
+// fail notes the error of the i-th of n writes, of which found is the key's newest entry.
+func (w *write) fail(failed []*ConditionError, i, n int, found *version) []*ConditionError {
+	if failed == nil {
+		failed = make([]*ConditionError, n)
+	}
+	failed[i] = w.cond.failed(w.key, found)
+	return failed
 }
 
 // beyondLog is the error for a key object that holds an entry which the log has not come
 // to: the log was replaced by another, or the object was.
-func (c *core) beyondLog(key string, sequence int64, h *head) error {
+func (c *core) beyondLog(writes []*write, states []keyState, h *head) error {
 	log := "is empty"
 	if !h.empty() {
 		log = fmt.Sprintf("ends with sequence %d", h.Sequence)
 	}
-	return fmt.Errorf("%w: %s holds sequence %d, and the log %s; run an audit", ErrDiverged, wire.KeyObject(c.prefix, key), sequence, log)
+	for i, w := range writes {
+		if w.cond != nil && states[i].after(h) {
+			return fmt.Errorf("%w: %s holds sequence %d, and the log %s; run an audit", ErrDiverged, wire.KeyObject(c.prefix, w.key), states[i].sequence, log)
+		}
+	}
+	return fmt.Errorf("%w: the log %s; run an audit", ErrDiverged, log)
 }

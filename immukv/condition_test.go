@@ -43,7 +43,7 @@ func wantFound(t testing.TB, store backend.VersionedStore, err error, want int64
 			t.Error(err)
 		}
 		inLog, err := db.LogVersion(t.Context(), found.VersionID)
-		if err != nil || inLog.Hash != found.Hash || found.Key != "k" || string(found.Value) != string(inLog.JSON) {
+		if err != nil || inLog[0].Hash != found.Hash || found.Key != "k" || string(found.Value) != string(inLog[0].JSON) {
 			t.Errorf("found %+v, and the log has %+v, %v", found, inLog, err)
 		}
 	}
@@ -108,8 +108,8 @@ func TestConditions(t *testing.T) {
 						// The client goes on.
 						set(t, db, "k", "after")
 					}
-					if r := audit(t, mem); r.Orphan != nil {
-						t.Errorf("orphan left: %+v", r.Orphan)
+					if r := audit(t, mem); len(r.Orphans) > 0 {
+						t.Errorf("orphan left: %+v", r.Orphans)
 					}
 				})
 			}

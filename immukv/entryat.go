@@ -13,22 +13,23 @@ func (c *core) entryAt(ctx context.Context, sequence int64) (*version, error) {
 	if sequence < 0 {
 		return nil, fmt.Errorf("%w: sequence %d is negative", ErrInvalidOption, sequence)
 	}
-	head, err := c.newestEntry(ctx)
+	head, err := c.newestVersion(ctx)
 	switch {
-	case head == nil && err != nil:
+	case err != nil:
 		return nil, err
 	case head == nil:
 		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
-	case sequence == head.Sequence:
-		return head, err
-	case sequence > head.Sequence:
-		return nil, fmt.Errorf("the log ends with sequence %d: %w", head.Sequence, ErrNotFound)
+	case sequence > head.newest().Sequence:
+		return nil, fmt.Errorf("the log ends with sequence %d: %w", head.newest().Sequence, ErrNotFound)
+	}
+	if v := head.oldest().at(sequence); v != nil {
+		return v, v.checkHash()
 	}
 	// Should the head's hash not hold, its number is still a place to begin at.
-	return c.entryBelow(ctx, head, sequence)
+	return c.entryBelow(ctx, head.oldest(), sequence)
 }
 
-// entryBelow is the entry of a sequence less than that of an entry given. What the
+// entryBelow is the entry of a sequence less than that of a version's oldest. What the
 // listing has in its place is corrected along the chain.
 func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*version, error) {
 	x := c.indexVersions(c.prefix+wire.LogName, from.id)
@@ -36,9 +37,8 @@ func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*
 	if err != nil {
 		return nil, err
 	}
-	if v := below.v; v != nil && v.Sequence == sequence {
-		_, err := c.checkHash(v)
-		return v, err
+	if v := below.v.at(sequence); v != nil {
+		return v, v.checkHash()
 	}
 	v, err := c.versionAt(ctx, above.v, sequence)
 	if below.v != nil && errors.Is(err, ErrNotFound) {

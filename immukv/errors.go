@@ -68,6 +68,7 @@ type OutcomeUnknownError struct {
 	Err error
 
 	append *proposal
+	place  int // of the entry among those appended
 }
 
 func (e *OutcomeUnknownError) Error() string {

@@ -38,8 +38,8 @@ func (c *core) get(ctx context.Context, key string, q getQuery) (*version, error
 
 // getConsistent is [Client.Get] with [Consistent].
 //
-// The head is read first. If it is an entry of the key, that is the key's newest. If it
-// is not, the key's newest entry is applied, for nothing is appended to an orphan: the
+// The head is read first. If it holds an entry of the key, that is the key's newest. If it
+// does not, the key's newest entry is applied, for nothing is appended to an orphan: the
 // key object, read after the head, holds it, or one appended since. Were the key object
 // read before the head or beside it, an entry of the key, and then one of another key,
 // could come between the two and be missed.
@@ -49,8 +49,8 @@ func (c *core) getConsistent(ctx context.Context, key string) (*version, error) 
 	}
 	newest, err := c.checkedHead(ctx)
 	switch {
-	case newest != nil && newest.Key == key:
-		return newest, err
+	case newest.ofKey(key) != nil:
+		return newest.ofKey(key), err
 	case err != nil:
 		return nil, err
 	case newest == nil:
@@ -60,17 +60,24 @@ func (c *core) getConsistent(ctx context.Context, key string) (*version, error) 
 	return v, err
 }
 
-// checkedHead is the newest entry of the log, or nil if it has none. An entry whose hash
-// does not hold is returned with the error; so does a log fail that was rolled back since
-// this client last looked at it.
-func (c *core) checkedHead(ctx context.Context) (*version, error) {
+// checkedHead is the newest version of the log, or nil if it has none. A version with an
+// entry whose hash does not hold is returned with the error; so does a log fail that was
+// rolled back since this client last looked at it.
+func (c *core) checkedHead(ctx context.Context) (logVersion, error) {
 	known := c.knownHead()
-	newest, err := c.newestEntry(ctx)
+	newest, err := c.newestVersion(ctx)
+	if err == nil {
+		err = newest.checkHashes()
+	}
 	if err != nil {
 		return newest, fmt.Errorf("read the head of the log: %w", err)
 	}
+	fresh := &head{}
+	if newest != nil {
+		fresh = newHead(newest, "", unchecked)
+	}
 	if known != nil {
-		if err := c.checkExtends(known, &head{version: newest}); err != nil {
+		if err := c.checkExtends(known, fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +116,7 @@ func (c *core) startRead(ctx context.Context, key string) error {
 }
 
 // logVersion is [Client.LogVersion].
-func (c *core) logVersion(ctx context.Context, id LogVersionID) (*version, error) {
+func (c *core) logVersion(ctx context.Context, id LogVersionID) (logVersion, error) {
 	if id == "" {
 		return nil, fmt.Errorf("log version ID is empty: %w", ErrNotFound)
 	}

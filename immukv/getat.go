@@ -1,6 +1,7 @@
 package immukv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func (m moment) has(v *version) bool {
 }
 
 // moment is the one that the options ask for, with the log as it is at head.
-func (q getQuery) moment(head *version) (moment, error) {
+func (q getQuery) moment(head logVersion) (moment, error) {
 	if q.atSequence != nil && q.asOf != nil {
 		return moment{}, fmt.Errorf("%w: both AtSequence and AsOf are given", ErrInvalidOption)
 	}
@@ -32,7 +33,7 @@ func (q getQuery) moment(head *version) (moment, error) {
 	}
 	m := moment{sequence: math.MaxInt64, asOf: q.asOf}
 	if head != nil {
-		m.sequence = head.Sequence
+		m.sequence = head.newest().Sequence
 	}
 	if q.atSequence != nil {
 		m.sequence = min(m.sequence, *q.atSequence)
@@ -57,14 +58,15 @@ func (c *core) getPast(ctx context.Context, key string, q getQuery) (*version, e
 }
 
 // getAt is the entry of a key at a moment not after head. The head was read first: if it
-// is not of the key, all entries of the key up to it are in the key object, for nothing
-// is appended to an orphan.
-func (c *core) getAt(ctx context.Context, key string, head *version, m moment) (*version, error) {
-	switch {
-	case head == nil:
+// has no entry of the key, all entries of the key up to it are in the key object, for
+// nothing is appended to an orphan.
+func (c *core) getAt(ctx context.Context, key string, head logVersion, m moment) (*version, error) {
+	if head == nil {
 		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
-	case head.Key == key && m.has(head):
-		return head, nil
+	}
+	inHead := head.ofKey(key)
+	if inHead != nil && m.has(inHead) {
+		return inHead, nil
 	}
 	current, etag, err := c.readKey(ctx, key)
 	switch {
@@ -76,8 +78,8 @@ func (c *core) getAt(ctx context.Context, key string, head *version, m moment) (
 	if m.asOf != nil {
 		return c.walkBack(ctx, key, m)
 	}
-	above := indexed{place: -1, v: head}
-	if err == nil && current.Sequence < head.Sequence {
+	above := indexed{place: -1, v: cmp.Or(inHead, head.newest())}
+	if err == nil && current.Sequence < above.v.Sequence {
 		above = indexed{place: -1, v: current, etag: etag}
 	}
 	return c.searchKey(ctx, key, above, m.sequence)
@@ -150,18 +152,19 @@ func (c *core) ofKey(v *version, key string) (*version, error) {
 	if v.Key != key {
 		return v, v.ofAnotherKey()
 	}
-	return c.checkHash(v)
+	return v, v.checkHash()
 }
 
 // appendedUpon is the tag of the key object when an entry of the key was appended, which
 // is in the log alone; nil if the log does not have the entry, or that is none of the
 // key.
 func (c *core) appendedUpon(ctx context.Context, key string, v *version) (*keyTag, error) {
-	entry, err := c.logVersion(ctx, v.log)
-	switch {
-	case err != nil && !isEntryError(err) && !gone(err):
+	l, err := c.logVersion(ctx, v.log)
+	if err != nil && !isEntryError(err) && !gone(err) {
 		return nil, err
-	case err != nil, entry.Key != key, entry.Sequence != v.Sequence:
+	}
+	entry := l.ofKey(key)
+	if entry == nil || entry.matched == 0 || entry.Sequence != v.Sequence {
 		return nil, nil
 	}
 	tag := entry.expectedTag()

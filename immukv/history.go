@@ -1,6 +1,7 @@
 package immukv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,12 +70,16 @@ func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*s
 		}
 		return &startingPoint{before.Sequence, func(v backend.Version) bool { return v.ID == id }}, nil
 	}
-	before, err := c.logVersion(ctx, q.before)
+	l, err := c.logVersion(ctx, q.before)
 	if err != nil {
 		return nil, err
 	}
-	if before.Key != key {
-		return nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, before.Key)
+	before := l.ofKey(key)
+	if before == nil {
+		return nil, fmt.Errorf("%w: log version %s holds an entry of key %q", ErrInvalidOption, q.before, l.newest().Key)
+	}
+	if err := before.checkHash(); err != nil {
+		return nil, err
 	}
 	if !before.HasPreviousKeyETag {
 		return nil, nil // the key's first entry
@@ -166,8 +171,8 @@ func (c *core) orCurrent(ctx context.Context, object string, listed iter.Seq2[*f
 		if f.Value, f.Err = c.readKeyVersion(ctx, object, obj.ID, obj.Body); !yield(f, nil) || f.Value == nil {
 			return
 		}
-		entry, err := c.logVersion(ctx, f.Value.log)
-		if err == nil && entry.HasPreviousKeyETag {
+		l, err := c.logVersion(ctx, f.Value.log)
+		if err == nil && cmp.Or(l.ofKey(f.Value.Key), l.newest()).HasPreviousKeyETag {
 			err = fmt.Errorf("%s has older versions, which the server does not list; read the log instead", object)
 		}
 		if err != nil {

@@ -53,7 +53,10 @@ func (x *versionIndex) read(ctx context.Context, i int) (indexed, error) {
 	}
 	p.etag = obj.ETag
 	if x.object == x.core.prefix+wire.LogName {
-		p.v, err = x.core.readLogVersion(obj.ID, obj.Body)
+		var l logVersion
+		if l, err = x.core.readLogVersion(obj.ID, obj.Body); err == nil {
+			p.v = l.oldest()
+		}
 	} else {
 		p.v, err = x.core.readKeyVersion(ctx, x.object, obj.ID, obj.Body)
 	}
@@ -100,7 +103,7 @@ func (x *versionIndex) find(ctx context.Context, sequence int64, from indexed) (
 		}
 	}
 	for halve := false; below.place-above.place > 1; halve = !halve {
-		if below.v != nil && below.v.Sequence == sequence {
+		if below.v.at(sequence) != nil {
 			break
 		}
 		p, err := x.probe(ctx, between(above, below, sequence, halve), above.place, below.place)

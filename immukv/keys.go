@@ -27,9 +27,12 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 			return
 		}
 		l := keyLister{core: c, keysQuery: q, asked: make(map[string]struct{})}
-		if h := c.knownHead(); h != nil && h.state == orphan && l.wanted(h.Key) {
-			l.orphan = &h.Key
+		for _, v := range c.orphans() {
+			if l.wanted(v.Key) {
+				l.orphans = append(l.orphans, v.Key)
+			}
 		}
+		slices.Sort(l.orphans)
 		if err := l.list(ctx, func(key string) bool { return yield(key, nil) }); err != nil {
 			yield("", fmt.Errorf("list keys: %w", err))
 		}
@@ -43,9 +46,9 @@ type keyLister struct {
 	// asked are keys whose names stand behind the pages so far and of which it is
 	// known whether they exist. Those that do were yielded ahead of their names.
 	asked map[string]struct{}
-	// orphan is the key of the log's newest entry, if that is an orphan: the key
-	// may have no object yet. Nil once it was yielded.
-	orphan  *string
+	// orphans are the keys of orphans, in order, that were not yielded yet: they may
+	// have no objects.
+	orphans []string
 	yielded int
 	last    *string // the key yielded last
 }
@@ -81,22 +84,22 @@ func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 		}
 		req.Token = page.Next
 	}
-	if l.orphan != nil {
-		l.put(*l.orphan, yield)
+	if n := len(l.orphans); n > 0 {
+		l.put(l.orphans[n-1], yield) // and those before it
 	}
 	return nil
 }
 
-// put yields a key, and before it that of the orphan if this is its place. A key that
+// put yields a key, and before it those of orphans whose place is here. A key that
 // does not sort behind the last one was yielded ahead of its name, or was set for
 // the first time after its place had passed, which is as if it came after the call.
 func (l *keyLister) put(key string, yield func(string) bool) bool {
 	if l.last != nil && key <= *l.last {
 		return true
 	}
-	if l.orphan != nil && *l.orphan <= key {
-		orphan := *l.orphan
-		l.orphan = nil
+	for len(l.orphans) > 0 && l.orphans[0] <= key {
+		orphan := l.orphans[0]
+		l.orphans = l.orphans[1:]
 		if orphan != key && !l.put(orphan, yield) {
 			return false
 		}

@@ -25,10 +25,10 @@ type chainReader struct {
 	core *core
 	ctx  context.Context
 	// listed reads on in the order of the listing; nil if none is asked for.
-	listed *readahead.Reader[*version]
+	listed *readahead.Reader[logVersion]
 	// skipped are versions that the listing gave and the chain has not asked
 	// for.
-	skipped []*fetched
+	skipped []*fetchedLog
 	// direct are versions that the chain asked for and the listing had not
 	// given; it may yet.
 	direct map[backend.VersionID]bool
@@ -49,7 +49,7 @@ func (r *chainReader) close() {
 }
 
 // take is the log version of that name.
-func (r *chainReader) take(id LogVersionID) (*fetched, error) {
+func (r *chainReader) take(id LogVersionID) (*fetchedLog, error) {
 	want := backend.VersionID(id)
 	for i, f := range r.skipped {
 		if f.ID == want {
@@ -74,13 +74,13 @@ func (r *chainReader) take(id LogVersionID) (*fetched, error) {
 		r.direct = make(map[backend.VersionID]bool)
 	}
 	r.direct[want] = true
-	f := &fetched{Version: backend.Version{ID: want}}
+	f := &fetchedLog{Version: backend.Version{ID: want}}
 	f.Value, f.Err = r.core.fetchLogVersion(r.ctx, f.Version)
 	return f, nil
 }
 
 // any is the newest version listed that the chain has not asked for, or nil.
-func (r *chainReader) any() (*fetched, error) {
+func (r *chainReader) any() (*fetchedLog, error) {
 	if len(r.skipped) > 0 {
 		f := r.skipped[0]
 		r.skipped = r.skipped[1:]
@@ -90,7 +90,7 @@ func (r *chainReader) any() (*fetched, error) {
 }
 
 // nextListed is the next version of the listing that was not asked for by name.
-func (r *chainReader) nextListed() (*fetched, error) {
+func (r *chainReader) nextListed() (*fetchedLog, error) {
 	if r.listed == nil {
 		return nil, nil
 	}
@@ -103,39 +103,59 @@ func (r *chainReader) nextListed() (*fetched, error) {
 	}
 }
 
-// chain yields log versions from one on, newest first, along the chain: at most
-// limit of them, unless it is zero. A version whose hash does not hold is yielded
-// with its error and the chain goes on. So is one that is no entry, and the next is
-// then the one listed below it. Any other error ends the chain, and so does a link
-// that does not lead to an older entry, lest it lead round for ever.
-func (c *core) chain(ctx context.Context, from *version, err error, limit int) iter.Seq2[*version, error] {
+// chain yields entries from one of the log on, newest first, along the chain: at most
+// limit of them, unless it is zero. An entry whose hash does not hold is yielded with
+// its error and the chain goes on. So is a version that cannot be read, and the next is
+// then the one listed below it. Any other error ends the chain, and so does a link that
+// does not lead to an older entry, lest it lead round for ever.
+func (c *core) chain(ctx context.Context, from *version, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
-		if !yield(from, err) || from == nil || limit == 1 || from.PreviousVersionID == "" {
+		left := limit
+		if limit == 0 {
+			left = -1
+		}
+		oldest := from.among.oldest()
+		if !yieldDown(from.among[:from.place+1], &left, yield) || oldest.before() == "" {
 			return
 		}
 		r := &chainReader{core: c, ctx: ctx}
-		if limit != 2 { // a single one is asked for by name, without a listing
-			r = c.readChain(ctx, from.id, limit-1, nil)
+		if left != 1 { // a single one is asked for by name, without a listing
+			r = c.readChain(ctx, from.id, max(left, 0), nil)
 		}
 		defer r.close()
-		c.follow(r, from, limit-1, yield)
+		c.follow(r, oldest, left, yield)
 	}
 }
 
-// follow yields what comes before newer, or all that is listed if newer is nil: at most
-// limit versions, unless it is negative.
-func (c *core) follow(r *chainReader, newer *version, limit int, yield func(*version, error) bool) {
-	unread := newer == nil // the version before newer is no entry: the listing tells what is before that
-	for n := 0; limit < 0 || n < limit; {
-		var f *fetched
+// yieldDown yields entries of a version, the newest first, each with the error if its
+// hash does not hold. It counts left down, and returns false when no more are wanted.
+func yieldDown(l logVersion, left *int, yield func(*version, error) bool) bool {
+	for i := len(l) - 1; i >= 0; i-- {
+		if *left == 0 {
+			return false
+		}
+		*left--
+		if !yield(l[i], l[i].checkHash()) {
+			return false
+		}
+	}
+	return *left != 0
+}
+
+// follow yields what comes before newer, the oldest entry of its version, or all that is
+// listed if newer is nil: at most left entries, unless it is negative.
+func (c *core) follow(r *chainReader, newer *version, left int, yield func(*version, error) bool) {
+	unread := newer == nil // the version before newer cannot be read: the listing tells what is before that
+	for left != 0 {
+		var f *fetchedLog
 		var err error
 		switch {
 		case unread:
 			f, err = r.any()
-		case newer.PreviousVersionID == "":
+		case newer.before() == "":
 			return
 		default:
-			f, err = r.take(newer.PreviousVersionID)
+			f, err = r.take(newer.before())
 		}
 		if err != nil {
 			yield(nil, err)
@@ -144,22 +164,27 @@ func (c *core) follow(r *chainReader, newer *version, limit int, yield func(*ver
 		if f == nil {
 			return
 		}
-		misled := newer != nil && f.Value != nil && f.Value.Sequence >= newer.Sequence
+		misled := newer != nil && f.Value != nil && f.Value.newest().Sequence >= newer.Sequence
 		switch {
 		case misled && unread:
 			continue // listed out of its place
 		case misled:
-			f.Value, f.Err = nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.Value.Sequence))
+			yield(nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.Value.newest().Sequence)))
+			return
 		case !unread && errors.Is(f.Err, backend.ErrNotFound):
 			f.Err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.Err)
 		}
-		n++
-		if !yield(f.Value, f.Err) || f.Value == nil && (misled || !isEntryError(f.Err)) {
+		if f.Value == nil {
+			if left--; !yield(nil, f.Err) || !isEntryError(f.Err) {
+				return
+			}
+			unread = true
+			continue
+		}
+		if !yieldDown(f.Value, &left, yield) {
 			return
 		}
-		if unread = f.Value == nil; !unread {
-			newer = f.Value
-		}
+		newer, unread = f.Value.oldest(), false
 	}
 }
 
@@ -174,13 +199,14 @@ func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 			c.logUpwards(ctx, q, yield)
 			return
 		}
-		newest, err := c.newestEntry(ctx)
+		head, err := c.newestVersion(ctx)
 		switch {
-		case newest == nil && err == nil:
-		case newest == nil && isEntryError(err):
+		case head != nil:
+			until(q, c.chain(ctx, head.newest(), q.within(head.newest())))(yield)
+		case isEntryError(err):
 			until(q, c.logListed(ctx, q.limit))(yield)
-		default:
-			until(q, c.chain(ctx, newest, err, q.within(newest)))(yield)
+		case err != nil:
+			yield(nil, err)
 		}
 	}
 }
@@ -221,13 +247,17 @@ func (c *core) logListed(ctx context.Context, limit int) iter.Seq2[*version, err
 
 // logUpwards is the log, oldest first.
 func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, error) bool) {
-	newest, err := c.newestEntry(ctx)
-	if newest == nil && err != nil && !isEntryError(err) {
+	head, err := c.newestVersion(ctx)
+	if err != nil && !isEntryError(err) {
 		yield(nil, err)
 		return
 	}
+	var newest *version
 	var bad []error // of versions above the newest entry, the newest first
-	if newest == nil && err != nil {
+	switch {
+	case head != nil:
+		newest = head.newest()
+	case err != nil:
 		for newest, err = range c.logListed(ctx, 0) {
 			if newest != nil {
 				break
@@ -255,15 +285,17 @@ func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, 
 	}
 }
 
-// logBefore is the log from behind an entry on. The chain begins with that entry, so
+// logBefore is the log from behind a version on. The chain begins with that version, so
 // that its link is checked as every other is: a caller who goes from page to page
 // must not be led round for ever, either.
 func (c *core) logBefore(ctx context.Context, q logQuery, yield func(*version, error) bool) {
-	newer, err := c.logVersion(ctx, q.before)
-	switch {
-	case newer == nil:
+	l, err := c.logVersion(ctx, q.before)
+	if err != nil {
 		yield(nil, err)
 		return
+	}
+	newer := l.oldest()
+	switch {
 	case newer.Sequence <= q.from:
 		return
 	case q.oldestFirst:
@@ -275,7 +307,7 @@ func (c *core) logBefore(ctx context.Context, q logQuery, yield func(*version, e
 		limit++
 	}
 	q.limit = limit
-	for v, err := range until(q, c.chain(ctx, newer, nil, q.within(newer))) {
+	for v, err := range until(q, c.chain(ctx, newer, q.within(newer))) {
 		if v != newer && !yield(v, err) {
 			return
 		}
@@ -295,8 +327,8 @@ func (c *core) logUpTo(ctx context.Context, newer *version, q logQuery, yield fu
 	}
 }
 
-// newestEntry is the newest log version, or nil if the log is empty.
-func (c *core) newestEntry(ctx context.Context) (*version, error) {
+// newestVersion is the newest version of the log, or nil if the log is empty.
+func (c *core) newestVersion(ctx context.Context) (logVersion, error) {
 	if err := c.checkOpen(); err != nil {
 		return nil, err
 	}

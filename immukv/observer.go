@@ -88,22 +88,31 @@ func observed[T any](ctx context.Context, c *core, method, key string, seq func(
 // conflict tells the observer that another writer's entry stands in the place of p.
 func (c *core) conflict(ctx context.Context, p *proposal) {
 	if c.observer.Conflict != nil {
-		c.observer.Conflict(ctx, Observed{p.doc.Key, p.doc.Sequence})
+		c.observer.Conflict(ctx, Observed{p.first().Key, p.first().Sequence})
 	}
 }
 
 // settled tells the observer what became of p, whose answer was lost.
 func (c *core) settled(ctx context.Context, p *proposal, err error) {
 	if c.observer.Settled != nil {
-		c.observer.Settled(ctx, Observed{p.doc.Key, p.doc.Sequence}, err)
+		c.observer.Settled(ctx, Observed{p.first().Key, p.first().Sequence}, err)
 	}
 }
 
-// repairHead applies a head that was found to be an orphan.
+// repairHead applies the entries of a head that were found to be orphans.
 func (c *core) repairHead(ctx context.Context, h *head) (*head, error) {
 	repaired, err := c.apply(ctx, h)
-	if c.observer.Repair != nil && (err != nil || repaired.state == applied) {
-		c.observer.Repair(ctx, Observed{h.Key, h.Sequence}, err)
+	if c.observer.Repair == nil {
+		return repaired, err
+	}
+	for i, s := range repaired.states {
+		switch {
+		case h.states[i] != orphan:
+		case s == applied:
+			c.observer.Repair(ctx, Observed{h.among[i].Key, h.among[i].Sequence}, nil)
+		case s == orphan:
+			c.observer.Repair(ctx, Observed{h.among[i].Key, h.among[i].Sequence}, err)
+		}
 	}
 	return repaired, err
 }

@@ -12,9 +12,12 @@ import (
 // read, but not to be trusted.
 type fetched = readahead.Item[*version]
 
+// fetchedLog is one version of the log, read.
+type fetchedLog = readahead.Item[logVersion]
+
 // logReading reads the versions of the log.
-func (c *core) logReading() readahead.Config[*version] {
-	return readahead.Config[*version]{
+func (c *core) logReading() readahead.Config[logVersion] {
+	return readahead.Config[logVersion]{
 		Store: c.store, Object: c.prefix + wire.LogName, Window: c.concurrency, Fetch: c.fetchLogVersion,
 	}
 }
@@ -34,7 +37,7 @@ func (c *core) keyReading(object string, limit int) readahead.Config[*version] {
 	}
 }
 
-func (c *core) fetchLogVersion(ctx context.Context, v backend.Version) (*version, error) {
+func (c *core) fetchLogVersion(ctx context.Context, v backend.Version) (logVersion, error) {
 	obj, err := c.store.GetVersion(ctx, c.prefix+wire.LogName, v.ID)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package immukv
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -17,9 +18,10 @@ type RepairResult struct {
 	Head      Checkpoint
 	Key       string
 	VersionID LogVersionID
-	// Orphan: the key object did not reflect the entry.
-	Orphan bool
-	// Repaired: it does now.
+	// Orphans are the entries of the newest log version, oldest first, whose key
+	// objects did not reflect them.
+	Orphans []Orphan
+	// Repaired: there were orphans, and none is left.
 	Repaired bool
 }
 
@@ -36,9 +38,14 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	if err != nil {
 		return RepairResult{}, err
 	}
-	if !h.empty() && h.state != applied { // somebody may have repaired it since it was cached
+	if !h.empty() { // somebody may have repaired it since it was cached
 		again := *h
-		again.state = unchecked
+		again.states = slices.Clone(h.states)
+		for i, s := range again.states {
+			if s != applied {
+				again.states[i] = unchecked
+			}
+		}
 		h = &again
 	}
 	if h, err = c.check(ctx, h); err != nil {
@@ -49,19 +56,20 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	}
 	result := RepairResult{
 		Head: Checkpoint{Sequence: h.Sequence, Hash: h.Hash}, Key: h.Key, VersionID: h.log,
-		Orphan: h.state == orphan,
 	}
-	if result.Orphan {
-		if h, err = c.repairHead(ctx, h); err != nil {
-			return result, err
+	for i, v := range h.among {
+		if h.states[i] != applied {
+			result.Orphans = append(result.Orphans, newOrphan(v))
 		}
-		result.Repaired = h.state == applied
 	}
-	if h.state == unholdable {
-		result.Orphan = true
-		err = c.diverged(h, refusedProblem)
+	if h, err = c.repairHead(ctx, h); err != nil {
+		return result, err
 	}
-	return result, err
+	if v := h.first(unholdable); v != nil {
+		return result, c.diverged(v, refusedProblem)
+	}
+	result.Repaired = len(result.Orphans) > 0
+	return result, nil
 }
 
 // checkHead checks, when the interval has passed, whether the newest entry needs
@@ -135,7 +143,7 @@ func (c *core) checkDue() bool {
 func (c *core) checkHeadNow(ctx context.Context) error {
 	h, err := c.readHead(ctx)
 	if err == nil && !h.empty() {
-		if h, err = c.check(ctx, h); err == nil && h.state == orphan && !c.readOnly {
+		if h, err = c.check(ctx, h); err == nil && !c.readOnly {
 			h, err = c.repairHead(ctx, h)
 		}
 	}
@@ -143,13 +151,13 @@ func (c *core) checkHeadNow(ctx context.Context) error {
 	case err == nil:
 	case ctx.Err() != nil:
 		return err
-	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.state == orphan:
+	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.first(orphan) != nil:
 		// Denied to write: read-only in all but name.
 	case isEntryError(err), errors.Is(err, ErrDiverged), errors.Is(err, ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
 		// No write can follow the newest entry before somebody has mended it.
 		// This read is of another entry, or fails by itself.
 		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
-	case h != nil && h.state == orphan:
+	case h != nil && h.first(orphan) != nil:
 		// This read has the orphan from the log; the next one tries again.
 		c.logger.WarnContext(ctx, "the newest entry was not repaired", "error", err)
 		return nil

@@ -58,12 +58,16 @@ func (f Finding) Error() string {
 // Is makes a finding [ErrVerificationFailed].
 func (f Finding) Is(target error) bool { return target == ErrVerificationFailed }
 
-// Orphan is the newest entry, when its key object does not show it yet. That is no
-// finding: the next write repairs it.
+// Orphan is an entry whose key object does not reflect it yet: the newest, or one of
+// those that share the newest log version. That is no finding: the next write repairs it.
 type Orphan struct {
 	Key       string
 	Sequence  int64
 	VersionID LogVersionID
+}
+
+func newOrphan(v *version) Orphan {
+	return Orphan{Key: v.Key, Sequence: v.Sequence, VersionID: v.log}
 }
 
 // maxFindings bounds a report. A store of which everything is wrong would
@@ -83,8 +87,9 @@ type Report struct {
 	Dialects []Dialect
 	// Complete: the range begins with the first entry or at the trusted start.
 	Complete bool
-	// Orphan is set by an audit if the newest entry awaits repair.
-	Orphan *Orphan
+	// Orphans are the entries that await repair, as an audit finds them, oldest first.
+	// Only a batch can have more than one.
+	Orphans []Orphan
 	// Findings are in the order in which they were come upon, which is that of
 	// the log from its end, then that of the keys. There are 1,000 at most.
 	Findings []Finding

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -32,13 +34,14 @@ func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition,
 	if err := c.lockWrites(ctx); err != nil {
 		return nil, err
 	}
-	v, err := c.appendEntry(ctx, key, value, cond, r)
+	l, err := c.appendWrites(ctx, []*write{{key: key, value: value, cond: cond}}, r)
 	if err != nil {
 		c.writes.unlock()
 		return nil, err
 	}
+	v := l.newest()
 	if !c.deferred {
-		c.applyAppended(ctx, v)
+		c.applyAppended(ctx, l)
 		c.writes.unlock()
 		return v, nil
 	}
@@ -47,7 +50,7 @@ func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition,
 		defer c.writes.unlock()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredTimeout)
 		defer cancel()
-		c.applyAppended(ctx, v)
+		c.applyAppended(ctx, l)
 	}()
 	return v, nil
 }
@@ -87,32 +90,47 @@ func (c *core) lose(r *race) error {
 	return nil
 }
 
-// appendEntry appends an entry of key, and retries until it wins the race for the
-// head. The write ID stays the same, because an attempt that lost never takes
-// effect.
-func (c *core) appendEntry(ctx context.Context, key string, value []byte, cond *condition, r *race) (*version, error) {
-	writeID, err := newWriteID(c.random)
-	if err != nil {
-		return nil, err
+// write is an entry that is to be written.
+type write struct {
+	key     string
+	value   []byte     // in canonical form
+	cond    *condition // nil: none
+	writeID string
+}
+
+// appendWrites appends entries of distinct keys as one log version, and retries until it
+// wins the race for the head. The write IDs stay the same, because an attempt that lost
+// never takes effect.
+func (c *core) appendWrites(ctx context.Context, writes []*write, r *race) (logVersion, error) {
+	for _, w := range writes {
+		var err error
+		if w.writeID, err = newWriteID(c.random); err != nil {
+			return nil, err
+		}
 	}
 	for current := false; ; current = true { // the race was lost to an entry read since
-		h, state, err := c.prepareIf(ctx, key, cond, current)
+		h, states, failed, err := c.prepareIf(ctx, writes, current)
 		if err != nil {
 			return nil, err
 		}
-		p, err := c.propose(h, state.keyTag, key, value, writeID)
+		for _, err := range failed {
+			if err != nil {
+				return nil, err
+			}
+		}
+		p, err := c.propose(h, states, writes)
 		if err != nil {
 			return nil, err
 		}
-		v, err := c.append(ctx, p, r.wait)
+		l, err := c.append(ctx, p, r.wait)
 		if !errors.Is(err, errLost) {
-			return v, err
+			return l, err
 		}
 		c.conflict(ctx, p)
 		if err := c.lose(r); err != nil {
 			return nil, err
 		}
-		if h := c.knownHead(); h != nil && !h.empty() && h.Sequence > p.doc.Sequence {
+		if h := c.knownHead(); h != nil && !h.empty() && h.among.oldest().Sequence > p.first().Sequence {
 			// Retrying from a stale head livelocks against a busy writer.
 			if _, err := c.readHead(ctx); err != nil {
 				return nil, err
@@ -122,44 +140,48 @@ func (c *core) appendEntry(ctx context.Context, key string, value []byte, cond *
 }
 
 // propose drafts the log version that follows the head.
-func (c *core) propose(h *head, tag keyTag, key string, value []byte, writeID string) (*proposal, error) {
+func (c *core) propose(h *head, states []keyState, writes []*write) (*proposal, error) {
 	now := c.clock().UnixMilli()
 	if now <= 0 {
 		return nil, fmt.Errorf("%w: the clock says %d ms since 1970, and an entry's time must be after that", ErrInvalidOption, now)
 	}
 	cond, sequence, previous, follows := h.next()
-	if sequence < 0 {
+	if sequence < 0 || sequence > math.MaxInt64-int64(len(writes)) {
 		return nil, fmt.Errorf("%w: no sequence number comes after that of version %s", ErrMalformedEntry, follows)
 	}
-	doc := wire.New(wire.Draft{
-		Key: key, Value: value, Sequence: sequence, TimestampMS: now,
-		PreviousHash: previous, PreviousVersionID: follows,
-		PreviousKeyETag: tag.etag, HasPreviousKeyETag: tag.exists,
-		WriteID: writeID, Dialect: c.dialect,
-	})
-	p := &proposal{at: h, doc: doc, body: doc.LogBody(), cond: cond}
+	p := &proposal{at: h, cond: cond}
+	for i, w := range writes {
+		doc := wire.New(wire.Draft{
+			Key: w.key, Value: w.value, Sequence: sequence + int64(i), TimestampMS: now,
+			PreviousHash: previous, PreviousVersionID: follows,
+			PreviousKeyETag: states[i].etag, HasPreviousKeyETag: states[i].exists,
+			WriteID: w.writeID, Dialect: c.dialect,
+		})
+		p.docs = append(p.docs, doc)
+		previous, follows = doc.Hash, "" // the entry before stands in the same version
+	}
+	p.body = wire.JoinLog(p.docs)
 	if len(p.body) > backend.MaxBodyBytes {
 		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
 	}
 	return p, nil
 }
 
-// applyAppended applies an entry just appended. If that fails, the entry is an orphan,
+// applyAppended applies entries just appended. If that fails, they are orphans,
 // which the next activity repairs; the write has succeeded all the same.
-func (c *core) applyAppended(ctx context.Context, v *version) {
+func (c *core) applyAppended(ctx context.Context, l logVersion) {
 	h := c.knownHead()
-	if h == nil || h.empty() || h.log != v.log {
+	if h == nil || h.empty() || h.log != l.newest().log {
 		return // others have appended since, and repaired it first
 	}
-	if h.state == unchecked { // found by lookup, after its answer was lost
-		found := *h
-		found.state = orphan
-		h = &found
-		c.setHead(h)
+	if h.first(unchecked) != nil { // found by lookup, after its answer was lost
+		h = c.setStates(h, slices.Repeat([]state{orphan}, len(l)))
 	}
-	if _, err := c.apply(ctx, h); err != nil {
-		c.logger.WarnContext(ctx, "apply failed: the entry is an orphan, which the next activity repairs",
-			"key", v.Key, "sequence", v.Sequence, "error", err)
+	if h, err := c.apply(ctx, h); err != nil {
+		for _, v := range h.orphans() {
+			c.logger.WarnContext(ctx, "apply failed: the entry is an orphan, which the next activity repairs",
+				"key", v.Key, "sequence", v.Sequence, "error", err)
+		}
 	}
 }
 

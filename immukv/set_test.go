@@ -341,7 +341,7 @@ func TestDeferredApply(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if r := audit(t, mem); r.Orphan != nil || r.Entries != 2 {
+		if r := audit(t, mem); len(r.Orphans) > 0 || r.Entries != 2 {
 			t.Errorf("report is %+v", r)
 		}
 	})
@@ -372,8 +372,8 @@ func TestDeferredOutlivesContext(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if r := audit(t, mem); r.Orphan != nil {
-			t.Errorf("orphan left: %+v", r.Orphan)
+		if r := audit(t, mem); len(r.Orphans) > 0 {
+			t.Errorf("orphan left: %+v", r.Orphans)
 		}
 	})
 }
@@ -403,11 +403,11 @@ func TestDeferredGivenUp(t *testing.T) {
 		if err := db.Close(); err != nil || time.Since(start) > time.Minute {
 			t.Errorf("Close took %v: %v", time.Since(start), err)
 		}
-		if r := audit(t, mem); r.Orphan == nil || r.Entries != 1 {
+		if r := audit(t, mem); len(r.Orphans) == 0 || r.Entries != 1 {
 			t.Errorf("report is %+v", r)
 		}
 		set(t, open[string](t, mem), "b", "two")
-		if r := audit(t, mem); r.Orphan != nil || r.Entries != 2 {
+		if r := audit(t, mem); len(r.Orphans) > 0 || r.Entries != 2 {
 			t.Errorf("report is %+v", r)
 		}
 	})

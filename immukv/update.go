@@ -97,8 +97,9 @@ func (c *core) readForUpdate(ctx context.Context, key string) (*version, error) 
 		return nil, err
 	case h.empty():
 		return nil, nil
-	case h.of(key):
-		return h.version, nil
+	}
+	if v := h.of(key); v != nil {
+		return v, nil
 	}
 	state, err := c.readState(ctx, key, true)
 	if err != nil {

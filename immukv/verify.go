@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
@@ -66,9 +67,9 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 		return nil, err
 	default:
 		l.reader = c.readChain(ctx, obj.ID, l.readLimit(), l.deleteMarker)
-		f := &fetched{Version: obj.Version}
+		f := &fetchedLog{Version: obj.Version}
 		f.Value, f.Err = c.readLogVersion(obj.ID, obj.Body)
-		l.entry(f)
+		l.version(f)
 	}
 	defer l.reader.close()
 	for !l.done {
@@ -127,7 +128,7 @@ func (l *logVerifier) step() error {
 		}
 		return l.take(f)
 	}
-	f, err := l.reader.take(l.newer.PreviousVersionID)
+	f, err := l.reader.take(l.newer.before())
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func gone(err error) bool {
 }
 
 // take checks what was read, unless the reading failed for reasons of the call.
-func (l *logVerifier) take(f *fetched) error {
+func (l *logVerifier) take(f *fetchedLog) error {
 	switch {
 	case gone(f.Err):
 		l.settleDangling(nil)
@@ -153,7 +154,7 @@ func (l *logVerifier) take(f *fetched) error {
 	case f.Err != nil && !isEntryError(f.Err):
 		return f.Err
 	default:
-		l.entry(f)
+		l.version(f)
 	}
 	return nil
 }
@@ -180,24 +181,33 @@ func (l *logVerifier) settleDangling(next *version) {
 	l.dangling = nil
 	if next != nil && next.matched != 0 && next.Hash == d.PreviousHash {
 		l.passed--
-		l.report.add(l.finding(BrokenLink, d.id, d.Sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.PreviousVersionID, next.id)))
+		l.report.add(l.finding(BrokenLink, d.id, d.Sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.before(), next.id)))
 		return
 	}
-	l.report.add(l.finding(MissingVersion, backend.VersionID(d.PreviousVersionID), d.Sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.Sequence)))
+	l.report.add(l.finding(MissingVersion, backend.VersionID(d.before()), d.Sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.Sequence)))
 }
 
-// entry checks one entry and its place after the older ones yet to come.
-func (l *logVerifier) entry(f *fetched) {
-	l.settleDangling(f.Value)
+// version checks the entries of one version of the log, newest first, and their place
+// after the older ones yet to come.
+func (l *logVerifier) version(f *fetchedLog) {
 	if f.Value == nil {
+		l.settleDangling(nil)
 		l.malformed(f)
 		return
 	}
-	v := f.Value
-	if !l.hasPlace(v) {
-		l.misplaced(v)
-		return
+	l.settleDangling(f.Value.newest())
+	for _, v := range slices.Backward(f.Value) {
+		if !l.hasPlace(v) {
+			l.misplaced(v)
+			return
+		}
+		if l.entry(v); l.done {
+			return
+		}
 	}
+}
+
+func (l *logVerifier) entry(v *version) {
 	sound := l.checkEntry(v)
 	l.checkLink(v)
 	l.placeGone(v.Sequence)
@@ -210,9 +220,9 @@ func (l *logVerifier) entry(f *fetched) {
 	l.checkBeginning(v)
 }
 
-// malformed reports a version that is no entry. What is older is looked for in the
+// malformed reports a version that cannot be read. What is older is looked for in the
 // listing.
-func (l *logVerifier) malformed(f *fetched) {
+func (l *logVerifier) malformed(f *fetchedLog) {
 	bad := l.finding(MalformedVersion, f.ID, -1, f.Err.Error())
 	if l.newer == nil {
 		l.gone = append(l.gone, bad)
@@ -343,7 +353,7 @@ func (l *logVerifier) checkBeginning(v *version) {
 	r := l.report
 	wanted := l.trustedHead != nil // the trusted head lies further back
 	switch {
-	case v.PreviousVersionID == "" || v.Sequence == 0 || v.PreviousHash == GenesisHash:
+	case v.before() == "" || v.Sequence == 0 || v.PreviousHash == GenesisHash:
 		l.checkGenesis(v)
 		r.Complete = v.Sequence == 0
 		l.done = v.Sequence == 0
@@ -363,7 +373,7 @@ func (l *logVerifier) checkGenesis(v *version) {
 	if v.PreviousHash != GenesisHash {
 		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, fmt.Sprintf("the first entry's previous_hash must be %s", GenesisHash)))
 	}
-	if v.PreviousVersionID != "" {
+	if v.before() != "" {
 		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, "the first entry names a version before it"))
 	}
 }
@@ -401,22 +411,25 @@ func (l *logVerifier) finish(ctx context.Context) error {
 }
 
 // unexpected reports a version of the log that the chain does not lead to.
-func (l *logVerifier) unexpected(ctx context.Context, f *fetched) error {
-	switch {
-	case f.Err != nil && f.Value == nil && !isEntryError(f.Err) && !gone(f.Err):
-		return f.Err
-	case f.Value == nil:
+func (l *logVerifier) unexpected(ctx context.Context, f *fetchedLog) error {
+	if f.Value == nil {
+		if !isEntryError(f.Err) && !gone(f.Err) {
+			return f.Err
+		}
 		l.report.add(l.finding(MalformedVersion, f.ID, -1, f.Err.Error()))
 		return nil
-	case f.Value.Sequence < l.report.FirstSequence:
+	}
+	newest := f.Value.newest()
+	switch {
+	case newest.Sequence < l.report.FirstSequence:
 		return nil // older than what was asked for
-	case f.Value.Sequence > l.report.LastSequence:
-		came, err := l.cameSince(ctx, f.Value)
+	case newest.Sequence > l.report.LastSequence:
+		came, err := l.cameSince(ctx, newest)
 		if came || err != nil {
 			return err
 		}
 	}
-	l.report.add(l.finding(UnexpectedVersion, f.ID, f.Value.Sequence, "it is a version of the log, but no entry leads to it"))
+	l.report.add(l.finding(UnexpectedVersion, f.ID, newest.Sequence, "it is a version of the log, but no entry leads to it"))
 	return nil
 }
 
@@ -431,10 +444,10 @@ func (l *logVerifier) cameSince(ctx context.Context, v *version) (bool, error) {
 		return false, err
 	}
 	head, err := l.readLogVersion(obj.ID, obj.Body)
-	if err != nil || head.Sequence < v.Sequence {
+	if err != nil || head.newest().Sequence < v.Sequence {
 		return false, nil
 	}
-	there, err := l.versionAt(ctx, head, v.Sequence)
+	there, err := l.versionAt(l.reader.ctx, head.newest(), v.Sequence)
 	switch {
 	case isEntryError(err) || gone(err):
 		return false, nil

@@ -23,18 +23,18 @@ type plant struct {
 }
 
 var plants = []plant{
-	{"repair is skipped before an append", "head.go",
-		`if h.state == orphan { if h, err = c.repairHead`,
-		`if h.state == orphan && !HERE { if h, err = c.repairHead`},
+	{"repair is skipped before an append", "prepare.go",
+		`if h.first(orphan) != nil { if h, err = c.repairHead`,
+		`if h.first(orphan) != nil && !HERE { if h, err = c.repairHead`},
 	{"an orphan is taken for applied", "head.go",
-		`checked.state = orphan`,
-		`if checked.state = orphan; HERE { checked.state = applied }`},
-	{"a key's tag is asked for before the head", "head.go",
-		`if h, err = c.readHead(ctx); err != nil { return nil, keyState{}, err }`,
-		`var early keyState
-		if HERE { early, _ = c.readState(ctx, key, withSequence) }
-		if h, err = c.readHead(ctx); err != nil { return nil, keyState{}, err }
-		if HERE { if h, err = c.check(ctx, h); err == nil && h.state == applied { return h, early, nil } }`},
+		`case tag == v.expectedTag(): return orphan, keyTag{}, nil`,
+		`case tag == v.expectedTag() && !HERE: return orphan, keyTag{}, nil`},
+	{"a key's tag is asked for before the head", "prepare.go",
+		`if h, err = c.readHead(ctx); err != nil { return nil, nil, err }`,
+		`var early []keyState
+		if HERE { early = make([]keyState, 1); early[0], _ = c.readState(ctx, writes[0].key, writes[0].cond != nil) }
+		if h, err = c.readHead(ctx); err != nil { return nil, nil, err }
+		if HERE { if h, err = c.check(ctx, h); err == nil && h.settled() { return h, early, nil } }`},
 	{"remembered tags outlive an unknown head", "head.go",
 		`clear(c.keyStates)`,
 		`if !HERE { clear(c.keyStates) }`},
@@ -42,8 +42,8 @@ var plants = []plant{
 		`!fresh.empty() && fresh.follows(known):`,
 		`!fresh.empty() && (fresh.follows(known) || HERE):`},
 	{"a repair by another is not thought of", "head.go",
-		`case known != nil && known.state.settled() &&`,
-		`case known != nil && (known.state.settled() || HERE) &&`},
+		`case known != nil && known.settled() &&`,
+		`case known != nil && (known.settled() || HERE) &&`},
 	{"a log with versions and no head is taken for deleted", "head.go",
 		`if fresh.empty() { return h, c.logDeleted()`,
 		`if fresh.empty() || HERE { return h, c.logDeleted()`},
@@ -68,39 +68,39 @@ var plants = []plant{
 		`pending = pending || mayStillApply(reason)`,
 		`pending = pending && !HERE || mayStillApply(reason)`},
 	{"only the newest entry is looked at for one's own", "append.go",
-		`there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)`,
-		`there, err := c.versionAt(ctx, fresh.version, p.doc.Sequence)
+		`there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)`,
+		`there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)
 		if HERE { there = fresh.version }`},
 	{"one's own entry is not recognised", "append.go",
-		`if there.WriteID != p.doc.WriteID {`,
-		`if there.WriteID != p.doc.WriteID || HERE {`},
+		`if there.WriteID != p.first().WriteID {`,
+		`if there.WriteID != p.first().WriteID || HERE {`},
 	{"an open place is taken for a lost race", "append.go",
 		`case err == nil && !open: return nil, errLost`,
 		`case err == nil && (!open || HERE): return nil, errLost`},
 	{"the head before a lost race is kept", "append.go",
-		`v, open, err := c.lookup(ctx, p) switch { case err == nil`,
-		`v, open, err := c.lookup(ctx, p)
-		if HERE && err == nil && !open && v == nil { c.setHead(p.at) }
+		`l, open, err := c.lookup(ctx, p) switch { case err == nil`,
+		`l, open, err := c.lookup(ctx, p)
+		if HERE && err == nil && !open && l == nil { c.setHead(p.at) }
 		switch { case err == nil`},
 	{"a repair's failed precondition proves that all is well", "apply.go",
-		`etag, ok, lookErr := c.reflects(ctx, h)`,
-		`etag, ok, lookErr := c.reflects(ctx, h)
+		`etag, ok, lookErr := c.reflects(ctx, v)`,
+		`etag, ok, lookErr := c.reflects(ctx, v)
 		if HERE { ok, lookErr = true, nil }`},
 	{"an apply goes by the tag of now", "apply.go",
-		`cond := h.expectedTag().condition()`,
-		`cond := h.expectedTag().condition()
-		if HERE { if t, err := c.readTag(ctx, h.Key); err == nil { cond = t.condition() } }`},
+		`cond := v.expectedTag().condition()`,
+		`cond := v.expectedTag().condition()
+		if HERE { if t, err := c.readTag(ctx, v.Key); err == nil { cond = t.condition() } }`},
 	{"a repair goes through the codec", "apply.go",
-		`body := h.KeyBody(h.log)`,
-		`body := h.KeyBody(h.log)
+		`body := v.KeyBody(v.log)`,
+		`body := v.KeyBody(v.log)
 		if HERE { body = throughCodec(body) }`},
 	{"a failed apply fails the write", "set.go",
-		`c.applyAppended(ctx, v) c.writes.unlock()`,
-		`c.applyAppended(ctx, v); c.writes.unlock()
-		if h := c.knownHead(); HERE && h != nil && h.state == orphan { return nil, errLost }`},
+		`c.applyAppended(ctx, l) c.writes.unlock()`,
+		`c.applyAppended(ctx, l); c.writes.unlock()
+		if h := c.knownHead(); HERE && h != nil && h.first(orphan) != nil { return nil, errLost }`},
 	{"a reader that may not write repairs", "repair.go",
-		`h.state == orphan && !c.readOnly {`,
-		`h.state == orphan && (!c.readOnly || HERE) {`},
+		`err == nil && !c.readOnly {`,
+		`err == nil && (!c.readOnly || HERE) {`},
 	{"a reader that may not write forgets the orphan", "get.go",
 		`if orphan != nil && v.Sequence < orphan.Sequence {`,
 		`if orphan != nil && v.Sequence < orphan.Sequence && !HERE {`},

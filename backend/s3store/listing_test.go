@@ -116,7 +116,11 @@ func TestAfterUnknownVersion(t *testing.T) {
 		a := write(t, s, "a", "1", backend.IfAbsent())
 		a = write(t, s, "a", "2", backend.IfMatch(a.ETag))
 		b := write(t, s, "b", "1", backend.IfAbsent())
-		for _, after := range []backend.VersionID{b.ID, "garbage", a.ID[:len(a.ID)-1] + "0", "null"} {
+		other := a.ID[:len(a.ID)-1] + "0"
+		if other == a.ID {
+			other = a.ID[:len(a.ID)-1] + "1"
+		}
+		for _, after := range []backend.VersionID{b.ID, "garbage", other, "null"} {
 			page, err := s.ListVersions(t.Context(), "a", backend.VersionsRequest{After: after})
 			if err == nil && (len(page.Versions) > 0 || page.Next != "") {
 				t.Errorf("after %q: %+v", after, page)

@@ -47,8 +47,8 @@ func audited(t *testing.T, s backend.VersionedStore) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := report.Err(); err != nil || report.Orphan != nil {
-		t.Fatalf("audit: %v, orphan %v", err, report.Orphan)
+	if err := report.Err(); err != nil || len(report.Orphans) > 0 {
+		t.Fatalf("audit: %v, orphan %v", err, report.Orphans)
 	}
 	var values []string
 	for entry, err := range db.Log(t.Context()) {

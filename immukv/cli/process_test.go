@@ -92,7 +92,7 @@ func wholeLog(t *testing.T, dir string) []entryJSON {
 	audit := runHere(t.Context(), "", "--store", fileURL(dir), "--json", "audit")
 	var report reportJSON
 	check(t, json.Unmarshal([]byte(audit.stdout), &report))
-	if audit.code != exitDone || !report.Valid || report.Orphan != nil {
+	if audit.code != exitDone || !report.Valid || len(report.Orphans) > 0 {
 		t.Fatalf("audit: exit code %d: %s%s", audit.code, audit.stdout, audit.stderr)
 	}
 	log := runHere(t.Context(), "", "--store", fileURL(dir), "--json", "log")
@@ -317,7 +317,7 @@ func (k *killer) recover(round int) {
 	if audit.code != exitDone {
 		t.Fatalf("audit after the kill: exit code %d: %s%s", audit.code, audit.stdout, audit.stderr)
 	}
-	orphan := strings.Contains(audit.stdout, `"orphan"`)
+	orphan := strings.Contains(audit.stdout, `"orphans"`)
 	if orphan {
 		k.orphans++
 	}

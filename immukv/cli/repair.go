@@ -54,7 +54,7 @@ func (a *app) repair(cmd *cobra.Command) error {
 			return err
 		}
 		if a.json {
-			j := repairJSON{Empty: r.Empty, Orphan: r.Orphan, Repaired: r.Repaired}
+			j := repairJSON{Empty: r.Empty, Orphan: len(r.Orphans) > 0, Repaired: r.Repaired}
 			if !r.Empty {
 				j.Key, j.Sequence, j.VersionID, j.Hash = &r.Key, &r.Head.Sequence, &r.VersionID, &r.Head.Hash
 			}
@@ -64,7 +64,11 @@ func (a *app) repair(cmd *cobra.Command) error {
 		case r.Empty:
 			_, err = fmt.Fprintln(a.stdout, "nothing to repair: the log is empty")
 		case r.Repaired:
-			_, err = fmt.Fprintf(a.stdout, "repaired: sequence %d of key %s was in the log only, and its key's object shows it now\n", r.Head.Sequence, shown(r.Key))
+			for _, o := range r.Orphans {
+				if err == nil {
+					_, err = fmt.Fprintf(a.stdout, "repaired: sequence %d of key %s was in the log only, and its key's object shows it now\n", o.Sequence, shown(o.Key))
+				}
+			}
 		default:
 			_, err = fmt.Fprintf(a.stdout, "nothing to repair: the newest entry, sequence %d of key %s, is complete\n", r.Head.Sequence, shown(r.Key))
 		}

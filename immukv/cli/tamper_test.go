@@ -163,7 +163,7 @@ func TestTamperedBytes(t *testing.T) {
 		t.Run(fmt.Sprintf("orphan=%v", orphan), func(t *testing.T) {
 			t.Parallel()
 			s := newTamperedStore(t, orphan)
-			if report, code := s.audit(); code != exitDone || (report.Orphan != nil) != orphan {
+			if report, code := s.audit(); code != exitDone || (len(report.Orphans) > 0) != orphan {
 				t.Fatalf("exit code %d: %+v", code, report)
 			}
 			for n, f := range s.files {
@@ -242,7 +242,7 @@ func TestTamperedFiles(t *testing.T) {
 					case change.unseen == cutOff:
 						s.wantFound(what, []string{"--trusted-head", head}, change.touched...)
 					default:
-						if report, _ := s.audit(); report.Orphan == nil || !report.Valid {
+						if report, _ := s.audit(); len(report.Orphans) == 0 || !report.Valid {
 							t.Errorf("%s: %+v, want an orphan", what, report)
 						}
 					}

@@ -143,7 +143,7 @@ type reportJSON struct {
 	HeadHash      *immukv.Hash  `json:"head_hash"`
 	Dialects      []string      `json:"dialects"`
 	Findings      []findingJSON `json:"findings"`
-	Orphan        *orphanJSON   `json:"orphan,omitempty"`
+	Orphans       []orphanJSON  `json:"orphans,omitempty"`
 	Partial       bool          `json:"partial,omitempty"`       // it does not reach the beginning
 	MoreFindings  int64         `json:"more_findings,omitempty"` // that were left out
 }
@@ -177,8 +177,8 @@ func newReportJSON(r *immukv.Report) reportJSON {
 			Kind: f.Kind, Object: f.Object, VersionID: orNull(f.VersionID), Sequence: sequenceOrNull(f.Sequence), Detail: f.Detail,
 		})
 	}
-	if r.Orphan != nil {
-		j.Orphan = &orphanJSON{Key: r.Orphan.Key, Sequence: r.Orphan.Sequence, VersionID: r.Orphan.VersionID}
+	for _, o := range r.Orphans {
+		j.Orphans = append(j.Orphans, orphanJSON{Key: o.Key, Sequence: o.Sequence, VersionID: o.VersionID})
 	}
 	return j
 }
@@ -211,7 +211,7 @@ func printReport(w io.Writer, r *immukv.Report) error {
 		fmt.Fprintf(&b, "head      %s\n", visible(formatCheckpoint(r.Head())))
 		fmt.Fprintf(&b, "dialects  %s\n", joinDialects(r.Dialects))
 	}
-	if o := r.Orphan; o != nil {
+	for _, o := range r.Orphans {
 		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its apply; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
 	}
 	for _, f := range r.Findings {

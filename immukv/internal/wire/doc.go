@@ -5,9 +5,9 @@
 // # Objects
 //
 // Below a prefix, [LogName] is the log and [KeyObject] names the object of a key.
-// Each version of the log is a document that holds an entry ([ParseLog]); each
-// version of a key object is a copy of one ([ParseKey]) that names the log version
-// it was copied from.
+// Each version of the log is a document that holds an entry, or several, a line each
+// ([ParseLog]); each version of a key object is a copy of one ([ParseKey]) that names
+// the log version it was copied from.
 //
 // # Documents
 //
@@ -25,7 +25,13 @@
 //	value                     any JSON
 //	write_id                  unique to the append; this client's alone, not hashed
 //
-// It is stored as canonical JSON: no white space, members sorted, strings and
+// A version of the log that holds a batch of entries has their documents joined by
+// line feeds, with none at the end. Each continues the one before: its sequence is one
+// more, its previous_hash the hash before, its previous_version_id left out. A key
+// occurs once at most. The other clients read no such version, and write nothing
+// while one is the newest.
+//
+// A document is stored as canonical JSON: no white space, members sorted, strings and
 // numbers written one way. Readers keep the tokens as they are stored, because
 // those were hashed and have to be repeated by a repair.
 //
@@ -38,7 +44,8 @@
 //
 // # Reading the code
 //
-// document.go makes and writes documents, parse.go reads them, scan.go walks over
-// JSON text. canonical.go and number.go rewrite JSON text in a dialect's canonical
-// form, and hash.go hashes the five members.
+// document.go makes and writes documents, parse.go reads them, batch.go reads and
+// writes those that share a version, scan.go walks over JSON text. canonical.go and
+// number.go rewrite JSON text in a dialect's canonical form, and hash.go hashes the
+// five members.
 package wire

@@ -135,18 +135,28 @@ func (d *Document) KeyBody(v LogVersionID) []byte {
 
 // join makes a body of the fields that there are.
 func join(tokens *[fieldCount][]byte) []byte {
+	return appendBody(make([]byte, 0, bodySize(tokens)), tokens)
+}
+
+// bodySize is the length of a body, or a byte more.
+func bodySize(tokens *[fieldCount][]byte) int {
 	size := len("{}")
 	for f, token := range tokens {
 		if token != nil {
 			size += len(`"":,`) + len(fieldNames[f]) + len(token)
 		}
 	}
-	body := make([]byte, 0, size)
+	return size
+}
+
+func appendBody(body []byte, tokens *[fieldCount][]byte) []byte {
+	next := byte('{')
 	for f, token := range tokens {
 		if token != nil {
-			body = append(body, "{,"[min(len(body), 1)])
-			body = append(append(body, '"'), fieldNames[f]...)
-			body = append(append(body, `":`...), token...)
+			body = append(body, next, '"')
+			body = append(append(body, fieldNames[f]...), `":`...)
+			body = append(body, token...)
+			next = ','
 		}
 	}
 	return append(body, '}')

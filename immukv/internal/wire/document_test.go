@@ -89,11 +89,11 @@ func TestParseDocument(t *testing.T) {
 		parse      func([]byte) (*Document, error)
 		want       fields
 	}{
-		{"log", storedLog(), ParseLog, inLog},
-		{"log, no optional fields", first.LogBody, ParseLog, first},
-		{"log, optional fields null", storedLog("previous_key_object_etag", `null`, "previous_version_id", `null`, "write_id", `null`), ParseLog, first},
-		{"log, unknown fields", strings.Replace(storedLog(), `{`, `{"zz":{"key":[]},"log_version_id":7,`, 1), ParseLog, inLog},
-		{"log, escaped names", strings.NewReplacer(`"key"`, `"\u006bey"`, `"write_id"`, `"write\u005Fid"`).Replace(storedLog()), ParseLog, inLog},
+		{"log", storedLog(), parseOneLog, inLog},
+		{"log, no optional fields", first.LogBody, parseOneLog, first},
+		{"log, optional fields null", storedLog("previous_key_object_etag", `null`, "previous_version_id", `null`, "write_id", `null`), parseOneLog, first},
+		{"log, unknown fields", strings.Replace(storedLog(), `{`, `{"zz":{"key":[]},"log_version_id":7,`, 1), parseOneLog, inLog},
+		{"log, escaped names", strings.NewReplacer(`"key"`, `"\u006bey"`, `"write_id"`, `"write\u005Fid"`).Replace(storedLog()), parseOneLog, inLog},
 		{"key", storedKey(), ParseKey, inKey},
 		{"key, fields of the log", strings.Replace(storedKey(), `{`, `{"previous_version_id":true,`, 1), ParseKey, inKey},
 	} {
@@ -186,7 +186,7 @@ func TestParseDocumentRefuses(t *testing.T) {
 		{"write ID an object", storedLog("write_id", `{}`), `field write_id is not a string`},
 		{"write ID empty", storedLog("write_id", `""`), `field write_id is empty`},
 	} {
-		d, err := ParseLog([]byte(c.body))
+		d, err := parseOneLog([]byte(c.body))
 		if !errors.Is(err, ErrMalformedEntry) || err.Error() != "malformed entry: "+c.want {
 			t.Errorf("%s: got %+v, error %v; want %s", c.name, d, err, c.want)
 		}
@@ -211,7 +211,7 @@ func TestValuesOfPythonAlone(t *testing.T) {
 		hash := hashTokens(Python, Python.tokens("a", GenesisHash, 0, 1, []byte(value)))
 		body := storedLog("hash", string(Python.appendQuoted(nil, string(hash))), "previous_hash", `"sha256:genesis"`,
 			"sequence", "0", "timestamp_ms", "1", "value", value, "previous_version_id", "", "previous_key_object_etag", "", "write_id", "")
-		d, err := ParseLog([]byte(body))
+		d, err := parseOneLog([]byte(body))
 		if err != nil || d.Dialect() != Python || !d.IsCanonical() || string(d.Value) != value {
 			t.Errorf("%s: got %+v, error %v", value, d, err)
 			continue
@@ -230,7 +230,7 @@ func TestValuesOfPythonAlone(t *testing.T) {
 		}
 	}
 	for _, value := range []string{`-NaN`, `Infinity1`, `NaNs`, `-Inf`, `- Infinity`, `--Infinity`} {
-		if d, err := ParseLog([]byte(storedLog("value", value))); !errors.Is(err, ErrMalformedEntry) {
+		if d, err := parseOneLog([]byte(storedLog("value", value))); !errors.Is(err, ErrMalformedEntry) {
 			t.Errorf("%s: got %+v, error %v", value, d, err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestValueLeftOut(t *testing.T) {
 	changes := []string{"hash", string(Python.appendQuoted(nil, string(hash))), "previous_hash", `"sha256:genesis"`,
 		"sequence", "0", "timestamp_ms", "1", "value", "", "previous_version_id", "", "previous_key_object_etag", "", "write_id", ""}
 	body := storedLog(changes...)
-	d, err := ParseLog([]byte(body))
+	d, err := parseOneLog([]byte(body))
 	if err != nil || d.Dialect() != Python || !d.IsCanonical() || string(d.Value) != "null" || string(d.LogBody()) != body {
 		t.Fatalf("got %+v, error %v", d, err)
 	}
@@ -431,7 +431,7 @@ func TestEverySubstitution(t *testing.T) {
 	bodies := map[string]func([]byte) (*Document, error){}
 	for _, dialect := range dialects {
 		d := entryOf(t, dialect, `{"a":"\u00e9","b":[1.5,true]}`)
-		bodies[string(d.LogBody())] = ParseLog
+		bodies[string(d.LogBody())] = parseOneLog
 		bodies[string(d.KeyBody("v12"))] = ParseKey
 	}
 	compared := map[field]bool{}

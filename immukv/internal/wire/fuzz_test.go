@@ -134,7 +134,7 @@ func FuzzParseDocument(f *testing.F) {
 		for _, c := range []struct {
 			parse func([]byte) (*Document, error)
 			kind  documentKind
-		}{{ParseLog, logDocument}, {ParseKey, keyDocument}} {
+		}{{parseOneLog, logDocument}, {ParseKey, keyDocument}} {
 			d, err := c.parse(body)
 			if err != nil && (!errors.Is(err, ErrMalformedEntry) || d != nil) {
 				t.Fatalf("document %v, error %v", d, err)

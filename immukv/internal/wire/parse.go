@@ -35,24 +35,39 @@ var (
 	}
 )
 
-// ParseLog reads a version of the log strictly: an error is
-// [ErrMalformedEntry] and says which field is wrong and why, without showing
-// it. An optional field that is null counts as absent, unknown ones are ignored.
-// A value that is left out is null: the Python client leaves out the value None,
-// and the hash covers null. Values may hold NaN, Infinity and -Infinity, which
-// that client writes too. The document keeps body.
-func ParseLog(body []byte) (*Document, error) { return parse(body, &logDocument) }
+// ParseLog reads a version of the log strictly: its entries, one a line, oldest first.
+// An error is [ErrMalformedEntry] and says which line and field is wrong and why,
+// without showing it. An optional field that is null counts as absent, unknown ones are
+// ignored. A value that is left out is null: the Python client leaves out the value
+// None, and the hash covers null. Values may hold NaN, Infinity and -Infinity, which
+// that client writes too. The documents keep body.
+func ParseLog(body []byte) ([]*Document, error) {
+	if hasLines(body) {
+		return parseLines(body)
+	}
+	d, err := parse(body, &logDocument)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+	}
+	return []*Document{d}, nil
+}
 
-// ParseKey reads a version of a key object likewise.
-func ParseKey(body []byte) (*Document, error) { return parse(body, &keyDocument) }
+// ParseKey reads a version of a key object likewise, which is one document.
+func ParseKey(body []byte) (*Document, error) {
+	d, err := parse(body, &keyDocument)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+	}
+	return d, nil
+}
 
 func parse(body []byte, kind *documentKind) (*Document, error) {
 	p := parser{scanner: scanner{text: body, python: true}, doc: &Document{body: body}, kind: kind, plain: true}
 	if i := p.members(); i < 0 {
-		return nil, fmt.Errorf("%w: %w", ErrMalformedEntry, p.err())
+		return nil, p.err()
 	}
 	if p.interpret(); p.wrong != "" {
-		return nil, fmt.Errorf("%w: field %s %s", ErrMalformedEntry, fieldNames[p.wrongField], p.wrong)
+		return nil, fmt.Errorf("field %s %s", fieldNames[p.wrongField], p.wrong)
 	}
 	p.doc.plain = p.plain
 	return p.doc, nil

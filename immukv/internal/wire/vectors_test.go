@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,9 +45,21 @@ func hashVectors(t testing.TB) []hashVector {
 	return all
 }
 
+// parseOneLog reads a version of the log that has to be a single document.
+func parseOneLog(body []byte) (*Document, error) {
+	docs, err := ParseLog(body)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(docs) != 1:
+		return nil, fmt.Errorf("%w: %d documents", ErrMalformedEntry, len(docs))
+	}
+	return docs[0], nil
+}
+
 func mustParseLog(t testing.TB, body string) *Document {
 	t.Helper()
-	d, err := ParseLog([]byte(body))
+	d, err := parseOneLog([]byte(body))
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}

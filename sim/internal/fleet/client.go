@@ -262,7 +262,7 @@ func (r *result) String() string {
 		words = append(words, "of", r.of)
 	}
 	if r.repair != nil {
-		words = append(words, fmt.Sprintf("orphan=%t repaired=%t", r.repair.Orphan, r.repair.Repaired))
+		words = append(words, fmt.Sprintf("orphan=%t repaired=%t", len(r.repair.Orphans) > 0, r.repair.Repaired))
 	}
 	if r.report != nil {
 		words = append(words, fmt.Sprintf("%d entries, %d findings", r.report.Entries, len(r.report.Findings)))

@@ -101,7 +101,7 @@ func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
 		return violation("I12", "the audit saw %d entries of %d", report.Entries, len(o.model.log))
 	case head != nil && string(report.HeadHash) != head.hash:
 		return violation("I12", "the audit saw another head")
-	case (report.Orphan != nil) != (head != nil && !head.applied):
+	case (len(report.Orphans) > 0) != (head != nil && !head.applied):
 		return violation("I12", "the audit and the model disagree about an orphan at %v", o.model)
 	}
 	return nil

@@ -1,0 +1,90 @@
+package immukv
+
+import (
+	"context"
+	"fmt"
+)
+
+// prepare returns what an append of entries of distinct keys needs: the head, verified
+// applied, and the states of the keys, with the newest entry's sequence where the write
+// has a condition. The states are read after the head, never before or beside it: an
+// entry of the same key appended between the two would otherwise go unnoticed by the
+// condition of the append.
+func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState, error) {
+	var err error
+	h := c.knownHead()
+	if h == nil || h.empty() {
+		// An empty log is re-read every time: it may have been created, or
+		// deleted, meanwhile.
+		if h, err = c.readHead(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	empty := h.empty()
+	states := make([]keyState, len(writes))
+	read := make([]bool, len(writes)) // the state was, after the head that is returned
+	var ask []int                     // those that the check of the head does not tell
+	for i, w := range writes {
+		if _, known := c.cachedState(w.key, w.cond != nil); !known && h.of(w.key) == nil {
+			ask = append(ask, i)
+		}
+	}
+	check := func() (err error) { h, err = c.check(ctx, h); return err }
+	if len(ask) == 0 {
+		err = check()
+	} else {
+		first := h
+		err = both(check, func() error { return c.readStates(ctx, first, writes, ask, states) })
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, i := range ask {
+		read[i] = empty == h.empty()
+	}
+	if h.first(orphan) != nil {
+		if h, err = c.repairHead(ctx, h); err != nil {
+			v := h.first(orphan)
+			return nil, nil, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", v.Sequence, v.Key, err)
+		}
+	}
+	return h, states, c.completeStates(ctx, h, writes, states, read)
+}
+
+// completeStates completes the states of keys that were not read: from the cache, or
+// from the store if they were evicted, or read while the first entry came. It remembers
+// all of them.
+func (c *core) completeStates(ctx context.Context, h *head, writes []*write, states []keyState, read []bool) error {
+	var ask []int
+	for i, w := range writes {
+		if !read[i] {
+			states[i], read[i] = c.cachedState(w.key, w.needsSequence(h))
+		}
+		if !read[i] {
+			ask = append(ask, i)
+		}
+	}
+	if err := c.readStates(ctx, h, writes, ask, states); err != nil {
+		return err
+	}
+	for i, w := range writes {
+		if v := h.of(w.key); v != nil {
+			states[i].sequence, states[i].entry = v.Sequence, v
+		}
+		c.rememberKey(w.key, states[i])
+	}
+	return nil
+}
+
+// readStates reads the states of the keys of some of the writes.
+func (c *core) readStates(ctx context.Context, h *head, writes []*write, which []int, states []keyState) error {
+	return c.wide(len(which), func(n int) (err error) {
+		i := which[n]
+		states[i], err = c.readState(ctx, writes[i].key, writes[i].needsSequence(h))
+		return err
+	})
+}
+
+// needsSequence reports whether the sequence of the key's newest entry has to be read for
+// the write. Where the head holds an entry of the key it is that one's.
+func (w *write) needsSequence(h *head) bool { return w.cond != nil && h.of(w.key) == nil }

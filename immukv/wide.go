@@ -1,0 +1,46 @@
+package immukv
+
+import "sync"
+
+// both runs two requests at once. It returns the error of the first, or else that of
+// the second.
+func both(first, second func() error) error {
+	var wg sync.WaitGroup
+	var secondErr error
+	wg.Go(func() { secondErr = second() })
+	err := first()
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	return secondErr
+}
+
+// wide runs f for each index below n, many at once, and waits for all. It returns the
+// error of the first index that has one.
+func (c *core) wide(n int, f func(i int) error) error {
+	if n == 1 {
+		return f(0)
+	}
+	errs := make([]error, n)
+	var running sync.WaitGroup
+	slots := make(chan struct{}, writeWidth)
+	for i := range n {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = f(i)
+		})
+	}
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeWidth is how many key objects a write or repair asks for, or writes, at once. Each
+// further round of them is a round trip that the whole log waits for.
+const writeWidth = 128
