@@ -298,11 +298,11 @@ who holds the verifier key checks it with immukv tlog check, without the store.`
 			ctx, cancel := a.limit(cmd.Context(), cmd, singleTimeout)
 			defer cancel()
 			return a.withClient(ctx, func(db *client) error {
-				e, err := proved(ctx, db, args[0], int64(sequence), cmd.Flags().Changed("sequence"))
-				if err != nil {
-					return err
+				prove := func() ([]byte, error) { return tlog.ProveKey(ctx, db, args[0]) }
+				if cmd.Flags().Changed("sequence") {
+					prove = func() ([]byte, error) { return tlog.ProveKeyAt(ctx, db, args[0], int64(sequence)) }
 				}
-				proof, err := tlog.ProveEntry(ctx, db, e)
+				proof, err := prove()
 				if err != nil {
 					return err
 				}
@@ -313,22 +313,6 @@ who holds the verifier key checks it with immukv tlog check, without the store.`
 	}
 	cmd.Flags().Var(&sequence, "sequence", "prove the entry of sequence `n` instead of the newest")
 	return cmd
-}
-
-// proved is the entry that is to be proved.
-func proved(ctx context.Context, db *client, key string, sequence int64, older bool) (immukv.Entry[value], error) {
-	if !older {
-		return db.Get(ctx, key)
-	}
-	for e, err := range db.History(ctx, key) {
-		if err != nil || e.Sequence == sequence {
-			return e, err
-		}
-		if e.Sequence < sequence {
-			break
-		}
-	}
-	return immukv.Entry[value]{}, fmt.Errorf("key %q has no entry of sequence %d: %w", key, sequence, immukv.ErrNotFound)
 }
 
 func newTlogCheckCommand(a *app) *cobra.Command {

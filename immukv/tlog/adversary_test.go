@@ -139,6 +139,12 @@ var attacks = []attack{
 	{"alter an entry bundle", func(t *testing.T, w *world) backend.VersionedStore {
 		return alter(t, w.store, "tlog/tile/entries/000.p/40")
 	}, nil, tlog.ErrBadTile, tlog.ErrBadTile, tlog.ErrBadTile},
+	{"alter a hint", func(t *testing.T, w *world) backend.VersionedStore {
+		store, db := replay(t, 300, 300)
+		copySealed(t, store, w.store)
+		seal(t, db, w.k, tlog.Witnessed(w.witness))
+		return alter(t, store, "tlog/versions/000")
+	}, nil, nil, nil, nil},
 	{"put an older checkpoint back", func(t *testing.T, w *world) backend.VersionedStore {
 		replace(t, w.store, "tlog/checkpoint", w.first)
 		return w.store
@@ -312,4 +318,28 @@ func TestSealNoticesRollback(t *testing.T) {
 		t.Errorf("a witness, of a longer fork: %v", err)
 	}
 	seal(t, early, w.k) // and without either it is sealed
+}
+
+// TestAuditNamesTheTile names any tile or bundle that is another, far from the edge, too;
+// but where the log is another, that is what counts.
+func TestAuditNamesTheTile(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	honest, db := replay(t, 600, 600)
+	seal(t, db, k)
+	for _, name := range []string{"tile/0/000", "tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/000", "tile/entries/001", "tile/entries/002.p/88"} {
+		alter(t, honest, "tlog/"+name)
+		if _, err := tlog.Audit(t.Context(), verifier(t, k), db); !errors.Is(err, tlog.ErrBadTile) || !strings.Contains(err.Error(), name+" ") {
+			t.Errorf("%s is another: %v", name, err)
+		}
+		alter(t, honest, "tlog/"+name) // as it was
+	}
+	if _, err := tlog.Audit(t.Context(), verifier(t, k), db); err != nil {
+		t.Error(err)
+	}
+	rewritten, db := replay(t, 600, 100)
+	copySealed(t, rewritten, honest)
+	if _, err := tlog.Audit(t.Context(), verifier(t, k), db); !errors.Is(err, tlog.ErrFork) {
+		t.Errorf("the log was rewritten: %v", err)
+	}
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/immukv/immukv-go/backend"
@@ -46,34 +48,73 @@ func ProveEntry[V any](ctx context.Context, c *immukv.Client[V], e immukv.Entry[
 // no JSON, as the Python client can write it, is immukv.ErrInvalidValue.
 //
 // Prove does not know the log's key; whoever checks the proof does.
+//
+// It takes eight requests in a log of a million entries, however old the entry is. One
+// of the newest, of a bundle that is not full yet, is looked for as by
+// immukv.Client.EntryAt.
 func Prove[V any](ctx context.Context, c *immukv.Client[V], sequence int64) ([]byte, error) {
-	l, checkpoint, err := unverified(ctx, c)
+	proof, _, err := proveSequence(ctx, raw(c), sequence)
+	return proof, err
+}
+
+// ProveKeyAt is [Prove] for an entry of a key. If the entry of that sequence is of
+// another key, the error is immukv.ErrNotFound.
+func ProveKeyAt[V any](ctx context.Context, c *immukv.Client[V], key string, sequence int64) ([]byte, error) {
+	proof, e, err := proveSequence(ctx, raw(c), sequence)
+	if err == nil && e.Key != key {
+		return nil, fmt.Errorf("prove %q: it has no entry of sequence %d: %w", key, sequence, immukv.ErrNotFound)
+	}
+	return proof, err
+}
+
+func proveSequence(ctx context.Context, db *client, sequence int64) ([]byte, Entry, error) {
+	l, checkpoint, err := unverified(ctx, db)
+	if err == nil && (sequence < 0 || sequence >= checkpoint.Size) {
+		err = fmt.Errorf("%w: the %v does not cover it", ErrNotSealed, checkpoint)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
+		return nil, Entry{}, fmt.Errorf("prove sequence %d: %w", sequence, err)
 	}
-	if sequence < 0 || sequence >= checkpoint.Size {
-		return nil, fmt.Errorf("prove sequence %d: %w: the %v does not cover it", sequence, ErrNotSealed, checkpoint)
-	}
-	leaves, err := l.readBundle(ctx, bundleOf(sequence, checkpoint.Size), l.hashes(ctx, checkpoint.tree()))
-	if err != nil {
-		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
-	}
-	found, err := parseLeaf(leaves[sequence%256])
-	if err != nil {
-		return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
-	}
-	// The leaf names the key, and the key's history has the entry.
-	for e, err := range raw(c).History(ctx, found.Key) {
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("prove sequence %d: %w", sequence, err)
-		case e.Sequence == sequence:
-			return l.prove(ctx, e, checkpoint)
-		case e.Sequence < sequence:
-			return nil, fmt.Errorf("prove sequence %d: %w: key %q has no such entry", sequence, ErrNotIncluded, found.Key)
+	// In a bundle that is full, the entry is found by its hint, or else by its key.
+	find := l.inKey
+	if bundle := bundleOf(sequence, checkpoint.Size); bundle.W == torchwood.TileWidth {
+		e, err := l.hinted(ctx, db, sequence)
+		if err != nil {
+			return nil, Entry{}, fmt.Errorf("prove sequence %d: %w", sequence, err)
+		}
+		if e != nil {
+			if proof, err := l.prove(ctx, *e, checkpoint); !errors.Is(err, ErrNotIncluded) {
+				return proof, *e, err
+			}
+		}
+	} else {
+		find = func(ctx context.Context, db *client, sequence int64, _ Checkpoint) (Entry, error) {
+			return db.EntryAt(ctx, sequence)
 		}
 	}
-	return nil, fmt.Errorf("prove sequence %d: %w: key %q has no such entry", sequence, ErrNotIncluded, found.Key)
+	e, err := find(ctx, db, sequence, checkpoint)
+	if err != nil {
+		return nil, Entry{}, fmt.Errorf("prove sequence %d: %w", sequence, err)
+	}
+	proof, err := l.prove(ctx, e, checkpoint)
+	return proof, e, err
+}
+
+// inKey is the entry of a sequence, among those of the key that its leaf names.
+func (l *sealedLog) inKey(ctx context.Context, db *client, sequence int64, c Checkpoint) (Entry, error) {
+	leaves, err := l.readBundle(ctx, bundleOf(sequence, c.Size), l.hashes(ctx, c.tree()))
+	if err != nil {
+		return Entry{}, err
+	}
+	found, err := parseLeaf(leaves[sequence%torchwood.TileWidth])
+	if err != nil {
+		return Entry{}, err
+	}
+	e, err := db.Get(ctx, found.Key, immukv.AtSequence(sequence))
+	if errors.Is(err, immukv.ErrNotFound) || err == nil && e.Sequence != sequence {
+		return Entry{}, fmt.Errorf("%w: key %q has no entry of sequence %d", ErrNotIncluded, found.Key, sequence)
+	}
+	return e, err
 }
 
 // unverified reads the checkpoint without checking who signed it.

@@ -1,7 +1,6 @@
 package tlog_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -14,21 +13,29 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// slowStore calls meanwhile once the first read of an object, the checkpoint if no
-// other is named, has its answer, which its caller gets only then.
+// slowStore calls meanwhile once the first read of the checkpoint, or the first write of
+// it, has its answer, which its caller gets only then.
 type slowStore struct {
 	backend.VersionedStore
-	name      string
+	writes    bool
 	once      sync.Once
 	meanwhile func()
 }
 
 func (s *slowStore) Get(ctx context.Context, name string) (backend.Object, error) {
 	obj, err := s.VersionedStore.Get(ctx, name)
-	if name == cmp.Or(s.name, "tlog/checkpoint") {
+	if name == "tlog/checkpoint" && !s.writes {
 		s.once.Do(s.meanwhile)
 	}
 	return obj, err
+}
+
+func (s *slowStore) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	v, err := s.VersionedStore.Put(ctx, name, body, cond)
+	if name == "tlog/checkpoint" && s.writes {
+		s.once.Do(s.meanwhile)
+	}
+	return v, err
 }
 
 // remembering are the ways in which two readers or sealers may share a memory.
@@ -119,8 +126,7 @@ func TestRememberLongest(t *testing.T) {
 	}
 	sealing(store, 0, 3)
 	reached := false
-	// The tile is read when the new checkpoint is checked before it is remembered.
-	sealing(&slowStore{VersionedStore: store, name: "tlog/tile/0/000.p/6", meanwhile: func() {
+	sealing(&slowStore{VersionedStore: store, writes: true, meanwhile: func() {
 		reached = true
 		sealing(store, 6, 9)
 	}}, 3, 6)

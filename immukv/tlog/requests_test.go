@@ -1,19 +1,27 @@
 package tlog_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/immukv/immukv-go/immukv"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// TestSealRequests counts what a seal of 1,000 new entries asks for: their log
-// versions, and twelve writes at most.
+// TestSealRequests counts what a seal of 1,000 new entries asks for: their log versions,
+// twelve writes at most, and a hint for each bundle that became full.
 func TestSealRequests(t *testing.T) {
 	t.Parallel()
 	k := newKeys(t)
 	store := newCountingStore()
 	db := open(t, store)
+	hints := 0
+	store.before = func(write bool, name string) error {
+		if write && strings.HasPrefix(name, "tlog/versions/") {
+			hints++
+		}
+		return nil
+	}
 	for _, before := range []int{0, 300, 1500} {
 		from := before
 		if before > 0 {
@@ -23,12 +31,13 @@ func TestSealRequests(t *testing.T) {
 		seal(t, db, k)
 		grow(t, db, before, before+1000)
 		store.reset()
+		hints = 0
 		seal(t, db, k)
-		t.Logf("sealing 1,000 entries behind %d: %d reads, %d writes", before, store.reads, store.writes)
-		if store.writes > 12 {
-			t.Errorf("sealing 1,000 entries behind %d takes %d writes", before, store.writes)
+		t.Logf("sealing 1,000 entries behind %d: %d reads, %d writes and %d hints", before, store.reads, store.writes-hints, hints)
+		if store.writes-hints > 12 || hints > 4 {
+			t.Errorf("sealing 1,000 entries behind %d takes %d writes and %d hints", before, store.writes-hints, hints)
 		}
-		if store.reads > 1000+6 {
+		if store.reads > 1000+8 {
 			t.Errorf("sealing 1,000 entries behind %d takes %d reads", before, store.reads)
 		}
 		store.reset()
@@ -71,6 +80,16 @@ func TestReadRequests(t *testing.T) {
 		t.Logf("Get, %s: %d requests", step.name, store.reads)
 		if store.reads > step.most {
 			t.Errorf("Get, %s, takes %d requests instead of %d at most", step.name, store.reads, step.most)
+		}
+	}
+	for _, sequence := range []int64{0, 1, int64(n / 3), int64(n/256*256 - 1), int64(n - 1)} {
+		store.reset()
+		if _, err := tlog.Prove(t.Context(), open(t, store, immukv.WithRepairCheckInterval(-1)), sequence); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("Prove, cold, of sequence %d: %d requests", sequence, store.reads)
+		if store.reads > 8 {
+			t.Errorf("Prove, cold, of sequence %d, takes %d requests", sequence, store.reads)
 		}
 	}
 	cold := open(t, store, immukv.WithRepairCheckInterval(-1))

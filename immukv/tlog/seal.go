@@ -1,14 +1,14 @@
 package tlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"filippo.io/torchwood"
-	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -62,7 +62,8 @@ const maxRaces = 16
 // It refuses to sign a log that contradicts its last checkpoint, [ErrRolledBack] or
 // [ErrFork]; the error names both sequences.
 //
-// Memory grows by the leaf and about two hashes of each entry that is new.
+// Entries are read oldest first, and full tiles are written on the way: memory grows
+// only by the version IDs of new entries, about 40 bytes each.
 func Seal[V any](ctx context.Context, c *immukv.Client[V], s *Signer, opts ...SealOption) (Checkpoint, error) {
 	var o sealOptions
 	for _, opt := range opts {
@@ -121,43 +122,46 @@ type sealer struct {
 	last     Checkpoint   // the zero Checkpoint if there is none
 	etag     backend.ETag // of last; empty if there is none
 	mine     bool         // last is signed with this key
-	old      tlog.HashReader
-	leaves   [][]byte // of the bundle that last ends in, then the new ones
-	first    int64    // the sequence of leaves[0]
-	lastLeaf leaf     // of last.Size-1
-
-	stored  []tlog.Hash // the stored hashes from StoredHashCount(last.Size) on
-	newTree tlog.Tree
+	lastLeaf leaf         // of last.Size-1
+	growth   *growth
+	hints    *hintWriter
 }
 
 func (s *sealer) seal(ctx context.Context) (Checkpoint, error) {
 	if err := s.readLast(ctx); err != nil {
 		return Checkpoint{}, err
 	}
-	if err := s.readNew(ctx); err != nil {
-		return Checkpoint{}, err
+	head, err := newest(ctx, s.db)
+	if err == nil {
+		err = s.checkHead(head)
 	}
-	if s.newTree.N == s.last.Size && s.mine && s.options.witnesses.check(s.last.Signed) == nil {
-		return s.last, nil
-	}
-	if err := s.hash(); err != nil {
-		return Checkpoint{}, err
-	}
-	if err := s.writeTiles(ctx); err != nil {
-		return Checkpoint{}, err
-	}
-	sealed, err := s.signer.sign(s.newTree)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if sealed.Signed, err = s.options.witnesses.cosign(ctx, sealed, s.last.Size, s); err != nil {
+	grows := head != nil && head.Sequence >= s.last.Size
+	if !grows && s.mine && s.options.witnesses.check(s.last.Signed) == nil {
+		return s.last, nil
+	}
+	if grows {
+		if err := s.readNew(ctx, *head); err != nil {
+			return Checkpoint{}, cmp.Or(s.growth.writes.Wait(), err) // err may be no more than an effect
+		}
+	}
+	tree, err := s.growth.finish()
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	sealed, err := s.signer.sign(tree)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if sealed.Signed, err = s.options.witnesses.cosign(ctx, sealed, s.last.Size, s.hashes(ctx, tree)); err != nil {
 		return Checkpoint{}, err
 	}
 	return sealed, s.publish(ctx, sealed)
 }
 
-// readLast reads the last checkpoint and checks it, and the leaves that the next
-// bundle begins with.
+// readLast reads the last checkpoint and checks it, and the right edge of its tree.
 func (s *sealer) readLast(ctx context.Context) error {
 	var before *Checkpoint // read first, as by a Verifier
 	if v := s.options.remember; v != nil {
@@ -184,24 +188,7 @@ func (s *sealer) readLast(ctx context.Context) error {
 			return err
 		}
 	}
-	s.newTree = s.last.tree()
-	if s.last.Size == 0 {
-		return nil
-	}
-	s.old = s.hashes(ctx, s.last.tree())
-	bundle := bundleOf(s.last.Size-1, s.last.Size)
-	leaves, err := s.readBundle(ctx, bundle, s.old)
-	if err != nil {
-		return err
-	}
-	if s.lastLeaf, err = parseLeaf(leaves[len(leaves)-1]); err != nil {
-		return err
-	}
-	s.first = s.last.Size
-	if bundle.W < torchwood.TileWidth {
-		s.first, s.leaves = bundle.N*torchwood.TileWidth, leaves
-	}
-	return nil
+	return s.readEdge(ctx)
 }
 
 // open checks a checkpoint that this key signed, or the one before it.
@@ -216,51 +203,42 @@ func (s *sealer) open(signed []byte) (Checkpoint, error) {
 	return Checkpoint{}, err
 }
 
-// readNew reads the entries that are newer than the last checkpoint.
-func (s *sealer) readNew(ctx context.Context) error {
-	head, err := newest(ctx, s.db)
-	if err != nil {
-		return err
+// readEdge reads what the next leaves are added to.
+func (s *sealer) readEdge(ctx context.Context) (err error) {
+	size := s.last.Size
+	s.hints = &hintWriter{log: s.sealedLog, db: s.db, size: size}
+	hashes := s.hashes(ctx, s.last.tree())
+	var leaves [][]byte
+	if size > 0 {
+		bundle := bundleOf(size-1, size)
+		if leaves, err = s.readBundle(ctx, bundle, hashes); err != nil {
+			return err
+		}
+		if s.lastLeaf, err = parseLeaf(leaves[len(leaves)-1]); err != nil {
+			return err
+		}
+		if bundle.W == torchwood.TileWidth {
+			leaves = nil
+		}
 	}
+	s.growth, err = s.grow(ctx, size, hashes, leaves)
+	return err
+}
+
+// checkHead is an error if the log is shorter than the last checkpoint says, or as long
+// and another.
+func (s *sealer) checkHead(head *Entry) error {
 	size := s.last.Size
 	switch {
-	case head == nil && size == 0:
+	case size == 0:
 		return nil
 	case head == nil:
 		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, and the log is empty", ErrRolledBack, size-1)
 	case head.Sequence < size-1:
 		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, and the log ends with sequence %d", ErrRolledBack, size-1, head.Sequence)
-	case head.Sequence == size-1:
-		return s.checkLastLeaf(*head)
+	case head.Sequence > size-1:
+		return nil
 	}
-	added := make([][]byte, head.Sequence-size+1)
-	oldest := *head
-	add := func(e Entry) (err error) {
-		added[e.Sequence-size], err = leafOf(e)
-		oldest = e
-		return err
-	}
-	if err := add(*head); err != nil {
-		return err
-	}
-	if err := chainBefore(ctx, s.db, *head, size, add); err != nil {
-		return err
-	}
-	before := immukv.GenesisHash
-	if size > 0 {
-		before = s.lastLeaf.Hash
-	}
-	if oldest.PreviousHash != before {
-		return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d as the last checkpoint covers it: the log was rewritten",
-			ErrFork, oldest.Sequence, size-1)
-	}
-	s.leaves = append(s.leaves, added...)
-	s.newTree.N = head.Sequence + 1
-	return nil
-}
-
-// checkLastLeaf checks that the newest entry is the one that was sealed.
-func (s *sealer) checkLastLeaf(head Entry) error {
 	if l := s.lastLeaf; head.Hash != l.Hash || head.Key != l.Key || head.Timestamp.UnixMilli() != l.TimestampMS {
 		return fmt.Errorf("%w: sequence %d of the log is not the entry that the last checkpoint covers as sequence %d: the log was rewritten",
 			ErrFork, head.Sequence, l.Sequence)
@@ -268,75 +246,48 @@ func (s *sealer) checkLastLeaf(head Entry) error {
 	return nil
 }
 
-// hash computes the hashes of the new part of the tree.
-func (s *sealer) hash() error {
-	for n := s.last.Size; n < s.newTree.N; n++ {
-		hashes, err := tlog.StoredHashes(n, s.leaves[n-s.first], s)
+// readNew adds the entries that are newer than the last checkpoint, oldest first.
+func (s *sealer) readNew(ctx context.Context, head Entry) error {
+	last := Entry{Sequence: s.last.Size - 1, Hash: s.lastLeaf.Hash}
+	if s.last.Size == 0 {
+		last.Hash = immukv.GenesisHash
+	}
+	for e, err := range s.newEntries(ctx, head) {
+		switch {
+		case err != nil:
+			return err
+		case e.Sequence != last.Sequence+1:
+			return fmt.Errorf("%w: the log has sequence %d where sequence %d should be", immukv.ErrVerificationFailed, e.Sequence, last.Sequence+1)
+		case e.PreviousHash != last.Hash && last.Sequence == s.last.Size-1:
+			return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d as the last checkpoint covers it: the log was rewritten",
+				ErrFork, e.Sequence, last.Sequence)
+		case e.PreviousHash != last.Hash:
+			return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d", immukv.ErrVerificationFailed, e.Sequence, last.Sequence)
+		}
+		data, err := leafOf(e)
+		if err == nil {
+			err = s.growth.add(data)
+		}
+		if err == nil {
+			err = s.hints.add(ctx, s.growth, e)
+		}
 		if err != nil {
 			return err
 		}
-		s.stored = append(s.stored, hashes...)
+		last = e
 	}
-	root, err := tlog.TreeHash(s.newTree.N, s)
-	s.newTree.Hash = root
-	return err
+	if last.Sequence < head.Sequence {
+		return fmt.Errorf("%w: sequence %d of the log is gone, and sequence %d is there", immukv.ErrVerificationFailed, last.Sequence+1, head.Sequence)
+	}
+	return nil
 }
 
-// ReadHashes implements tlog.HashReader: old hashes come from tiles, checked, and
-// new ones from memory.
-func (s *sealer) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	known := tlog.StoredHashCount(s.last.Size)
-	hashes := make([]tlog.Hash, len(indexes))
-	var ask []int64
-	var places []int
-	for i, index := range indexes {
-		if index >= known {
-			hashes[i] = s.stored[index-known]
-			continue
-		}
-		ask = append(ask, index)
-		places = append(places, i)
+// newEntries are those from the last checkpoint on, at least up to the head.
+func (s *sealer) newEntries(ctx context.Context, head Entry) iter.Seq2[Entry, error] {
+	if head.Sequence == s.last.Size {
+		return func(yield func(Entry, error) bool) { yield(head, nil) }
 	}
-	if len(ask) == 0 {
-		return hashes, nil
-	}
-	found, err := s.old.ReadHashes(ask)
-	if err != nil {
-		return nil, err
-	}
-	for i, place := range places {
-		hashes[place] = found[i]
-	}
-	return hashes, nil
-}
-
-// writeTiles writes the bundles and tiles that the new tree has and the old one had
-// not.
-func (s *sealer) writeTiles(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(width)
-	for n := s.last.Size / torchwood.TileWidth; n*torchwood.TileWidth < s.newTree.N; n++ {
-		t := bundleOf(n*torchwood.TileWidth, s.newTree.N)
-		if n*torchwood.TileWidth+int64(t.W) <= s.last.Size {
-			continue
-		}
-		var body []byte
-		for i := range int64(t.W) {
-			var err error
-			if body, err = torchwood.AppendTileEntry(body, s.leaves[n*torchwood.TileWidth+i-s.first]); err != nil {
-				return errors.Join(fmt.Errorf("leaf of sequence %d: %w", n*torchwood.TileWidth+i, err), group.Wait())
-			}
-		}
-		group.Go(func() error { return s.create(ctx, t, body) })
-	}
-	for _, t := range tlog.NewTiles(torchwood.TileHeight, s.last.Size, s.newTree.N) {
-		body, err := tlog.ReadTileData(t, s)
-		if err != nil {
-			return errors.Join(err, group.Wait())
-		}
-		group.Go(func() error { return s.create(ctx, t, body) })
-	}
-	return group.Wait()
+	return s.db.Log(ctx, immukv.From(s.last.Size), immukv.OldestFirst())
 }
 
 // publish replaces the checkpoint. backend.ErrPreconditionFailed means that somebody

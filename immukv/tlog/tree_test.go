@@ -1,12 +1,17 @@
 package tlog
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
+	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
 )
 
@@ -98,6 +103,108 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseWitnessPolicy(string(data))
 	})
 }
+
+// TestGrowth: in whatever steps a tree grows, its root and its tiles are those of the
+// leaves.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	var all []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			hashes[i] = all[index]
+		}
+		return hashes, nil
+	})
+	leaf := func(n int64) []byte { return fmt.Appendf(nil, "leaf %d", n) }
+	const size = 66_000
+	for n := range int64(size) {
+		hashes, err := tlog.StoredHashes(n, leaf(n), reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, hashes...)
+	}
+	store := &tileStore{tiles: make(map[string]string)}
+	before := int64(0)
+	for _, size := range []int64{0, 1, 2, 255, 256, 257, 300, 511, 512, 600, 1024, 65_535, 65_536, 65_537, size} {
+		l := &sealedLog{store: store, cache: new(tileCache)}
+		var leaves [][]byte
+		for n := before / 256 * 256; n < before; n++ {
+			leaves = append(leaves, leaf(n))
+		}
+		g, err := l.grow(t.Context(), before, reader, leaves)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := before; n < size; n++ {
+			if err := g.add(leaf(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tree, err := g.finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := tlog.TreeHash(size, reader)
+		if err != nil || tree.N != size || tree.Hash != root {
+			t.Fatalf("from %d to %d: %v, and the root is %v, %v", before, size, tree, root, err)
+		}
+		for _, tile := range tlog.NewTiles(torchwood.TileHeight, before, size) {
+			want, err := tlog.ReadTileData(tile, reader)
+			if err != nil || store.tiles[l.tileName(tile)] != string(want) {
+				t.Errorf("from %d to %d: %s is not as it should be: %v", before, size, l.tileName(tile), err)
+			}
+		}
+		before = size
+	}
+	for name := range store.tiles {
+		tile, err := torchwood.ParseTilePath(strings.TrimPrefix(name, dir))
+		if err != nil || tile.N<<(8*max(tile.L, 0)+8) >= size {
+			t.Errorf("it wrote %s", name)
+		}
+	}
+}
+
+// tileStore keeps what is written.
+type tileStore struct {
+	backend.VersionedStore
+	mu    sync.Mutex
+	tiles map[string]string
+}
+
+func (s *tileStore) Put(_ context.Context, name string, body []byte, _ backend.Condition) (backend.Version, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tiles != nil {
+		s.tiles[name] = string(body)
+	}
+	return backend.Version{}, nil
+}
+
+// BenchmarkGrowth makes and hashes leaves, and all tiles and bundles over them, as a seal
+// does.
+func BenchmarkGrowth(b *testing.B) {
+	e := Entry{Key: "sensor-012352", Hash: immukv.Hash("sha256:" + strings.Repeat("0a", 32)), JSON: json.RawMessage(`1`)}
+	l := &sealedLog{store: &tileStore{}, cache: new(tileCache)}
+	g, err := l.grow(b.Context(), 0, nilReader, nil)
+	for i := 0; i < b.N && err == nil; i++ {
+		e.Sequence = int64(i)
+		var data []byte
+		if data, err = leafOf(e); err == nil {
+			err = g.add(data)
+		}
+	}
+	if err == nil {
+		_, err = g.finish()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "leaves/s")
+}
+
+var nilReader = tlog.HashReaderFunc(func([]int64) ([]tlog.Hash, error) { return nil, nil })
 
 // BenchmarkLeaves makes and hashes leaves, and builds the tree over them.
 func BenchmarkLeaves(b *testing.B) {

@@ -211,8 +211,11 @@ func TestTilesOfWrongSize(t *testing.T) {
 		}
 		for _, body := range [][]byte{{}, obj.Body[:len(obj.Body)-1], append(obj.Body, 0), append(obj.Body, 0, 0), []byte("x")} {
 			replace(t, store, name, body)
-			if _, err := tlog.Prove(t.Context(), db, 1); !errors.Is(err, tlog.ErrBadTile) || !strings.Contains(err.Error(), "tlog/tile/") {
+			if _, err := tlog.Audit(t.Context(), verifier(t, k), db); !errors.Is(err, tlog.ErrBadTile) || !strings.Contains(err.Error(), "tlog/tile/") {
 				t.Errorf("%s with %d bytes: %v", name, len(body), err)
+			}
+			if _, err := tlog.ProveKey(t.Context(), db, "sensor-1"); strings.Contains(name, "/0/") && !errors.Is(err, tlog.ErrBadTile) {
+				t.Errorf("%s with %d bytes, proving: %v", name, len(body), err)
 			}
 			grow(t, db, 3, 4)
 			if _, err := tlog.Seal(t.Context(), db, k.signer); !errors.Is(err, tlog.ErrBadTile) {
