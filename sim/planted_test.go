@@ -15,7 +15,7 @@ import (
 	"github.com/immukv/immukv-go/sim/internal/fleet"
 )
 
-// plant is an error put into a copy of package immukv: in file, old, which must
+// plant is an error put into a copy of package immukv, or of tlog below it: in file, old, which must
 // stand there once, however it is laid out, becomes new. All of them are in one
 // copy; HERE is true in a process that was started to look for this one.
 type plant struct {
@@ -114,6 +114,28 @@ var plants = []plant{
 	{"an empty page ends a listing", "keys.go",
 		`if page.Next == "" { break`,
 		`if page.Next == "" || HERE && len(page.Names) == 0 { break`},
+	{"a checkpoint is published before its tiles", "tlog/growth.go",
+		`if err := g.writes.Wait(); err != nil { return tlog.Tree{}, err }`,
+		`if !HERE { if err := g.writes.Wait(); err != nil { return tlog.Tree{}, err } }`},
+	{"a checkpoint replaces whatever is there", "tlog/seal.go",
+		`cond := backend.IfAbsent()`,
+		`cond := backend.IfAbsent()
+		if HERE { if obj, err := s.store.Get(ctx, s.name(checkpointName)); err == nil { s.etag = obj.ETag } }`},
+	{"the log is read before the checkpoint", "tlog/seal.go",
+		`if err := s.readLast(ctx); err != nil { return Checkpoint{}, err } head, err := newest(ctx, s.db)`,
+		`var early *Entry
+		if HERE { early, _ = newest(ctx, s.db) }
+		if err := s.readLast(ctx); err != nil { return Checkpoint{}, err }
+		head, err := newest(ctx, s.db)
+		if HERE { head = early }`},
+	{"a tile replaces whatever is there", "tlog/tiles.go",
+		`_, err := l.store.Put(ctx, name, body, backend.IfAbsent())`,
+		`_, err := l.store.Put(ctx, name, body, backend.IfAbsent())
+		if HERE && err != nil { if obj, getErr := l.store.Get(ctx, name); getErr == nil { _, err = l.store.Put(ctx, name, body, backend.IfMatch(obj.ETag)) } }`},
+	{"a tile that is there is taken for a failure", "tlog/tiles.go",
+		`there, getErr := l.store.Get(ctx, name)`,
+		`there, getErr := l.store.Get(ctx, name)
+		if HERE { return err }`},
 }
 
 // plantedSource is the file that is added to the copy.
@@ -129,6 +151,13 @@ func planted(name string) bool { return name == os.Getenv("IMMUKV_PLANTED") }
 func throughCodec(body []byte) []byte {
 	return regexp.MustCompile(",\"of_[^}]*").ReplaceAll(body, nil)
 }
+`
+
+const plantedInTlog = `package tlog
+
+import "os"
+
+func planted(name string) bool { return name == os.Getenv("IMMUKV_PLANTED") }
 `
 
 // pattern matches old with any white space where it has some.
@@ -164,6 +193,9 @@ func overlay(t *testing.T) string {
 	}
 	write := func(name, text string) {
 		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -180,6 +212,7 @@ func overlay(t *testing.T) string {
 		write(p.file, text[:places[0][0]]+strings.ReplaceAll(p.new, "HERE", here)+text[places[0][1]:])
 	}
 	write("planted.go", plantedSource)
+	write("tlog/planted.go", plantedInTlog)
 	config, err := json.Marshal(map[string]any{"Replace": files})
 	if err != nil {
 		t.Fatal(err)

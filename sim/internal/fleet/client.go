@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
 	"github.com/immukv/immukv-go/sim"
 )
 
@@ -167,6 +168,7 @@ type result struct {
 	keys    []string
 	report  *immukv.Report
 	repair  *immukv.RepairResult
+	sealed  *int64 // how many entries
 }
 
 func (m *modern) call(ctx context.Context, j *job) (*result, error) {
@@ -202,6 +204,11 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		r.report, err = m.db.VerifyLog(ctx)
 	case "audit":
 		r.report, err = m.db.Audit(ctx)
+	case "seal":
+		signer, _ := sealKeys()
+		var c tlog.Checkpoint
+		c, err = tlog.Seal(ctx, m.db, signer)
+		r.sealed = &c.Size
 	}
 	return r, err
 }
@@ -263,6 +270,9 @@ func (r *result) String() string {
 	}
 	if r.repair != nil {
 		words = append(words, fmt.Sprintf("orphan=%t repaired=%t", len(r.repair.Orphans) > 0, r.repair.Repaired))
+	}
+	if r.sealed != nil {
+		words = append(words, fmt.Sprintf("%d entries sealed", *r.sealed))
 	}
 	if r.report != nil {
 		words = append(words, fmt.Sprintf("%d entries, %d findings", r.report.Entries, len(r.report.Findings)))

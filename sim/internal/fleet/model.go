@@ -18,6 +18,7 @@ type model struct {
 	versions map[backend.VersionID]*entry // of the log
 	times    map[string]int               // how often each call's value is in the log
 	damaged  int                          // key object versions that lost a part of their value
+	sealed   sealModel
 }
 
 // entry is a version of the log.
@@ -79,6 +80,9 @@ func violation(invariant, format string, args ...any) error {
 func (m *model) write(name string, body []byte, v backend.Version, by *Client) error {
 	if name == logObject {
 		return m.append(body, v)
+	}
+	if strings.HasPrefix(name, sealedDir) {
+		return m.sealed.write(m.log, name, body, v)
 	}
 	key, ok := keyOfObject(name)
 	if !ok {
@@ -176,6 +180,9 @@ func (m *model) compare(state memstore.State) error {
 	for _, k := range m.keys {
 		written += len(k.versions)
 	}
+	for _, versions := range m.sealed.objects {
+		written += len(versions)
+	}
 	if objects != written {
 		return violation("I6", "the store holds %d versions, and %d were written", objects, written)
 	}
@@ -183,6 +190,9 @@ func (m *model) compare(state memstore.State) error {
 }
 
 func (m *model) versionsOf(name string) ([]keyVersion, error) {
+	if strings.HasPrefix(name, sealedDir) {
+		return m.sealed.objects[name], nil
+	}
 	if name != logObject {
 		key, ok := keyOfObject(name)
 		if !ok || m.keys[key] == nil {

@@ -24,6 +24,7 @@ type oracle struct {
 	calls   map[string]*callState // by what
 	writes  map[string]*callState // sets, by their id
 	faults  bool                  // something has gone wrong already
+	seals   bool                  // some client seals the log
 }
 
 // callState is what is known of a call.
@@ -71,6 +72,7 @@ func newOracle(plan Plan, programs []*process) *oracle {
 				if j.sets() {
 					o.writes[j.id] = state
 				}
+				o.seals = o.seals || j.Verb == "seal"
 			}
 		}
 	}
@@ -182,6 +184,8 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 		return nil
 	case "get":
 		return o.endedGet(c, r, err)
+	case "seal":
+		return o.endedSeal(c, r, err)
 	}
 	if err != nil {
 		return nil

@@ -45,7 +45,7 @@ type Client struct {
 }
 
 // Call is one call of a client: set, get, history, log, keys, repair, settle,
-// verify, audit; or orphan, which is a set that never comes to its apply.
+// verify, audit, seal; or orphan, which is a set that never comes to its apply.
 type Call struct {
 	Verb string
 	Key  string // of set, orphan, get and history
@@ -63,7 +63,7 @@ func (c Call) String() string {
 
 var (
 	keyedVerbs = []string{"set", "orphan", "get", "history"}
-	bareVerbs  = []string{"log", "keys", "repair", "settle", "verify", "audit"}
+	bareVerbs  = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal"}
 	nameText   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -69,11 +70,14 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 			return violation("I1", "%s is in the log %d times in the end", w.id, o.model.times[w.id])
 		}
 	}
-	db, err := immukv.Open[string](ctx, watched{store, o.model}, immukv.WithValueCodec[string](codec{final.Name}))
+	db, err := immukv.Open[string](ctx, watched{store, o.model, new(sync.Mutex)}, immukv.WithValueCodec[string](codec{final.Name}))
 	if err != nil {
 		return err
 	}
 	if err := o.audit(ctx, db); err != nil {
+		return err
+	}
+	if err := o.finalSeal(ctx, db); err != nil {
 		return err
 	}
 	before := len(o.model.log)
@@ -83,7 +87,7 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	if len(o.model.log) != before+1 || !o.model.head().applied {
 		return violation("I13", "when nothing went wrong any more, a write left %v", o.model)
 	}
-	return nil
+	return o.finalSeal(ctx, db)
 }
 
 // audit holds the audit of package immukv against the model: it finds nothing,

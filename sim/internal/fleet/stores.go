@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"sync"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -11,6 +12,7 @@ import (
 type watched struct {
 	store *memstore.Store
 	model *model
+	mu    *sync.Mutex // for writes side by side
 }
 
 var _ backend.VersionedStore = watched{}
@@ -28,6 +30,8 @@ func (w watched) Head(ctx context.Context, name string) (backend.Version, error)
 }
 
 func (w watched) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	v, err := w.store.Put(ctx, name, body, cond)
 	if err == nil {
 		err = w.model.write(name, body, v, &Client{})

@@ -15,10 +15,12 @@ type World struct {
 	First string
 	// Faults lists what can happen, and Budget how often in one history. If
 	// Victim is set, it can happen to that client alone. Where all clients do
-	// the same, and it happens once, that leaves nothing out.
-	Faults []sim.Fault
-	Budget int
-	Victim string
+	// the same, and it happens once, that leaves nothing out. With Sealers, it
+	// happens in seals alone.
+	Faults  []sim.Fault
+	Budget  int
+	Victim  string
+	Sealers bool
 	// Small worlds are visited by every run of the tests, and deep ones when
 	// there is time for them.
 	Small, Deep bool
@@ -33,6 +35,9 @@ var losses = []sim.Fault{
 	{Effect: sim.Now, Answer: sim.Crashed},
 	{Effect: sim.Later, Answer: sim.Crashed},
 }
+
+// crashes are those of a process that dies.
+var crashes = []sim.Fault{sim.CrashBefore, sim.CrashAfter}
 
 // refusals are believed at once, so that one is enough for an apply to be
 // given up.
@@ -112,6 +117,23 @@ var Worlds = []World{
 		Plan: "client a: set k; orphan k | client b: set k | client c legacy typescript odd: set j", Faults: losses, Budget: 1},
 	{Name: "a legacy client that damages what it repairs beside an audit", First: "a", Small: true,
 		Plan: "client a: set k; orphan k | client b: get k; audit | client c legacy typescript odd: set j"},
+
+	{Name: "a first seal, one fault of any kind", First: "a", Small: true,
+		Plan: "client a: set k; set j | client s: seal", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "a seal that goes on from a checkpoint, one fault of any kind", First: "a", Small: true,
+		Plan: "client a: set k; seal; set j | client s: seal", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "two sealers, one crash", First: "a", Small: true, Sealers: true,
+		Plan: "client a: set k; set j | client s: seal | client t: seal", Faults: crashes, Budget: 1},
+	{Name: "two sealers beside a writer", First: "a", Small: true,
+		Plan: "client a: set k | client b: set j | client s: seal | client t: seal"},
+	{Name: "two sealers, one fault of any kind", First: "a",
+		Plan: "client a: set k; set j | client s: seal | client t: seal", Faults: sim.AllFaults(), Budget: 1, Victim: "s"},
+	{Name: "two sealers beside a writer, two crashes of sealers", First: "a", Sealers: true,
+		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: crashes, Budget: 2},
+	{Name: "two sealers from a checkpoint beside a writer, two crashes of sealers", First: "a", Sealers: true,
+		Plan: "client a: set k; seal; set j | client b: set k | client s: seal | client t: seal", Faults: crashes, Budget: 2},
+	{Name: "two sealers beside a writer, one loss", First: "a",
+		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: losses, Budget: 1},
 }
 
 // Explore visits all histories of the world. It returns the first that does not
@@ -132,7 +154,7 @@ func (w World) Explore(t *testing.T, workers int) (sim.Coverage, *Outcome) {
 }
 
 func (w World) faults(at sim.Pending) []sim.Fault {
-	if w.Victim != "" && w.Victim != at.Process {
+	if w.Victim != "" && w.Victim != at.Process || w.Sealers && at.Process != "s" && at.Process != "t" {
 		return nil
 	}
 	return w.Faults
