@@ -18,7 +18,7 @@ var absenceChecks = []check{
 	},
 	{
 		clause: "S14", name: "denied-is-not-absence", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
-		title: "what may not be read is not reported as absent, whether it exists or not",
+		title: "an object that the caller may not read is not reported as absent, whether it exists or not",
 		run: func(ctx context.Context, e *env) error {
 			return e.notAbsence(ctx, "open a handle that may not read", e.store.OpenDenied)
 		},
@@ -32,7 +32,7 @@ var absenceChecks = []check{
 	},
 	{
 		clause: "S14", name: "faults-are-not-absence", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
-		title: "refusals, errors of the server and broken connections are not reported as absence",
+		title: "denied access, errors of the server and broken connections are not reported as absence",
 		run:   checkFaultsAreNotAbsence,
 	},
 }
@@ -73,7 +73,7 @@ func (e *env) notAbsence(ctx context.Context, opening string, open func(context.
 	if err != nil {
 		return err
 	}
-	blind, err := e.openWith(ctx, opening, open)
+	blind, err := e.openWith(ctx, opening, open, func() bool { return true })
 	if errors.Is(err, backend.ErrNotFound) {
 		return unlike("opening to end with another error than that of absence", "%v", err)
 	}

@@ -17,7 +17,7 @@ var answerChecks = []check{
 	},
 	{
 		clause: "S4", name: "answer-under-race", cost: cost{perRound: 4, fixed: 50},
-		title: "writes that run side by side are answered each with its own version",
+		title: "concurrent writes each return their own version",
 		run:   checkAnswersUnderRace,
 	},
 }

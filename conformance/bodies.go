@@ -18,7 +18,7 @@ var bodyChecks = []check{
 	},
 	{
 		clause: "S13", name: "sizes", cost: cost{fixed: 100},
-		title: "bodies of sizes up to a mebibyte come back exactly, around every power of two at which something is wont to end",
+		title: "bodies of sizes up to a mebibyte come back exactly, among them those around the powers of two at which buffers end",
 		run:   checkSizes,
 	},
 	{
@@ -28,7 +28,7 @@ var bodyChecks = []check{
 	},
 	{
 		clause: "S13", name: "too-large", cost: cost{fixed: 20},
-		title: "a body over the limit is refused as too large, and makes nothing",
+		title: "a body over the limit fails as too large, and makes nothing",
 		run:   checkTooLarge,
 	},
 }

@@ -37,7 +37,7 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 		for _, name := range []string{object, "never-written"} {
 			calls := callsOnVersion(name, written[1].Version)
 			for _, method := range allMethods {
-				if err := calls[method](ended, s); !errors.Is(err, ended.Err()) {
+				if err := looking(ended, s, calls[method]); !errors.Is(err, ended.Err()) {
 					return unlike(fmt.Sprintf("%s of %q under an ended context to end with %q", method, name, ended.Err()), "%s", outcome(err))
 				}
 			}
@@ -47,6 +47,17 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 		return err
 	}
 	return survived(ctx, s, object, written)
+}
+
+// looking makes a call under a context that has ended, until the store looks at
+// it: a store that is unavailable may say so before.
+func looking(ended context.Context, s backend.VersionedStore, call call) error {
+	for try := 1; ; try++ {
+		err := call(ended, s)
+		if try == availableTries || !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, ended.Err()) {
+			return err
+		}
+	}
 }
 
 func checkEndedWhileStalled(ctx context.Context, e *env) error {

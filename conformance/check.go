@@ -46,7 +46,7 @@ func (c cost) requests(h *Harness) int {
 func all() []check {
 	checks := slices.Concat(
 		conditionChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
-		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks,
+		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks, largeBodyChecks,
 		absenceChecks, truthChecks, outcomeChecks, refusalChecks, cancelChecks, concurrencyChecks, trustChecks,
 		contentionChecks, crashChecks, orphanChecks, modelChecks, tamperChecks, processChecks,
 	)

@@ -145,7 +145,7 @@ func (w *witness) step(ctx context.Context, s backend.VersionedStore, name strin
 
 // write makes a version of an object, unless another was first.
 func (w *witness) write(ctx context.Context, s backend.VersionedStore, name, body string, cond backend.Condition) error {
-	v, err := patient(ctx, s, name, []byte(body), cond)
+	v, err := s.Put(ctx, name, []byte(body), cond)
 	if errors.Is(err, backend.ErrPreconditionFailed) {
 		return nil
 	}

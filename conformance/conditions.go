@@ -41,7 +41,7 @@ var conditionChecks = []check{
 	},
 	{
 		clause: "S2", name: "no-condition", cost: cost{fixed: 15},
-		title: "a write without a condition is refused and does nothing",
+		title: "a write without a condition fails and does nothing",
 		run:   checkNoCondition,
 	},
 }

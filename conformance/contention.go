@@ -14,7 +14,7 @@ import (
 var contentionChecks = []check{
 	{
 		clause: "I1", name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
-		title: "of what eight contending clients were acknowledged each write is in the log exactly once, and chain and key objects are whole",
+		title: "each write that one of eight contending clients was acknowledged is in the log exactly once, and chain and key objects are whole",
 		run: func(ctx context.Context, e *env) error {
 			l, s, err := e.contend(ctx, 8, byDefault)
 			if err != nil {
@@ -25,12 +25,12 @@ var contentionChecks = []check{
 	},
 	{
 		clause: "I5", name: "mixed-fleet", cost: cost{fixed: 100 + 8*contendingWrites*30},
-		title: "clients of both dialects, with and without a deferred second phase, and one that keeps to the algorithm of the existing clients, share one log",
+		title: "clients of both dialects, with and without deferred apply, and one that keeps to the algorithm of the existing clients, share one log",
 		run:   checkMixedFleet,
 	},
 	{
 		clause: "I7", name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*30},
-		title: "a write that was acknowledged before another began stands before it in the log",
+		title: "a write that was acknowledged before another began precedes it in the log",
 		run: func(ctx context.Context, e *env) error {
 			l, _, err := e.contend(ctx, 4, byDefault)
 			if err != nil {
@@ -41,7 +41,7 @@ var contentionChecks = []check{
 	},
 	{
 		clause: "I8", name: "reads-under-load", cost: cost{fixed: 100 + 4*contendingWrites*30 + 2*2*30*4},
-		title: "a key read while it is set shows what the log holds, and never goes back",
+		title: "a key read while it is set returns what the log holds, and never an older entry than before",
 		run:   checkReadsUnderLoad,
 	},
 	{
@@ -51,7 +51,7 @@ var contentionChecks = []check{
 	},
 	{
 		clause: "I14", name: "everyone-gets-through", cost: cost{fixed: 100 + 16*4*40},
-		title: "each of sixteen contending writers gets through",
+		title: "each of sixteen contending writers commits all its writes",
 		run:   checkEveryoneGetsThrough,
 	},
 }

@@ -17,7 +17,7 @@ import (
 var crashChecks = []check{
 	{
 		clause: "I2", name: "lost-answers-everywhere", cost: cost{fixed: 4000},
-		title: "whatever answer of a write is lost, refused or late by one, what the caller was told holds, and the next write commits",
+		title: "whichever request of a write fails, loses its answer or applies late, what the caller was told holds, and the next write commits",
 		run: func(ctx context.Context, e *env) error {
 			return e.injected(ctx, sim.Injections(answerFaults...))
 		},
@@ -31,7 +31,7 @@ var crashChecks = []check{
 	},
 	{
 		clause: "I13", name: "after-an-outage", cost: cost{fixed: 60},
-		title: "a client that lived through an outage commits its next write, and leaves no orphan",
+		title: "a client that was open during an outage commits its next write, and leaves no orphan",
 		run:   checkAfterOutage,
 	},
 }

@@ -18,12 +18,12 @@ var durabilityChecks = []check{
 	},
 	{
 		clause: "S5", name: "closed-handle", cost: cost{fixed: 60, perRound: 11},
-		title: "a handle that is closed loses nothing that it was acknowledged, and does not keep others from reading and writing",
+		title: "closing a handle loses no acknowledged write, and does not keep other handles from reading and writing",
 		run:   checkClosedHandle,
 	},
 	{
 		clause: "S5", name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
-		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, which can then be written on",
+		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, and writes go on after it",
 		run:   checkSurvivesRestart,
 	},
 }

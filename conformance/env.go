@@ -33,21 +33,25 @@ func newEnv(h *Harness, c check, store Store, w *watch) *env {
 
 // open opens one more handle.
 func (e *env) open(ctx context.Context) (backend.VersionedStore, error) {
-	return e.openWith(ctx, "open a handle", e.store.Open)
+	return e.openWith(ctx, "open a handle", e.store.Open, nil)
 }
 
-// openWith opens a handle in another way.
-func (e *env) openWith(ctx context.Context, what string, open func(context.Context) (backend.VersionedStore, error)) (s backend.VersionedStore, err error) {
-	err = e.watch.doing(what, func() (err error) {
-		s, err = open(ctx)
-		return err
+// openWith opens a handle in another way. Raw reports whether a check asks for
+// the very answers of the handle; otherwise the suite waits while the store is
+// unavailable. Nil means that it always waits.
+func (e *env) openWith(ctx context.Context, what string, open func(context.Context) (backend.VersionedStore, error), raw func() bool) (s backend.VersionedStore, err error) {
+	err = e.watch.available(ctx, raw, func() error {
+		return e.watch.doing(what, func() (err error) {
+			s, err = open(ctx)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	handle := &watchedStore{store: s, watch: e.watch}
+	handle := &watchedStore{store: s, watch: e.watch, raw: raw}
 	e.handles = append(e.handles, handle)
 	return handle, nil
 }

@@ -101,13 +101,13 @@ func (s *suite) run(ctx context.Context, c check) Result {
 			left = true
 		}
 	}
-	result.Requests = int(w.requests.Load())
+	result.Requests, result.Unavailable = int(w.requests.Load()), int(w.unavailable.Load())
 	cause := context.Cause(ctx)
 	late := errors.As(cause, new(overdue))
 	switch {
 	case left:
 		result.fill(fmt.Errorf("%w; the check did not end then either, and its goroutine is left behind", cause))
-	case late:
+	case late, errors.As(cause, new(*mismatch)):
 		result.fill(cause)
 	}
 	if left || late {

@@ -26,7 +26,7 @@ var identityChecks = []check{
 	},
 	{
 		clause: "S9", name: "ids-unique-across-restarts", needs: []Facility{Restart}, cost: cost{fixed: 30},
-		title: "an ID is not given again after a restart",
+		title: "an ID is not used again after a restart",
 		run:   checkUniqueIDsAcrossRestarts,
 	},
 }

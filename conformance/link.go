@@ -20,6 +20,8 @@ type faultyLink struct {
 	next   http.RoundTripper
 	fault  fault
 	spent  bool // the fault is for one request
+	armed  bool // during a call that is to meet the fault
+	met    bool // by a request of that call
 	writes int  // requests that may write, passed on or not
 	all    int
 }
@@ -119,6 +121,7 @@ func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.spent {
 		l.fault, l.spent = fault{}, false
 	}
+	l.met = l.armed
 	l.all++
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		l.writes++
@@ -133,23 +136,37 @@ func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
 // during makes a call while all requests meet the fault, so that no retry gets
 // past it.
 func (l *faultyLink) during(f fault, call func() error) error {
-	l.set(f, false)
-	defer l.set(fault{}, false)
+	l.arm(f, false)
+	defer l.disarm()
 	return call()
 }
 
 // once makes a call of which the first request meets the fault. A retry would
 // reach the server.
 func (l *faultyLink) once(f fault, call func() error) error {
-	l.set(f, true)
-	defer l.set(fault{}, false)
+	l.arm(f, true)
+	defer l.disarm()
 	return call()
 }
 
-func (l *faultyLink) set(f fault, once bool) {
+func (l *faultyLink) arm(f fault, once bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fault, l.spent = f, once
+	l.fault, l.spent, l.armed, l.met = f, once, true, false
+}
+
+func (l *faultyLink) disarm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault, l.spent, l.armed, l.met = fault{}, false, false, false
+}
+
+// raw reports whether the answers to a call are those to a fault. Until the fault
+// was met they are the store's own.
+func (l *faultyLink) raw() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.met
 }
 
 // count returns how many requests, and how many that may write, have been made
@@ -166,6 +183,7 @@ func (l *faultyLink) count() (all, writes int) {
 func (e *env) openThrough(ctx context.Context) (backend.VersionedStore, *faultyLink, error) {
 	link := &faultyLink{}
 	s, err := e.openWith(ctx, "open a handle through a link", func(ctx context.Context) (backend.VersionedStore, error) {
+		link.count() // of an attempt before, for which the store was unavailable
 		s, err := e.store.OpenHTTP(ctx, func(next http.RoundTripper) http.RoundTripper {
 			link.next = next
 			return link
@@ -174,7 +192,7 @@ func (e *env) openThrough(ctx context.Context) (backend.VersionedStore, *faultyL
 			err = errors.New("the harness did not wrap the transport")
 		}
 		return s, err
-	})
+	}, link.raw)
 	return s, link, err
 }
 

@@ -19,7 +19,7 @@ import (
 var modelChecks = []check{
 	{
 		clause: "I3", name: "model", cost: cost{fixed: 500, perRound: 150},
-		title: "a drawn history of writes, reads, crashes and repairs by several clients is what a plain list of entries says",
+		title: "a random history of writes, reads, crashes and repairs by several clients has the results that a plain list of entries has",
 		run:   checkModel,
 	},
 }

@@ -28,7 +28,7 @@ var nameListChecks = []check{
 	},
 	{
 		clause: "S11", name: "drawn", cost: cost{fixed: 50, perRound: 10},
-		title: "listings with a prefix, a starting point and a page size drawn at random hold what they should",
+		title: "listings with a random prefix, starting point and page size hold what they should",
 		run:   checkDrawnListings,
 	},
 	{

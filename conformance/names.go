@@ -20,22 +20,22 @@ var nameChecks = []check{
 	},
 	{
 		clause: "S12", name: "refused-as-declared", cost: cost{fixed: 600},
-		title: "a name that the store declares it cannot hold is refused as an invalid name, and makes nothing",
+		title: "a name that the store declares it cannot hold fails as an invalid name, and makes nothing",
 		run:   checkDeclaredNames,
 	},
 	{
 		clause: "S12", name: "invalid", cost: cost{fixed: 60},
-		title: "what is no name (nothing, too long, not UTF-8) is refused as an invalid name by every method, and makes nothing",
+		title: "every method fails with an invalid name on what is no name (empty, too long, not UTF-8), and makes nothing",
 		run:   checkInvalidNames,
 	},
 	{
 		clause: "S12", name: "clashes-as-declared", cost: cost{fixed: 60},
-		title: "of two names that the store declares it cannot hold both, the second is refused as invalid or is an object of its own, and all versions of the first can still be read",
+		title: "of two names that the store declares it cannot hold both, the second fails as an invalid name or is an object of its own, and all versions of the first can still be read",
 		run:   checkClashes,
 	},
 	{
 		clause: "S12", name: "directories", cost: cost{fixed: 220},
-		title: "an object and others \"below\" it, made in any order, do not mind each other",
+		title: "an object and others \"below\" it, made in any order, are independent",
 		run:   checkDirectories,
 	},
 }

@@ -88,7 +88,7 @@ func (o *oldClient) try(ctx context.Context, key, value string) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	put, err := patient(ctx, o.store, "_log.json", body, cond)
+	put, err := o.store.Put(ctx, "_log.json", body, cond)
 	if err != nil {
 		return entry{}, err
 	}
@@ -149,7 +149,7 @@ func (o *oldClient) putKey(ctx context.Context, fields document, id backend.Vers
 	if err != nil {
 		return err
 	}
-	_, err = patient(ctx, o.store, "keys/"+fields.text("key")+".json", body, cond)
+	_, err = o.store.Put(ctx, "keys/"+fields.text("key")+".json", body, cond)
 	return err
 }
 

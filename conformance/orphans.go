@@ -16,7 +16,7 @@ import (
 var orphanChecks = []check{
 	{
 		clause: "I9", name: "crash-in-repair", cost: cost{fixed: 800},
-		title: "a client that dies at any request of a repair leaves what another can repair",
+		title: "a client that dies at any request of a repair leaves an orphan that another can repair",
 		run:   checkCrashInRepair,
 	},
 	{
@@ -56,12 +56,12 @@ func orphan(ctx context.Context, s backend.VersionedStore, prefix, key string, l
 		return err
 	}
 	if len(report.Orphans) == 0 || report.Orphans[0].Key != key {
-		return unlike("a write without its second phase to leave an orphan", "%+v", report.Orphans)
+		return unlike("a write that is not applied to leave an orphan", "%+v", report.Orphans)
 	}
 	return nil
 }
 
-// keyless denies the second phase of every write.
+// keyless denies the apply of every write.
 type keyless struct {
 	backend.VersionedStore
 	prefix string

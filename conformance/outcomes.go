@@ -21,12 +21,12 @@ var outcomeChecks = []check{
 	},
 	{
 		clause: "S16", name: "unknown-is-said", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
-		title: "a write that may have applied is reported as such",
+		title: "a write that may have applied is reported as of unknown outcome",
 		run:   checkUnknownIsSaid,
 	},
 	{
 		clause: "S16", name: "one-attempt", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
-		title: "each call of Put sends one request that writes, whatever becomes of it",
+		title: "each call of Put sends one request that writes, however it ends",
 		run:   checkOneAttempt,
 	},
 }
@@ -38,7 +38,7 @@ const cancelledWrites = 4
 // effect and will have none.
 func noEffect(err error) bool {
 	for _, definite := range []error{backend.ErrPreconditionFailed, backend.ErrAccessDenied, backend.ErrUnavailable, backend.ErrInvalidName,
-		backend.ErrTooLarge, backend.ErrUnsupported, backend.ErrNoCondition} {
+		backend.ErrTooLarge, backend.ErrUnsupported, backend.ErrNoCondition, backend.ErrDamaged} {
 		if errors.Is(err, definite) && !errors.Is(err, backend.ErrOutcomeUnknown) {
 			return true
 		}

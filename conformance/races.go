@@ -131,7 +131,7 @@ func contest(ctx context.Context, stores []backend.VersionedStore, n int, name s
 	err := together(n, func(i int) error {
 		a := &attempts[i]
 		a.Body = fmt.Appendf(nil, "round %d, racer %d", round, i)
-		a.Version, a.err = patient(ctx, stores[i%len(stores)], name, a.Body, cond(i))
+		a.Version, a.err = stores[i%len(stores)].Put(ctx, name, a.Body, cond(i))
 		if a.err != nil && !errors.Is(a.err, backend.ErrPreconditionFailed) {
 			return unlike("a racing write to apply or to fail its precondition", "%v", a.err)
 		}
@@ -251,7 +251,7 @@ func countUp(ctx context.Context, s backend.VersionedStore, bound int) error {
 		if err != nil {
 			return unlike("the object to hold a number", "%s", showBody(o.Body))
 		}
-		_, err = patient(ctx, s, object, strconv.AppendInt(nil, int64(n)+1, 10), backend.IfMatch(o.ETag))
+		_, err = s.Put(ctx, object, strconv.AppendInt(nil, int64(n)+1, 10), backend.IfMatch(o.ETag))
 		if !errors.Is(err, backend.ErrPreconditionFailed) {
 			return err
 		}

@@ -14,17 +14,17 @@ import (
 var refusalChecks = []check{
 	{
 		clause: "S17", name: "denied", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
-		title: "what is not permitted ends as access denied, without effect",
+		title: "a call that is not permitted fails with access denied, without effect",
 		run:   checkDenied,
 	},
 	{
 		clause: "S17", name: "denied-by-status", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
-		title: "an answer that access is denied is reported as such",
+		title: "status 403 is reported as access denied",
 		run:   checkDeniedByStatus,
 	},
 	{
 		clause: "S17", name: "told-to-slow-down", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
-		title: "a write that was answered with a request to slow down is reported as such, with the wait that was asked for",
+		title: "a write that the server answers with SlowDown fails as unavailable, with the wait that the server asked for",
 		run:   checkSlowDown,
 	},
 }
@@ -34,7 +34,7 @@ func checkDenied(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	denied, err := e.openWith(ctx, "open a handle without permission", e.store.OpenDenied)
+	denied, err := e.openWith(ctx, "open a handle without permission", e.store.OpenDenied, nil)
 	if err != nil {
 		if !errors.Is(err, backend.ErrAccessDenied) {
 			return unlike(fmt.Sprintf("opening without permission to end with %q, if it fails", backend.ErrAccessDenied), "%v", err)

@@ -28,6 +28,9 @@ type Result struct {
 	Seen     string  `json:"seen,omitempty"`     // on failure
 	Reason   string  `json:"reason,omitempty"`   // why not applicable
 	Requests int     `json:"requests"`           // how many were made of the store
+	// Unavailable is how many requests the suite made again, because the store
+	// was unavailable for them. Requests does not count them.
+	Unavailable int `json:"unavailable,omitempty"`
 }
 
 // Err is nil unless the check failed.
@@ -87,6 +90,7 @@ type Summary struct {
 	Failed        int `json:"failed"`
 	NotApplicable int `json:"not_applicable"`
 	Requests      int `json:"requests"`
+	Unavailable   int `json:"unavailable,omitempty"`
 }
 
 // Summarize counts the results.
@@ -102,11 +106,16 @@ func Summarize(results []Result) Summary {
 			s.NotApplicable++
 		}
 		s.Requests += r.Requests
+		s.Unavailable += r.Unavailable
 	}
 	return s
 }
 
 func (s Summary) String() string {
-	return fmt.Sprintf("%d checks: %d passed, %d failed, %d not applicable; %d requests",
+	text := fmt.Sprintf("%d checks: %d passed, %d failed, %d not applicable; %d requests",
 		s.Checks, s.Passed, s.Failed, s.NotApplicable, s.Requests)
+	if s.Unavailable > 0 {
+		text += fmt.Sprintf(", and %d made again because the store was unavailable", s.Unavailable)
+	}
+	return text
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -36,22 +35,6 @@ func refused(ctx context.Context, s backend.VersionedStore, name string, body []
 			"%s", outcome(err))
 	}
 	return nil
-}
-
-// patient writes, and again after the wait that was asked for if the store is
-// too busy, which has no effect (S17). Some servers are, under a race.
-func patient(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-	for attempt := 0; ; attempt++ {
-		v, err := s.Put(ctx, name, body, cond)
-		if !errors.Is(err, backend.ErrUnavailable) || attempt == 5 {
-			return v, err
-		}
-		select {
-		case <-ctx.Done():
-			return v, err
-		case <-time.After(max(backend.RetryAfter(err), 50*time.Millisecond)):
-		}
-	}
 }
 
 // second is the error of a call that returns something else first.

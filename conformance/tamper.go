@@ -18,7 +18,7 @@ var tamperChecks = []check{
 	},
 	{
 		clause: "I12", name: "rogue-versions", cost: cost{fixed: 500},
-		title: "a version that somebody wrote past the protocol is found by the audit, with its object",
+		title: "the audit finds a version that was written outside the protocol, and names its object",
 		run:   checkRogueVersions,
 	},
 }

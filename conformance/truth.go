@@ -13,7 +13,7 @@ import (
 var truthChecks = []check{
 	{
 		clause: "S15", name: "told-the-truth", cost: cost{fixed: 60, perRound: 17},
-		title: "of a drawn sequence of writes, exactly those whose condition held are acknowledged, and those that failed left no trace",
+		title: "of a random sequence of writes, exactly those whose condition held are acknowledged, and those that failed left no trace",
 		run:   checkToldTheTruth,
 	},
 	{
@@ -28,7 +28,7 @@ var truthChecks = []check{
 	},
 	{
 		clause: "S15", name: "nothing-else", cost: cost{fixed: 30},
-		title: "a write refused for its name, its lack of a condition or its ended context is not reported as a failed precondition",
+		title: "a write that fails for its name, its lack of a condition or its ended context is not reported as a failed precondition",
 		run:   checkNothingElse,
 	},
 	{
@@ -100,7 +100,7 @@ func checkLosersLeftNoTrace(ctx context.Context, e *env) error {
 		err := together(len(attempts), func(i int) error {
 			a := &attempts[i]
 			a.body = fmt.Sprintf("round %d, racer %d", round, i)
-			_, a.err = patient(ctx, stores[i%2], object, []byte(a.body), cond)
+			_, a.err = stores[i%2].Put(ctx, object, []byte(a.body), cond)
 			return nil
 		})
 		if err != nil {
@@ -139,9 +139,9 @@ func checkSeparateObjects(ctx context.Context, e *env) error {
 	for round := range e.fewRounds(4) {
 		err := together(racers/2, func(i int) error {
 			name := fmt.Sprintf("round-%d/%d", round, i)
-			v, err := patient(ctx, stores[i%2], name, []byte(name), backend.IfAbsent())
+			v, err := stores[i%2].Put(ctx, name, []byte(name), backend.IfAbsent())
 			if err == nil {
-				_, err = patient(ctx, stores[i%2], name, []byte("second"), backend.IfMatch(v.ETag))
+				_, err = stores[i%2].Put(ctx, name, []byte("second"), backend.IfMatch(v.ETag))
 			}
 			if err != nil {
 				return unlike("a write whose condition holds to apply, whatever is written elsewhere", "%v", err)

@@ -19,8 +19,14 @@ const callLimit = 2 * time.Minute
 // watch is kept over what a check does to its store.
 type watch struct {
 	requests atomic.Int64
-	// giveUp ends the check for a reason other than its own.
+	// unavailable counts the answers that the store was unavailable, after which
+	// the suite asked again; gone is set when that was in vain.
+	unavailable atomic.Int64
+	gone        atomic.Bool
+	// giveUp ends the check for a reason other than its own: the cause is an
+	// overdue or a *mismatch.
 	giveUp context.CancelCauseFunc
+	claims claims
 
 	mu        sync.Mutex
 	malformed error // the first error that was not in the form of the contract
@@ -80,6 +86,7 @@ func (w *watch) malformedError() error {
 type watchedStore struct {
 	store backend.VersionedStore
 	watch *watch
+	raw   func() bool // as available takes it
 }
 
 var _ backend.VersionedStore = (*watchedStore)(nil)
@@ -103,33 +110,61 @@ func (s *watchedStore) close() error {
 }
 
 // watched makes a call of a store.
-func watched[T any](s *watchedStore, op, name string, call func() (T, error)) (answer T, err error) {
+func watched[T any](ctx context.Context, s *watchedStore, op, name string, call func() (T, error)) (answer T, err error) {
 	s.watch.requests.Add(1)
-	s.watch.during(func() string { return op + " " + show(name) }, func() { answer, err = call() })
+	err = s.watch.available(ctx, s.raw, func() (err error) {
+		s.watch.during(func() string { return op + " " + show(name) }, func() { answer, err = call() })
+		return err
+	})
 	s.watch.formed(op, name, err)
 	return answer, err
 }
 
+// heard compares the version that a call returned with what was said of it before.
+func (w *watch) heard(op, name string, v backend.Version, err error) {
+	if err != nil {
+		return
+	}
+	if contradiction := w.claims.add(op, name, v); contradiction != nil {
+		w.giveUp(contradiction)
+	}
+}
+
+const opPut = "put"
+
 func (s *watchedStore) Get(ctx context.Context, name string) (backend.Object, error) {
-	return watched(s, "get", name, func() (backend.Object, error) { return s.store.Get(ctx, name) })
+	const op = "get"
+	o, err := watched(ctx, s, op, name, func() (backend.Object, error) { return s.store.Get(ctx, name) })
+	s.watch.heard(op, name, o.Version, err)
+	return o, err
 }
 
 func (s *watchedStore) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
-	return watched(s, "get version", name, func() (backend.Object, error) { return s.store.GetVersion(ctx, name, id) })
+	const op = "get version"
+	o, err := watched(ctx, s, op, name, func() (backend.Object, error) { return s.store.GetVersion(ctx, name, id) })
+	s.watch.heard(op, name, o.Version, err)
+	return o, err
 }
 
 func (s *watchedStore) Head(ctx context.Context, name string) (backend.Version, error) {
-	return watched(s, "head", name, func() (backend.Version, error) { return s.store.Head(ctx, name) })
+	const op = "head"
+	v, err := watched(ctx, s, op, name, func() (backend.Version, error) { return s.store.Head(ctx, name) })
+	s.watch.heard(op, name, v, err)
+	return v, err
 }
 
 func (s *watchedStore) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-	return watched(s, "put", name, func() (backend.Version, error) { return s.store.Put(ctx, name, body, cond) })
+	v, err := watched(ctx, s, opPut, name, func() (backend.Version, error) { return s.store.Put(ctx, name, body, cond) })
+	s.watch.heard(opPut, name, v, err)
+	return v, err
 }
 
+// ListVersions is not compared with what else was said: a listing made during a
+// write may hold more or less of it, which is for the checks of S10 to judge.
 func (s *watchedStore) ListVersions(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
-	return watched(s, "list versions", name, func() (backend.VersionsPage, error) { return s.store.ListVersions(ctx, name, req) })
+	return watched(ctx, s, "list versions", name, func() (backend.VersionsPage, error) { return s.store.ListVersions(ctx, name, req) })
 }
 
 func (s *watchedStore) ListNames(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
-	return watched(s, "list names", req.Prefix, func() (backend.NamesPage, error) { return s.store.ListNames(ctx, req) })
+	return watched(ctx, s, "list names", req.Prefix, func() (backend.NamesPage, error) { return s.store.ListNames(ctx, req) })
 }

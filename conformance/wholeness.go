@@ -14,12 +14,12 @@ import (
 var wholenessChecks = []check{
 	{
 		clause: "S6", name: "big-bodies-while-written", cost: cost{fixed: 30, perRound: 1 + wholeReaders*wholeReads*3},
-		title: "bodies read while others are written are each one version's, from the first byte to the last",
+		title: "a body read while others are written is that of one version, from the first byte to the last",
 		run:   checkWholeWhileWritten,
 	},
 	{
 		clause: "S6", name: "no-glimpse-of-a-create", cost: cost{fixed: 10, perRound: 4 + wholeReaders*wholeReads},
-		title: "an object that is being made is absent or all there",
+		title: "an object that is being made is absent or complete",
 		run:   checkWholeCreate,
 	},
 	{

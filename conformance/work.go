@@ -34,6 +34,9 @@ type answerTo struct {
 	// Lost: it failed its precondition. Unknown: it may have applied.
 	Lost    bool `json:"lost,omitempty"`
 	Unknown bool `json:"unknown,omitempty"`
+
+	// Unavailable counts the requests made again because the store was.
+	Unavailable int64 `json:"unavailable,omitempty"`
 }
 
 // version is that of a write to the store which applied.
@@ -58,7 +61,11 @@ func Work(ctx context.Context, s backend.VersionedStore) error {
 	return work(ctx, s, os.Stdin, os.Stdout)
 }
 
-func work(ctx context.Context, s backend.VersionedStore, in io.Reader, out io.Writer) error {
+func work(ctx context.Context, store backend.VersionedStore, in io.Reader, out io.Writer) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	w := &watch{giveUp: giveUp}
+	s := &watchedStore{store: store, watch: w}
 	c, err := connect(ctx, s, "")
 	if err != nil {
 		return err
@@ -71,7 +78,9 @@ func work(ctx context.Context, s backend.VersionedStore, in io.Reader, out io.Wr
 		} else if err != nil {
 			return fmt.Errorf("read an order: %w", err)
 		}
-		if err := answers.Encode(o.carryOut(ctx, s, c)); err != nil {
+		a := o.carryOut(ctx, s, c)
+		a.Unavailable = w.unavailable.Swap(0)
+		if err := answers.Encode(a); err != nil {
 			return fmt.Errorf("answer an order: %w", err)
 		}
 	}
@@ -90,8 +99,11 @@ func (o order) carryOut(ctx context.Context, s backend.VersionedStore, c *client
 			cond = backend.IfMatch(o.Match)
 		}
 		var v backend.Version
-		v, err = patient(ctx, s, o.Name, o.Body, cond)
+		v, err = s.Put(ctx, o.Name, o.Body, cond)
 		a = answerTo{ID: string(v.ID), ETag: v.ETag}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // which says more than that the context has ended
 	}
 	if err != nil {
 		a = answerTo{

@@ -87,6 +87,7 @@ func (w *worker) ask(o order) (answerTo, error) {
 			err = w.ended(err)
 		}
 	})
+	w.watch.unavailable.Add(a.Unavailable)
 	return a, err
 }
 

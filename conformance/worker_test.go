@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 const (
 	workOnVar = "CONFORMANCE_TEST_WORK_ON" // the directory of the store
 	ordersVar = "CONFORMANCE_TEST_ORDERS"  // how many orders it carries out; empty: all
+	spoolVar  = "CONFORMANCE_TEST_SPOOL"   // a file that large bodies pass through; empty: none
 )
 
 // TestMain is also the worker process of these tests.
@@ -40,8 +42,61 @@ func work(dir, orders string) {
 		os.Stdin = first(n)
 		defer os.Exit(3)
 	}
-	if err := conformance.Work(context.Background(), s); err != nil {
+	var store backend.VersionedStore = s
+	if file := os.Getenv(spoolVar); file != "" {
+		store = spooled{s, file}
+	}
+	if err := conformance.Work(context.Background(), store); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// spooled is a store that writes large bodies to a file first, which has the same
+// name in every process.
+type spooled struct {
+	backend.VersionedStore
+	file string
+}
+
+func (s spooled) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if len(body) < 64<<10 {
+		return s.VersionedStore.Put(ctx, name, body, cond)
+	}
+	body, err := s.spool(body)
+	if err != nil {
+		return backend.Version{}, &backend.Error{Op: "put", Name: name, Err: err}
+	}
+	return s.VersionedStore.Put(ctx, name, body, cond)
+}
+
+// spool makes the body durable, and reads it back.
+func (s spooled) spool(body []byte) ([]byte, error) {
+	f, err := os.Create(s.file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := f.Write(body); err != nil {
+		return nil, err
+	}
+	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(s.file)
+}
+
+// Large bodies that processes write at the same time are each read back.
+func TestWorkersThatMixUpBodies(t *testing.T) {
+	t.Parallel()
+	const check = "S13/large-by-processes"
+	spool := filepath.Join(t.TempDir(), "spool")
+	h := files(t, func(ctx context.Context, dir string) *exec.Cmd {
+		cmd := obedient("")(ctx, dir)
+		cmd.Env = append(cmd.Env, spoolVar+"="+spool)
+		return cmd
+	})
+	if r := examine(t, h, check)[check]; r.Outcome != conformance.Fail || !strings.Contains(r.Seen, "which differ from byte") {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -88,7 +143,7 @@ func obedient(orders string) func(context.Context, string) *exec.Cmd {
 	}
 }
 
-var workerChecks = []string{"S3/processes-racing", "S5/killed-writer", "I1/processes"}
+var workerChecks = []string{"S3/processes-racing", "S5/killed-writer", "S13/large-by-processes", "I1/processes"}
 
 // Where the suite kills a process it is the suite that ends it, however few the
 // rounds.

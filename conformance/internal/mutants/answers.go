@@ -23,6 +23,29 @@ func answering(change func(v *backend.Version)) mutation {
 	})
 }
 
+// late makes a store that answers a write with what it should and the answer to the
+// write before.
+func late(answer func(now, before backend.Version) backend.Version) mutation {
+	return shared(func(w *world, h *handle) {
+		var mu sync.Mutex
+		last := make(map[string]backend.Version)
+		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			v, err := w.Put(ctx, name, body, cond)
+			if err != nil {
+				return v, err
+			}
+			before, ok := last[name]
+			last[name] = v
+			if ok {
+				v = answer(v, before)
+			}
+			return v, nil
+		}
+	})
+}
+
 var answerMutants = []Mutant{
 	{
 		Name: "null-version", Clause: "S4",
@@ -38,6 +61,18 @@ var answerMutants = []Mutant{
 		Name: "no-etag", Clause: "S4",
 		Habit:  "answers without an ETag",
 		mutate: answering(func(v *backend.Version) { v.ETag = "" }),
+	},
+	{
+		Name: "etag-of-before", Clause: "S4",
+		Habit: "answers with the ETag of the version before",
+		mutate: late(func(now, before backend.Version) backend.Version {
+			return backend.Version{ID: now.ID, ETag: before.ETag}
+		}),
+	},
+	{
+		Name: "version-of-before", Clause: "S4",
+		Habit:  "answers with the version before, as a cache does that is filled by reads",
+		mutate: late(func(_, before backend.Version) backend.Version { return before }),
 	},
 	{
 		Name: "lost-write", Clause: "S5",
@@ -88,7 +123,7 @@ var answerMutants = []Mutant{
 	},
 	{
 		Name: "torn-read", Clause: "S6",
-		Habit: "shows readers a part of the body while it is being written",
+		Habit: "returns part of the body to readers while it is being written",
 		mutate: shared(func(w *world, h *handle) {
 			var under sync.Map
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {

@@ -219,12 +219,12 @@ var remoteMutants = []Mutant{
 	},
 	{
 		Name: "missing-store-as-absent", Clause: "S14",
-		Habit:  "takes every 404 for an absent object, that of a missing bucket too",
+		Habit:  "takes every 404 for an absent object, even that of a missing bucket",
 		remote: &habits{missingIsAbsent: true},
 	},
 	{
 		Name: "faults-as-absence", Clause: "S14",
-		Habit:  "swallows what goes wrong in a read, as the Python client when it lists keys",
+		Habit:  "ignores errors of reads, as the Python client does when it lists keys",
 		remote: &habits{faultsAreAbsence: true},
 	},
 	{
@@ -244,7 +244,7 @@ var remoteMutants = []Mutant{
 	},
 	{
 		Name: "cancellation-hidden", Clause: "S18",
-		Habit:  "words a cancellation anew, so that errors.Is does not see it",
+		Habit:  "replaces the error of a cancellation, so that errors.Is does not find it",
 		remote: &habits{hidesContext: true},
 	},
 	{

@@ -68,7 +68,7 @@ var conditionMutants = []Mutant{
 	},
 	{
 		Name: "conditions-ignored-on-versioned", Clause: "S2",
-		Habit: "looks at conditions on buckets without versions only: here, while the object has one version",
+		Habit: "evaluates conditions on buckets without versions only: here, while the object has one version",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if len(w.versions(ctx, name)) > 1 {
 				return w.force(ctx, name, body)

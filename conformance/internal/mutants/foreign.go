@@ -31,7 +31,7 @@ import (
 var foreignMutants = []Mutant{
 	{
 		Name: "fileblob", Clause: "S3",
-		Habit:   "is gocloud's fileblob without the guard that package blobstore puts round it: it looks whether a file exists and then renames another over it",
+		Habit:   "is gocloud's fileblob without the guard that package blobstore puts round it: it checks whether a file exists and then renames another over it",
 		harness: fileblobHarness,
 	},
 	{

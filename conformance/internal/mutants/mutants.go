@@ -30,7 +30,7 @@ type Mutant struct {
 // All lists the mutants by clause.
 func All() []Mutant {
 	return slices.Concat(conditionMutants, raceMutants, answerMutants, freshnessMutants, versionMutants,
-		listMutants, nameListMutants, nameMutants, bodyMutants, outcomeMutants, remoteMutants, foreignMutants)
+		listMutants, nameListMutants, nameMutants, bodyMutants, largeBodyMutants, outcomeMutants, remoteMutants, foreignMutants)
 }
 
 // Harness makes stores of the mutant's kind. It has all facilities that the
@@ -40,7 +40,7 @@ func (m Mutant) Harness() conformance.Harness {
 	case m.harness != nil:
 		return m.harness()
 	case m.remote != nil:
-		return remoteHarness(*m.remote)
+		return remoteHarness(*m.remote, neverBusy)
 	default:
 		return localHarness(m.mutate)
 	}
@@ -52,7 +52,8 @@ func (m Mutant) Harness() conformance.Harness {
 func Healthy() map[string]conformance.Harness {
 	return map[string]conformance.Harness{
 		"local":   localHarness(func(w *world) func() *handle { return w.honest }),
-		"remote":  remoteHarness(habits{}),
+		"remote":  remoteHarness(habits{}, neverBusy),
+		"busy":    remoteHarness(habits{}, 20),
 		"memblob": memblobHarness(),
 		"sim":     simHarness(),
 	}
@@ -103,10 +104,11 @@ func localHarness(mutate mutation) conformance.Harness {
 	}
 }
 
-func remoteHarness(h habits) conformance.Harness {
+// remoteHarness makes clients of a server that is too busy for every n-th request.
+func remoteHarness(h habits, n int64) conformance.Harness {
 	return conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {
-			server := newServer()
+			server := newServer(n)
 			return conformance.Store{
 				Open: func(context.Context) (backend.VersionedStore, error) {
 					return newClient(server.URL, http.DefaultTransport, h), nil

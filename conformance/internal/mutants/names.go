@@ -74,7 +74,7 @@ var nameMutants = []Mutant{
 	},
 	{
 		Name: "cut-at-255", Clause: "S12",
-		Habit: "cuts names where a file name ends",
+		Habit: "truncates names to the length of a file name",
 		mutate: renaming(func(name string) string {
 			if len(name) > 255 {
 				return name[:255]
@@ -100,7 +100,7 @@ var nameMutants = []Mutant{
 	},
 	{
 		Name: "invalid-names-taken", Clause: "S12",
-		Habit: "mends invalid UTF-8 in names rather than refuse it",
+		Habit: "replaces invalid UTF-8 in names instead of failing",
 		mutate: each(func(w *world, h *handle) {
 			honest := *h
 			mend := func(name string) string { return strings.ToValidUTF8(name, "\ufffd") }
@@ -139,7 +139,7 @@ var bodyMutants = []Mutant{
 	},
 	{
 		Name: "text-mended", Clause: "S13",
-		Habit:  "keeps bodies as strings of a language that mends invalid UTF-8",
+		Habit:  "keeps bodies as strings of a language that replaces invalid UTF-8",
 		mutate: rewriting(func(body []byte) []byte { return bytes.ToValidUTF8(body, []byte("\ufffd")) }),
 	},
 	{
@@ -161,7 +161,7 @@ var bodyMutants = []Mutant{
 	},
 	{
 		Name: "no-limit", Clause: "S13",
-		Habit: "takes bodies over the limit, and cuts them",
+		Habit: "truncates bodies over the limit",
 		mutate: each(func(w *world, h *handle) {
 			honest := h.put
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {

@@ -176,7 +176,7 @@ var outcomeMutants = []Mutant{
 	},
 	{
 		Name: "context-ignored", Clause: "S18",
-		Habit: "reads without a look at the context",
+		Habit: "reads without checking the context",
 		mutate: each(func(w *world, h *handle) {
 			h.get = func(ctx context.Context, name string) (backend.Object, error) {
 				return w.Get(context.WithoutCancel(ctx), name)
@@ -185,7 +185,7 @@ var outcomeMutants = []Mutant{
 	},
 	{
 		Name: "context-error-hidden", Clause: "S18",
-		Habit: "words the error of the context anew, so that errors.Is does not see it",
+		Habit: "replaces the error of the context, so that errors.Is does not find it",
 		mutate: each(func(w *world, h *handle) {
 			h.head = func(ctx context.Context, name string) (backend.Version, error) {
 				v, err := w.Head(ctx, name)
@@ -198,7 +198,7 @@ var outcomeMutants = []Mutant{
 	},
 	{
 		Name: "answers-mixed-up", Clause: "S19",
-		Habit: "keeps the answer of a call where other calls keep theirs",
+		Habit: "keeps the answers of all calls in one variable",
 		mutate: shared(func(w *world, h *handle) {
 			var mu sync.Mutex
 			var answer backend.Object

@@ -4,17 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
 // newServer serves a store in memory over HTTP, conditions and all. Below
-// /denied everything is forbidden, below /absent there is no store.
-func newServer() *httptest.Server {
+// /denied everything is forbidden, below /absent there is no store. Every n-th
+// request is told to slow down.
+func newServer(n int64) *httptest.Server {
 	s := &server{store: memstore.New()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /object", s.get)
@@ -23,8 +26,18 @@ func newServer() *httptest.Server {
 	mux.HandleFunc("GET /names", s.names)
 	mux.HandleFunc("/denied/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	mux.HandleFunc("/absent/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	return httptest.NewServer(mux)
+	var requests atomic.Int64
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1)%n == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 }
+
+// neverBusy is more requests than any server gets.
+const neverBusy = math.MaxInt64
 
 type server struct {
 	store *memstore.Store
