@@ -320,7 +320,7 @@ func (m *model) keys(s modelStep) error {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	var got []string
-	for key, err := range m.clients[s.client].Keys(m.ctx, immukv.KeyPrefix(prefix), immukv.After(after)) {
+	for key, err := range m.clients[s.client].Keys(m.ctx, immukv.KeyPrefix(prefix), immukv.AfterKey(after)) {
 		if err != nil {
 			return fmt.Errorf("keys: %w", err)
 		}

@@ -70,8 +70,8 @@ type ascent struct {
 // ascend begins behind a link. It must be older than top.
 func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, error) {
 	a := &ascent{core: c, ctx: ctx, last: behind, top: top}
-	if top.among.oldest().Sequence <= behind.sequence+1 {
-		return a, nil
+	if top.among.oldest().Sequence <= behind.sequence+2 {
+		return a, nil // the one between is asked for by name
 	}
 	x := c.indexVersions(c.prefix+wire.LogName, top.id)
 	_, first, err := x.find(ctx, behind.sequence+1, indexed{place: -1, v: top.among.oldest()})

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/immukv/immukv-go/backend"
@@ -55,4 +56,16 @@ func jitter(random io.Reader, limit time.Duration) (time.Duration, error) {
 		return 0, err
 	}
 	return time.Duration(binary.LittleEndian.Uint64(b[:]) % uint64(limit)), nil
+}
+
+// sharedReader lets several goroutines read from a source of chance, one at a time.
+type sharedReader struct {
+	mu   sync.Mutex
+	from io.Reader
+}
+
+func (r *sharedReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.from.Read(p)
 }

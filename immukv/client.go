@@ -233,6 +233,35 @@ func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[
 	})
 }
 
+// Watch yields every entry of the log, oldest first, each exactly once, and goes on as
+// they come, until the context ends or the consumer stops. It begins with the first entry,
+// or where [After] or [From] says. Where to go on after a restart is [Entry.Checkpoint] of
+// the last entry that was dealt with.
+//
+// Each entry is checked to be what its hash says and to follow the one before, the first
+// one the checkpoint, so that to follow a log is to verify it. A log that was cut off,
+// rolled back, rewritten or replaced ends the sequence with an error that is
+// [ErrVerificationFailed], in most cases a [Finding], or [ErrLogDeleted]; it says at
+// which sequence. What the log does not say by itself, a watch cannot see either: that
+// entries further back than its beginning, or those that it has yielded, were changed
+// where they stand is found by [Client.VerifyLog]. An entry that cannot be decoded is
+// yielded with its error, and the sequence goes on.
+//
+// Failures of the store are logged and waited out, until the context ends; denied access
+// is no such failure. The end of the context ends the sequence with its error.
+//
+// While nothing comes, a watch is one HEAD for each [WithPollInterval]. When it has to
+// catch up, it reads bodies wide, as [Client.Log] does, and no more of them than that
+// however slow the consumer is: of what waits, it keeps the version IDs. It reads the log
+// alone, where an entry is from the moment at which it is committed; its key object may
+// be a moment behind.
+func (c *Client[V]) Watch(ctx context.Context, opts ...WatchOption) iter.Seq2[Entry[V], error] {
+	q := newWatchQuery(opts)
+	return observed(ctx, c.core, "watch", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
+		return c.entries(c.core.watch(ctx, q), "watch")
+	})
+}
+
 // Keys returns the keys that were ever set, in lexicographic order of their
 // bytes. An error ends the sequence.
 func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[string, error] {

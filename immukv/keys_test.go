@@ -71,7 +71,7 @@ func TestKeysInOrder(t *testing.T) {
 		}
 		if rapid.Bool().Draw(r, "with after") {
 			key := rapid.OneOf(tricky(), rapid.SampledFrom(append(keys, "a"))).Draw(r, "after")
-			after, opts = &key, append(opts, immukv.After(key))
+			after, opts = &key, append(opts, immukv.AfterKey(key))
 		}
 		limit := rapid.IntRange(0, 6).Draw(r, "limit")
 		store := &tapped{store: withKeys(t, memstore.New(), keys), page: rapid.IntRange(1, 5).Draw(r, "page")}
@@ -97,7 +97,7 @@ func TestKeysWithOrphan(t *testing.T) {
 		store := &tapped{store: withKeys(t, mem, keys), page: rapid.IntRange(1, 5).Draw(r, "page")}
 		limit := rapid.IntRange(0, 6).Draw(r, "limit")
 		after := rapid.SampledFrom(append(keys, "a", orphan)).Draw(r, "after")
-		got := keysOf(r, open[any](t, store, immukv.WithReadOnly()), immukv.After(after), immukv.Limit(limit))
+		got := keysOf(r, open[any](t, store, immukv.WithReadOnly()), immukv.AfterKey(after), immukv.Limit(limit))
 		if want := wantKeys(append(keys, orphan), "", &after, limit); !slices.Equal(got, want) {
 			r.Fatalf("keys are %q, want %q", got, want)
 		}

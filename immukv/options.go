@@ -57,6 +57,7 @@ func newConfig(opts []Option) (config, error) {
 			return config{}, fmt.Errorf("%w: %w", ErrInvalidOption, err)
 		}
 	}
+	cfg.random = &sharedReader{from: cfg.random}
 	return cfg, nil
 }
 

@@ -13,6 +13,8 @@ type (
 	LogOption interface{ setLog(*logQuery) }
 	// KeysOption is an option of [Client.Keys].
 	KeysOption interface{ setKeys(*keysQuery) }
+	// WatchOption is an option of [Client.Watch].
+	WatchOption interface{ setWatch(*watchQuery) }
 	// VerifyOption is an option of [Client.VerifyLog] and [Client.Audit].
 	VerifyOption interface{ setVerify(*verifyQuery) }
 )
@@ -59,6 +61,22 @@ type keysQuery struct {
 	limit  int
 	after  *string // nil: from the first key on, which may be the empty one
 	prefix string
+}
+
+type watchQuery struct {
+	after     *Checkpoint
+	from      *int64
+	keyPrefix string
+	interval  time.Duration
+	untilIdle bool
+}
+
+func newWatchQuery(opts []WatchOption) watchQuery {
+	q := watchQuery{interval: DefaultPollInterval}
+	for _, opt := range opts {
+		opt.setWatch(&q)
+	}
+	return q
 }
 
 type verifyQuery struct {
@@ -153,10 +171,17 @@ func (o beforeOption) setLog(q *logQuery)         { q.before = LogVersionID(o) }
 type fromOption int64
 
 // From leaves out the entries before that of the sequence. Read oldest first, the log
-// begins with it; read newest first, it ends with it.
-func From(sequence int64) LogOption { return fromOption(max(sequence, 0)) }
+// begins with it; read newest first, it ends with it. A watch waits for it if the log has
+// not come so far.
+func From(sequence int64) interface {
+	LogOption
+	WatchOption
+} {
+	return fromOption(max(sequence, 0))
+}
 
-func (o fromOption) setLog(q *logQuery) { q.from = int64(o) }
+func (o fromOption) setLog(q *logQuery)     { q.from = int64(o) }
+func (o fromOption) setWatch(q *watchQuery) { q.from = (*int64)(&o) }
 
 type oldestFirstOption struct{}
 
@@ -182,12 +207,44 @@ func BeforeKeyVersion(id KeyVersionID) HistoryOption { return beforeKeyOption(id
 
 func (o beforeKeyOption) setHistory(q *historyQuery) { q.beforeKey = KeyVersionID(o) }
 
-type afterOption string
+type afterKeyOption string
 
-// After begins with the first key greater than this one, which need not exist.
-func After(key string) KeysOption { return afterOption(key) }
+// AfterKey begins with the first key greater than this one, which need not exist.
+func AfterKey(key string) KeysOption { return afterKeyOption(key) }
 
-func (o afterOption) setKeys(q *keysQuery) { q.after = (*string)(&o) }
+func (o afterKeyOption) setKeys(q *keysQuery) { q.after = (*string)(&o) }
+
+type afterOption Checkpoint
+
+// After begins with the entry behind a checkpoint, such as [Entry.Checkpoint] of the last
+// entry that was dealt with, or [Report.Head]. The log must have the checkpoint's entry.
+func After(c Checkpoint) WatchOption { return afterOption(c) }
+
+func (o afterOption) setWatch(q *watchQuery) { q.after = (*Checkpoint)(&o) }
+
+type watchKeysOption string
+
+// WatchKeys yields only entries of keys that begin with prefix. The others are read and
+// checked all the same.
+func WatchKeys(prefix string) WatchOption { return watchKeysOption(prefix) }
+
+func (o watchKeysOption) setWatch(q *watchQuery) { q.keyPrefix = string(o) }
+
+type pollIntervalOption time.Duration
+
+// WithPollInterval sets how long a watch that has yielded everything waits before it
+// asks for more, one second by default. Each wait is drawn from half to one and a half
+// times that.
+func WithPollInterval(d time.Duration) WatchOption { return pollIntervalOption(d) }
+
+func (o pollIntervalOption) setWatch(q *watchQuery) { q.interval = time.Duration(o) }
+
+type untilIdleOption struct{}
+
+// UntilIdle ends a watch when there is nothing more to yield.
+func UntilIdle() WatchOption { return untilIdleOption{} }
+
+func (untilIdleOption) setWatch(q *watchQuery) { q.untilIdle = true }
 
 type keyPrefixOption string
 

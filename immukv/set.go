@@ -206,5 +206,5 @@ func newWriteID(random io.Reader) (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// newBackoff returns a backoff, whose random source the write lock guards.
+// newBackoff returns a backoff.
 func (c *core) newBackoff() *backoff { return &backoff{random: c.random} }

@@ -31,7 +31,7 @@ quotes, with escapes; with --json every key is exact.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts := []immukv.KeysOption{immukv.KeyPrefix(prefix), immukv.Limit(int(limit))}
 			if cmd.Flags().Changed("after") {
-				opts = append(opts, immukv.After(after))
+				opts = append(opts, immukv.AfterKey(after))
 			}
 			return a.keys(cmd, opts)
 		},

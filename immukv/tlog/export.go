@@ -18,6 +18,7 @@ import (
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/internal/statefile"
 )
 
 // Export writes the transparency log into a folder, as files that any web server
@@ -175,7 +176,7 @@ func (l *sealedLog) exportTile(ctx context.Context, name, file string) error {
 
 // publishFile writes a file whole, for everybody to read.
 func publishFile(file string, content []byte) error {
-	if err := replaceFile(file, content); err != nil {
+	if err := statefile.Replace(file, content); err != nil {
 		return err
 	}
 	return os.Chmod(file, 0o644)

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/gofrs/flock"
 
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/internal/statefile"
 )
 
 // Verifier checks what it reads against the log's signed checkpoints. It remembers
@@ -200,7 +200,7 @@ func (v *Verifier) replace(last *Checkpoint, c Checkpoint) (replaced bool, err e
 	if err := v.load(); err != nil || v.last != last {
 		return false, err
 	}
-	if err := replaceFile(v.state, c.Signed); err != nil {
+	if err := statefile.Replace(v.state, c.Signed); err != nil {
 		return false, fmt.Errorf("remember the checkpoint: %w", err)
 	}
 	v.last = &c
@@ -215,35 +215,10 @@ func (v *Verifier) evidence(before, after Checkpoint, err error) error {
 	}
 	name := v.state + ".evidence-" + hex.EncodeToString(after.Root[:8])
 	both := append(append([]byte{}, before.Signed...), '\n')
-	if writeErr := replaceFile(name, append(both, after.Signed...)); writeErr != nil {
+	if writeErr := statefile.Replace(name, append(both, after.Signed...)); writeErr != nil {
 		return errors.Join(err, fmt.Errorf("keep both as evidence: %w", writeErr))
 	}
 	return fmt.Errorf("%w; both are kept in %s", err, name)
-}
-
-// replaceFile writes a file whole: readers see the old content or the new one, also
-// after a crash.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone once it was renamed
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	parent, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
 }
 
 // Get returns the newest entry of a key after proving that it is in the signed log:
