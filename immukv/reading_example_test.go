@@ -79,3 +79,28 @@ func ExampleOldestFirst() {
 	// 2 valve setting 2
 	// 3 pump/spare setting 3
 }
+
+// A watch begins where the last one ended.
+func ExampleClient_Watch() {
+	_, db := exampleClient()
+	var last immukv.Checkpoint
+	for entry, err := range db.Watch(context.Background(), immukv.From(2), immukv.UntilIdle()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(entry.Sequence, entry.Key)
+		last = entry.Checkpoint()
+	}
+	_, _ = db.Set(context.Background(), "fan", "on")
+	for entry, err := range db.Watch(context.Background(), immukv.After(last)) { // waits for more
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(entry.Sequence, entry.Key)
+		break
+	}
+	// Output:
+	// 2 valve
+	// 3 pump/spare
+	// 4 fan
+}

@@ -93,14 +93,14 @@ func (f *follower) look(ctx context.Context, yield func(*version, error) bool) (
 			return 0, err
 		}
 	}
-	head, err := f.newestEntry(ctx)
-	switch {
-	case errors.Is(err, ErrLogDeleted):
-		return 0, fmt.Errorf("behind sequence %d: %w", f.last.sequence, err)
-	case head == nil && err != nil:
+	l, err := f.newestVersion(ctx)
+	if err != nil {
 		return 0, err
 	}
-	// Should the head's hash not hold, the entries before it are yielded first.
+	var head *version
+	if l != nil {
+		head = l.newest()
+	}
 	if n, err = f.catchUp(ctx, head, yield); err != nil {
 		return n, err
 	}
@@ -138,7 +138,7 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 	}
 	defer a.close()
 	for {
-		v, err := a.next()
+		v, err := a.read()
 		var broken Finding
 		switch {
 		case n == 0 && known && errors.As(err, &broken) && broken.Kind == BrokenLink:
@@ -162,6 +162,9 @@ func (f *follower) notExtended(id backend.VersionID, detail string) error {
 // waitOut pauses after the store failed; it returns an error that is no failure of the
 // store.
 func (f *follower) waitOut(ctx context.Context, err error) error {
+	if errors.Is(err, ErrLogDeleted) || errors.Is(err, backend.ErrDamaged) {
+		return fmt.Errorf("behind sequence %d: %w", f.last.sequence, err)
+	}
 	if errors.Is(err, errStopped) || !retryable(err) || ctx.Err() != nil ||
 		errors.Is(err, ErrVerificationFailed) || errors.Is(err, ErrClosed) || errors.Is(err, ErrInvalidOption) ||
 		errors.Is(err, backend.ErrUnsupported) || errors.Is(err, backend.ErrInvalidName) {

@@ -129,7 +129,7 @@ func (a *app) root(args []string) *cobra.Command {
 	}
 	root.LocalFlags() // merges the persistent ones in, which traversing relies on
 	root.AddCommand(
-		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newEntryCommand(a), newKeysCommand(a),
+		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newEntryCommand(a), newWatchCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
 		newTlogCommand(a), newBucketCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
 	)
