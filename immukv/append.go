@@ -183,12 +183,18 @@ func (c *core) committed(p *proposal, put backend.Version) logVersion {
 	return l
 }
 
-// unknown is the error for the entry at a place in the proposal.
+// unknown is the error of a proposal of which nobody can tell whether it is in the log.
 func (p *proposal) unknown(reason error) *OutcomeUnknownError {
+	return p.unknownAt(0, len(p.docs), reason)
+}
+
+// unknownAt is that error for n of the entries, from a place on.
+func (p *proposal) unknownAt(place, n int, reason error) *OutcomeUnknownError {
 	_, _, _, follows := p.at.next()
+	d := p.docs[place]
 	return &OutcomeUnknownError{
-		Key: p.first().Key, WriteID: p.first().WriteID, Sequence: p.first().Sequence, Follows: follows,
-		Err: reason, append: p,
+		Key: d.Key, WriteID: d.WriteID, Sequence: d.Sequence, Follows: follows,
+		Err: reason, append: p, place: place, entries: n,
 	}
 }
 
@@ -224,6 +230,6 @@ func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (logVer
 	case err != nil:
 		return nil, err
 	}
-	c.applyAppended(ctx, l)
+	c.applyAppended(ctx, l, nil)
 	return l, nil
 }

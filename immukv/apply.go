@@ -18,11 +18,20 @@ func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 	if h.first(orphan) == nil {
 		return h, nil
 	}
+	return c.applyEach(ctx, h, nil)
+}
+
+// applyEach is apply, which calls ended, if that is not nil, with the place of each entry
+// when nothing is left to be done for it.
+func (c *core) applyEach(ctx context.Context, h *head, ended func(place int)) (*head, error) {
 	states := slices.Clone(h.states)
 	etags := make([]backend.ETag, len(states))
 	err := c.wide(len(states), func(i int) (err error) {
 		if states[i] == orphan {
 			states[i], etags[i], err = c.applyEntry(ctx, h.among[i])
+		}
+		if ended != nil {
+			ended(i)
 		}
 		return err
 	})

@@ -32,6 +32,7 @@ type core struct {
 	checkNewName func(name string) error
 	config
 	writes writeLock
+	queue  queue
 
 	lastDialect atomic.Uint32 // the [Dialect] of the version read last
 

@@ -68,7 +68,8 @@ type OutcomeUnknownError struct {
 	Err error
 
 	append *proposal
-	place  int // of the entry among those appended
+	// Of the entries appended, those of the call are at this place and behind it.
+	place, entries int
 }
 
 func (e *OutcomeUnknownError) Error() string {

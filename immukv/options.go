@@ -39,6 +39,7 @@ type config struct {
 	clock         func() time.Time
 	random        io.Reader
 	deferred      bool
+	batching      *Batching // nil: one entry a version
 	observer      Observer
 }
 

@@ -18,9 +18,22 @@ import (
 // An entry not applied by then is an orphan, which the next write repairs.
 const deferredTimeout = time.Minute
 
-// set writes an entry: it reads the head, repairs it, appends and applies. If cond is
-// not nil, it must hold on the head that the entry follows.
+// set writes an entry. If cond is not nil, it must hold on the head that the entry
+// follows.
 func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition, r *race) (*version, error) {
+	w, err := c.newWrite(key, raw, cond)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := c.write(ctx, newRequest(w), r)
+	if err != nil {
+		return nil, err
+	}
+	return entries[0], nil
+}
+
+// newWrite is the write of a value, checked before anything is sent.
+func (c *core) newWrite(key string, raw []byte, cond *condition) (*write, error) {
 	if c.readOnly {
 		return nil, ErrReadOnly
 	}
@@ -31,28 +44,34 @@ func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition,
 	if err != nil {
 		return nil, err
 	}
+	return &write{key: key, value: value, cond: cond}, nil
+}
+
+// write writes the entries of a request: it reads the head, repairs it, appends and
+// applies, or has the queue do so for it.
+func (c *core) write(ctx context.Context, req *request, r *race) ([]*version, error) {
+	if c.batching != nil {
+		return c.enqueue(ctx, req)
+	}
 	if err := c.lockWrites(ctx); err != nil {
 		return nil, err
 	}
-	l, err := c.appendWrites(ctx, []*write{{key: key, value: value, cond: cond}}, r)
-	if err != nil {
+	l, _ := c.commit(ctx, []*request{req}, r)
+	switch {
+	case l == nil:
 		c.writes.unlock()
-		return nil, err
-	}
-	v := l.newest()
-	if !c.deferred {
-		c.applyAppended(ctx, l)
+		return nil, req.err
+	case !c.deferred:
+		c.applyAppended(ctx, l, nil)
 		c.writes.unlock()
-		return v, nil
+	default:
+		// The apply keeps the lock, so that the next writer waits for it.
+		go func() {
+			defer c.writes.unlock()
+			c.applyDeferred(ctx, l)
+		}()
 	}
-	// The apply keeps the lock, so that the next writer waits for it.
-	go func() {
-		defer c.writes.unlock()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredTimeout)
-		defer cancel()
-		c.applyAppended(ctx, l)
-	}()
-	return v, nil
+	return req.entries, nil
 }
 
 // encodeValue is the canonical text of a value, in the dialect written.
@@ -98,45 +117,85 @@ type write struct {
 	writeID string
 }
 
-// appendWrites appends entries of distinct keys as one log version, and retries until it
-// wins the race for the head. The write IDs stay the same, because an attempt that lost
-// never takes effect.
-func (c *core) appendWrites(ctx context.Context, writes []*write, r *race) (logVersion, error) {
-	for _, w := range writes {
-		var err error
-		if w.writeID, err = newWriteID(c.random); err != nil {
-			return nil, err
-		}
+// commit appends the entries of requests, whose keys are distinct, as one log version. It
+// retries until it wins the race for the head, and returns the version with the requests
+// that it holds. Requests whose conditions do not hold, or whose callers have left before
+// they were sent, are not in it. If it returns none, every request has its error.
+//
+// The write IDs stay the same, because an attempt that lost never takes effect.
+func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVersion, []*request) {
+	fail := func(err error) (logVersion, []*request) {
+		c.queue.answer(requests, err)
+		return nil, nil
 	}
-	for current := false; ; current = true { // the race was lost to an entry read since
+	if err := c.drawWriteIDs(requests); err != nil {
+		return fail(err)
+	}
+	for current := false; ; { // the cached head was read since the requests came
+		requests = c.queue.staying(requests)
+		if len(requests) == 0 {
+			return nil, nil
+		}
+		writes := writesOf(requests)
 		h, states, failed, err := c.prepareIf(ctx, writes, current)
 		if err != nil {
-			return nil, err
+			return fail(err)
 		}
-		for _, err := range failed {
-			if err != nil {
-				return nil, err
-			}
+		if failed != nil {
+			c.queue.failConditions(requests, failed)
+			current = true
+			continue
 		}
 		p, err := c.propose(h, states, writes)
 		if err != nil {
-			return nil, err
+			return fail(err)
+		}
+		if !c.queue.send(requests, p) {
+			continue
 		}
 		l, err := c.append(ctx, p, r.wait)
-		if !errors.Is(err, errLost) {
-			return l, err
+		switch {
+		case err == nil:
+			c.queue.append(requests, l)
+			return l, requests
+		case !errors.Is(err, errLost):
+			c.queue.fail(requests, err)
+			return nil, nil
 		}
+		c.queue.lost(requests)
 		c.conflict(ctx, p)
 		if err := c.lose(r); err != nil {
-			return nil, err
+			return fail(err)
 		}
 		if h := c.knownHead(); h != nil && !h.empty() && h.among.oldest().Sequence > p.first().Sequence {
 			// Retrying from a stale head livelocks against a busy writer.
 			if _, err := c.readHead(ctx); err != nil {
-				return nil, err
+				return fail(err)
 			}
 		}
+		current = true // the race was lost to an entry read since
 	}
+}
+
+func (c *core) drawWriteIDs(requests []*request) error {
+	for _, w := range writesOf(requests) {
+		var err error
+		if w.writeID, err = newWriteID(c.random); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writesOf(requests []*request) []*write {
+	if len(requests) == 1 {
+		return requests[0].writes
+	}
+	var writes []*write
+	for _, r := range requests {
+		writes = append(writes, r.writes...)
+	}
+	return writes
 }
 
 // propose drafts the log version that follows the head.
@@ -161,23 +220,41 @@ func (c *core) propose(h *head, states []keyState, writes []*write) (*proposal, 
 		previous, follows = doc.Hash, "" // the entry before stands in the same version
 	}
 	p.body = wire.JoinLog(p.docs)
-	if len(p.body) > backend.MaxBodyBytes {
+	switch {
+	case len(p.docs) > 1 && len(p.body) > wire.MaxBatchBytes:
+		return nil, fmt.Errorf("%w: %d entries make %d bytes, of which %d are allowed in one log version", ErrValueTooLarge, len(p.docs), len(p.body), wire.MaxBatchBytes)
+	case len(p.body) > backend.MaxBodyBytes:
 		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
 	}
 	return p, nil
 }
 
+// applyDeferred applies entries just appended, of which their writers know. It outlives
+// their contexts.
+func (c *core) applyDeferred(ctx context.Context, l logVersion) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredTimeout)
+	defer cancel()
+	c.applyAppended(ctx, l, nil)
+}
+
 // applyAppended applies entries just appended. If that fails, they are orphans,
-// which the next activity repairs; the write has succeeded all the same.
-func (c *core) applyAppended(ctx context.Context, l logVersion) {
+// which the next activity repairs; the write has succeeded all the same. It calls ended,
+// if that is not nil, with the place of each entry when its apply has ended.
+func (c *core) applyAppended(ctx context.Context, l logVersion, ended func(place int)) {
 	h := c.knownHead()
 	if h == nil || h.empty() || h.log != l.newest().log {
-		return // others have appended since, and repaired it first
+		// Others have appended since, and repaired it first.
+		for i := range l {
+			if ended != nil {
+				ended(i)
+			}
+		}
+		return
 	}
 	if h.first(unchecked) != nil { // found by lookup, after its answer was lost
 		h = c.setStates(h, slices.Repeat([]state{orphan}, len(l)))
 	}
-	if h, err := c.apply(ctx, h); err != nil {
+	if h, err := c.applyEach(ctx, h, ended); err != nil {
 		for _, v := range h.orphans() {
 			c.logger.WarnContext(ctx, "apply failed: the entry is an orphan, which the next activity repairs",
 				"key", v.Key, "sequence", v.Sequence, "error", err)

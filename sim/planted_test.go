@@ -95,8 +95,8 @@ var plants = []plant{
 		`body := v.KeyBody(v.log)
 		if HERE { body = throughCodec(body) }`},
 	{"a failed apply fails the write", "set.go",
-		`c.applyAppended(ctx, l) c.writes.unlock()`,
-		`c.applyAppended(ctx, l); c.writes.unlock()
+		`c.applyAppended(ctx, l, nil) c.writes.unlock()`,
+		`c.applyAppended(ctx, l, nil); c.writes.unlock()
 		if h := c.knownHead(); HERE && h != nil && h.first(orphan) != nil { return nil, errLost }`},
 	{"a reader that may not write repairs", "repair.go",
 		`err == nil && !c.readOnly {`,

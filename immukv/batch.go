@@ -1,0 +1,371 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sort"
+	"sync"
+
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// Batching is how many entries a client puts into one log version: see [WithBatching].
+type Batching struct {
+	// MaxEntries bounds the entries of a version: 1,000 at most, 128 if zero. Key objects
+	// are written up to 128 at once, so more entries make a batch last longer.
+	MaxEntries int
+	// MaxBytes bounds the bytes of a version of more than one entry: 8 MiB at most, and
+	// if zero. Before a version is made its size is estimated, with a kilobyte for each
+	// entry beside its key and value.
+	MaxBytes int
+}
+
+const defaultBatchEntries = writeWidth
+
+// WithBatching has writes of the client that are under way at the same time, and of all
+// clients made from it, go into one log version: while one version is being written the
+// next one collects. A write that is alone waits for nobody, and is stored as without
+// batching. So many callers write as fast as the store takes PUTs, where without it the
+// log takes one entry in two round trips. Writes of one key keep their order, in
+// versions of their own.
+//
+// The Python and TypeScript clients, and older versions of this one, do not read a
+// version of several entries: while one is the newest they fail, and write nothing. They
+// go on when it no longer is. Every client of this library reads such versions with or
+// without the option.
+//
+// Zero fields have defaults.
+func WithBatching(b Batching) Option {
+	return func(c *config) error {
+		if b.MaxEntries == 0 {
+			b.MaxEntries = defaultBatchEntries
+		}
+		if b.MaxBytes == 0 {
+			b.MaxBytes = wire.MaxBatchBytes
+		}
+		if b.MaxEntries < 1 || b.MaxEntries > wire.MaxEntries {
+			return fmt.Errorf("batches of %d entries: not between 1 and %d", b.MaxEntries, wire.MaxEntries)
+		}
+		if b.MaxBytes < 1 || b.MaxBytes > wire.MaxBatchBytes {
+			return fmt.Errorf("batches of %d bytes: not between 1 and %d", b.MaxBytes, wire.MaxBatchBytes)
+		}
+		c.batching = &b
+		return nil
+	}
+}
+
+// request is a call that writes: the entry of a Set, or those of a SetAll, which go into
+// one log version or nowhere.
+type request struct {
+	ctx    context.Context // of the caller, if it waits in a queue
+	writes []*write
+
+	// A queue guards what follows until done is closed.
+	stage   stage
+	batch   *batch
+	sent    *proposal // while its entries may be on their way
+	place   int       // of its first entry among those sent
+	applies int       // entries whose apply has not ended
+	done    chan struct{}
+	entries []*version
+	err     error
+}
+
+// stage is how far a request has come.
+type stage int
+
+const (
+	waiting  stage = iota // nothing of it was sent, or it lost a race: it may still leave
+	sent                  // its outcome is unknown for now
+	appended              // it is in the log
+	answered              // entries or err are set
+	left                  // its caller waits no longer
+)
+
+func newRequest(writes ...*write) *request {
+	return &request{writes: writes, done: make(chan struct{})}
+}
+
+// size estimates how many bytes the entries take in a log version.
+func (r *request) size() int {
+	n := 0
+	for _, w := range r.writes {
+		n += len(w.value) + 6*len(w.key) + 1024
+	}
+	return n
+}
+
+// batch is what a queue has taken for one log version.
+type batch struct {
+	requests []*request
+	callers  int                // that still wait
+	cancel   context.CancelFunc // called when none does
+}
+
+// queue holds the requests of a client that batches.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*request // in the order in which they came
+	working bool       // somebody takes batches from it
+}
+
+// enqueue has a request written with others, and waits for its outcome. If its context
+// ends before it was sent, it is taken out and was never written.
+func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r.ctx = ctx
+	q := &c.queue
+	q.mu.Lock()
+	q.waiting = append(q.waiting, r)
+	start := !q.working
+	q.working = true
+	q.mu.Unlock()
+	if start {
+		go c.writeBatches()
+	}
+	select {
+	case <-r.done:
+		return r.entries, r.err
+	case <-ctx.Done():
+		return q.leave(r, ctx.Err())
+	}
+}
+
+// leave ends a caller's wait for its request.
+func (q *queue) leave(r *request, reason error) ([]*version, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := r.stage
+	if before == answered {
+		return r.entries, r.err
+	}
+	r.stage = left
+	if r.batch == nil {
+		for i, other := range q.waiting {
+			if other == r {
+				q.waiting = append(q.waiting[:i:i], q.waiting[i+1:]...)
+				break
+			}
+		}
+	} else if r.batch.callers--; r.batch.callers == 0 {
+		r.batch.cancel()
+	}
+	switch before {
+	case appended: // its apply goes on
+		return r.entries, nil
+	case sent:
+		return nil, r.sent.unknownAt(r.place, len(r.writes), reason)
+	}
+	return nil, fmt.Errorf("wait for the writes before: %w", reason)
+}
+
+// writeBatches writes what waits, one batch after the other, until nothing does.
+func (c *core) writeBatches() {
+	q := &c.queue
+	for {
+		_ = c.writes.lock(context.Background())
+		err := c.checkOpen()
+		q.gather(c.batching.MaxEntries)
+		b, ctx := q.take(*c.batching)
+		if b == nil {
+			c.writes.unlock()
+			return
+		}
+		if err != nil {
+			q.answer(b.requests, err)
+		} else {
+			c.writeBatch(ctx, b)
+		}
+		b.cancel()
+		c.writes.unlock()
+	}
+}
+
+// gather lets callers come whose writes have just ended: without it they would miss the
+// next batch, which would be written for few, and wait for it. Nobody is waited for who
+// is not about to run.
+func (q *queue) gather(enough int) {
+	for before := -1; ; {
+		q.mu.Lock()
+		now := len(q.waiting)
+		q.mu.Unlock()
+		if now == before || now >= enough {
+			return
+		}
+		before = now
+		runtime.Gosched()
+	}
+}
+
+// take takes the requests that go into the next version: first come, first sent. A
+// request of a key that is taken already, or that one before it waits with, stays. If
+// there are none, nobody works on the queue any more.
+func (q *queue) take(limit Batching) (*batch, context.Context) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.working = false
+		return nil, nil
+	}
+	b := &batch{}
+	keys := make(map[string]bool)
+	entries, bytes, full := 0, 0, false
+	var stay []*request
+	for _, r := range q.waiting {
+		size := r.size()
+		full = full || entries > 0 && (entries+len(r.writes) > limit.MaxEntries || bytes+size > limit.MaxBytes)
+		free := !full
+		for _, w := range r.writes {
+			free = free && !keys[w.key]
+		}
+		for _, w := range r.writes {
+			keys[w.key] = true
+		}
+		if !free {
+			stay = append(stay, r)
+			continue
+		}
+		entries, bytes = entries+len(r.writes), bytes+size
+		r.batch = b
+		b.requests = append(b.requests, r)
+	}
+	q.waiting = stay
+	b.callers = len(b.requests)
+	var ctx context.Context
+	ctx, b.cancel = context.WithCancel(context.WithoutCancel(b.requests[0].ctx))
+	return b, ctx
+}
+
+// writeBatch writes one version. It returns when all of its entries are applied.
+func (c *core) writeBatch(ctx context.Context, b *batch) {
+	l, in := c.commit(ctx, b.requests, c.newRace())
+	if l == nil {
+		return
+	}
+	q := &c.queue
+	if c.deferred {
+		for i := range l {
+			q.applied(in, i)
+		}
+		c.applyDeferred(ctx, l)
+		return
+	}
+	c.applyAppended(ctx, l, func(place int) { q.applied(in, place) })
+}
+
+// staying returns the requests whose callers still wait for them.
+func (q *queue) staying(requests []*request) []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var stay []*request
+	for _, r := range requests {
+		if r.stage == waiting {
+			stay = append(stay, r)
+		}
+	}
+	return stay
+}
+
+// send notes that the requests are on their way as p. It reports false if one of them has
+// left: then p must not be sent.
+func (q *queue) send(requests []*request, p *proposal) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		if r.stage != waiting {
+			return false
+		}
+	}
+	place := 0
+	for _, r := range requests {
+		r.stage, r.sent, r.place = sent, p, place
+		place += len(r.writes)
+	}
+	return true
+}
+
+// lost notes that the requests were sent in vain.
+func (q *queue) lost(requests []*request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		if r.stage == sent {
+			r.stage = waiting
+		}
+	}
+}
+
+// append notes that the requests are in the log, as l.
+func (q *queue) append(requests []*request, l logVersion) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		r.entries = l[r.place : r.place+len(r.writes)]
+		r.applies = len(r.writes)
+		r.sent = nil // whose body is no longer needed
+		if r.stage == sent {
+			r.stage = appended
+		}
+	}
+}
+
+// applied notes that the apply of the entry at a place has ended. The requests are those
+// that were appended, in the order of their places.
+func (q *queue) applied(requests []*request, place int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := requests[sort.Search(len(requests), func(i int) bool { return requests[i].place > place })-1]
+	if r.applies--; r.applies == 0 {
+		q.close(r, nil)
+	}
+}
+
+// fail ends requests with the error of an append.
+func (q *queue) fail(requests []*request, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		own := err
+		if unknown, ok := errors.AsType[*OutcomeUnknownError](err); ok {
+			own = r.sent.unknownAt(r.place, len(r.writes), unknown.Err)
+		}
+		q.close(r, own)
+	}
+}
+
+// failConditions ends the requests of which a write's condition does not hold. The errors
+// are in the order of all their writes.
+func (q *queue) failConditions(requests []*request, failed []*ConditionError) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		for _, err := range failed[:len(r.writes)] {
+			if err != nil {
+				q.close(r, err)
+			}
+		}
+		failed = failed[len(r.writes):]
+	}
+}
+
+// answer ends requests with an error.
+func (q *queue) answer(requests []*request, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range requests {
+		q.close(r, err)
+	}
+}
+
+// close hands a request's outcome to its caller. The caller holds mu.
+func (q *queue) close(r *request, err error) {
+	if r.stage == answered || r.stage == left {
+		return
+	}
+	r.stage, r.err = answered, err
+	close(r.done)
+}

@@ -1,0 +1,439 @@
+package immukv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+func writesOf(keys ...string) []immukv.Write[string] {
+	var writes []immukv.Write[string]
+	for _, key := range keys {
+		writes = append(writes, immukv.Write[string]{Key: key, Value: "of " + key})
+	}
+	return writes
+}
+
+func setAll(t *testing.T, db *immukv.Client[string], keys ...string) []immukv.Entry[string] {
+	t.Helper()
+	entries, err := db.SetAll(t.Context(), writesOf(keys...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// Entries of one version are read as all others are, by every method.
+func TestSetAll(t *testing.T) {
+	t.Parallel()
+	mem := memstore.New()
+	db := open[string](t, mem)
+	first := set(t, db, "a", "alone")
+	entries := setAll(t, db, "b", "a", "c")
+	after := set(t, db, "c", "alone again")
+	for i, e := range entries {
+		want := first.VersionID
+		if i > 0 {
+			want = entries[0].VersionID
+		}
+		if e.Sequence != int64(i+1) || e.VersionID != entries[0].VersionID || e.PreviousVersionID != want {
+			t.Errorf("entry %d is %+v", i, e)
+		}
+	}
+	if after.PreviousVersionID != entries[0].VersionID || after.PreviousHash != entries[2].Hash {
+		t.Errorf("the entry after is %+v", after)
+	}
+	for name, reader := range map[string]*immukv.Client[string]{"the same": db, "another": open[string](t, mem), "typescript": open[string](t, mem, immukv.WithDialect(immukv.TypeScript))} {
+		for key, want := range map[string]int64{"a": 2, "b": 1, "c": 4} {
+			for _, opts := range [][]immukv.GetOption{nil, {immukv.Consistent()}} {
+				if e, err := reader.Get(t.Context(), key, opts...); err != nil || e.Sequence != want {
+					t.Errorf("%s: get %q: %+v, %v", name, key, e, err)
+				}
+			}
+		}
+		there, err := reader.LogVersion(t.Context(), entries[0].VersionID)
+		if err != nil || !slices.Equal(sequences(there), []int64{1, 2, 3}) {
+			t.Errorf("%s: the version holds %v, %v", name, there, err)
+		}
+		for what, c := range map[string]struct {
+			opt  immukv.LogOption
+			want []int64
+		}{
+			"all":             {immukv.From(0), []int64{4, 3, 2, 1, 0}},
+			"two":             {immukv.Limit(2), []int64{4, 3}},
+			"three":           {immukv.Limit(3), []int64{4, 3, 2}},
+			"from within":     {immukv.From(2), []int64{4, 3, 2}},
+			"before the last": {immukv.Before(after.VersionID), []int64{3, 2, 1, 0}},
+			"before it":       {immukv.Before(entries[0].VersionID), []int64{0}},
+		} {
+			if got := sequences(all(t, reader.Log(t.Context(), c.opt))); !slices.Equal(got, c.want) {
+				t.Errorf("%s: log, %s: %v, want %v", name, what, got, c.want)
+			}
+			up := sequences(all(t, reader.Log(t.Context(), c.opt, immukv.OldestFirst())))
+			switch what {
+			case "two", "three":
+				c.want = []int64{0, 1, 2}[:len(c.want)]
+			default:
+				slices.Reverse(c.want)
+			}
+			if !slices.Equal(up, c.want) {
+				t.Errorf("%s: log oldest first, %s: %v, want %v", name, what, up, c.want)
+			}
+		}
+		for n := range int64(5) {
+			if e, err := reader.EntryAt(t.Context(), n); err != nil || e.Sequence != n {
+				t.Errorf("%s: entry at %d: %+v, %v", name, n, e, err)
+			}
+		}
+		if got := all(t, reader.History(t.Context(), "a", immukv.Before(entries[0].VersionID))); len(got) != 1 || got[0].Sequence != 0 {
+			t.Errorf("%s: history before the batch: %v", name, got)
+		}
+		if e, err := reader.Get(t.Context(), "a", immukv.AtSequence(1)); err != nil || e.Sequence != 0 {
+			t.Errorf("%s: a at sequence 1: %+v, %v", name, e, err)
+		}
+		s, err := reader.GetAll(t.Context(), []string{"a", "b", "c"}, immukv.Consistent())
+		if err != nil || s.Sequence != 4 || len(s.Entries) != 3 {
+			t.Errorf("%s: snapshot %+v, %v", name, s, err)
+		}
+	}
+	if r := audit(t, mem); r.Entries != 5 || len(r.Orphans) > 0 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+// What is too much, too little or twice is refused before anything is sent.
+func TestInvalidSetAll(t *testing.T) {
+	t.Parallel()
+	store := counted(memstore.New())
+	db := open[string](t, store, immukv.WithMaxValueBytes(32<<20))
+	var many []string
+	for i := range 1001 {
+		many = append(many, fmt.Sprint(i))
+	}
+	big := immukv.Write[string]{Key: "big", Value: strings.Repeat("x", 8<<20)}
+	for name, c := range map[string]struct {
+		writes []immukv.Write[string]
+		want   error
+		says   string
+	}{
+		"nothing":        {nil, immukv.ErrInvalidOption, "nothing to write"},
+		"a key twice":    {writesOf("a", "b", "a"), immukv.ErrInvalidOption, `"a"`},
+		"too many":       {writesOf(many...), immukv.ErrInvalidOption, "1001"},
+		"an invalid key": {writesOf("a", "b/../c"), immukv.ErrInvalidKey, ""},
+		"too large":      {append(writesOf("a"), big), immukv.ErrValueTooLarge, "8388608"},
+		"two conditions": {[]immukv.Write[string]{{Key: "k", If: []immukv.SetOption{immukv.IfAbsent(), immukv.IfAbsent()}}}, immukv.ErrInvalidOption, `"k"`},
+	} {
+		_, err := db.SetAll(t.Context(), c.writes...)
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	store.want(t, "all")
+	if _, err := db.SetAll(t.Context(), big); err != nil {
+		t.Errorf("one entry may be as large as ever: %v", err)
+	}
+	if n := len(setAll(t, db, many[:1000]...)); n != 1000 {
+		t.Errorf("%d entries", n)
+	}
+	for _, b := range []immukv.Batching{{MaxEntries: -1}, {MaxEntries: 1001}, {MaxBytes: -1}, {MaxBytes: 8<<20 + 1}} {
+		if _, err := immukv.Open[string](t.Context(), store, immukv.WithBatching(b)); !errors.Is(err, immukv.ErrInvalidOption) {
+			t.Errorf("%+v: %v", b, err)
+		}
+	}
+}
+
+// If one condition does not hold, nothing is written.
+func TestConditionsOfSetAll(t *testing.T) {
+	t.Parallel()
+	mem := memstore.New()
+	db := open[string](t, mem)
+	setAll(t, db, "a", "b")
+	for _, c := range []struct {
+		a, b immukv.SetOption
+		bad  string
+	}{
+		{immukv.IfSequence(0), immukv.IfAbsent(), "b"},
+		{immukv.IfSequence(1), immukv.IfSequence(1), "a"},
+		{immukv.IfAbsent(), immukv.IfAbsent(), "a"},
+		{immukv.IfSequence(0), immukv.IfSequence(1), ""},
+	} {
+		for _, db := range []*immukv.Client[string]{db, open[string](t, mem)} {
+			before := len(versionsOf(mem.Dump(), logObject))
+			writes := writesOf("a", "b", "new")
+			writes[0].If, writes[1].If = []immukv.SetOption{c.a}, []immukv.SetOption{c.b}
+			_, err := db.SetAll(t.Context(), writes...)
+			if c.bad == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				audit(t, mem)
+				return
+			}
+			if failed := failedCondition(t, err); failed.Key != c.bad || failed.Found == nil {
+				t.Errorf("condition %+v", failed)
+			}
+			if n := len(versionsOf(mem.Dump(), logObject)); n != before {
+				t.Errorf("%d versions, and there were %d", n, before)
+			}
+		}
+	}
+}
+
+// Whichever entries of the newest version are orphans, the next activity of anybody
+// repairs those and no others, and the bytes are those that their writer would have
+// written.
+func TestOrphansOfBatch(t *testing.T) {
+	t.Parallel()
+	keys := []string{"a", "b", "new"}
+	whole := memstore.New()
+	fill := func(store backend.VersionedStore) {
+		db := open[string](t, store, immukv.WithClock(func() time.Time { return time.UnixMilli(1) }), immukv.WithRandom(&countingReader{}))
+		set(t, db, "a", "before")
+		set(t, db, "b", "before")
+		setAll(t, db, keys...)
+	}
+	fill(whole)
+	for mask := range 1 << len(keys) {
+		lost := func(name string) bool {
+			for i, key := range keys {
+				if mask&(1<<i) != 0 && name == "keys/"+key+".json" {
+					return true
+				}
+			}
+			return false
+		}
+		broken := func() *memstore.Store {
+			mem := whole
+			for _, key := range keys {
+				if lost("keys/" + key + ".json") {
+					mem = edit(t, mem, "keys/"+key+".json", func(v []memstore.Version) []memstore.Version { return v[:len(v)-1] })
+				}
+			}
+			return mem
+		}
+		orphans := 0
+		for i := range keys {
+			orphans += mask >> i & 1
+		}
+		for name, act := range map[string]func(*immukv.Client[string]){
+			"repair": func(db *immukv.Client[string]) {
+				r, err := db.Repair(t.Context())
+				if err != nil || len(r.Orphans) != orphans || r.Repaired != (orphans > 0) {
+					t.Errorf("%03b: repair: %+v, %v", mask, r, err)
+				}
+			},
+			"get": func(db *immukv.Client[string]) {
+				for i, key := range keys {
+					if e := get(t, db, key); e.Sequence != int64(2+i) {
+						t.Errorf("%03b: get %q: sequence %d", mask, key, e.Sequence)
+					}
+				}
+			},
+			"keys": func(db *immukv.Client[string]) {
+				if got := all(t, db.Keys(t.Context())); !slices.Equal(got, keys) {
+					t.Errorf("%03b: keys %q", mask, got)
+				}
+			},
+		} {
+			mem := broken()
+			if r := audit(t, mem); len(r.Orphans) != orphans {
+				t.Errorf("%03b: the audit finds orphans %+v", mask, r.Orphans)
+			}
+			reader := open[string](t, mem, immukv.WithReadOnly())
+			for i, key := range keys {
+				if e := get(t, reader, key); e.Sequence != int64(2+i) {
+					t.Errorf("%03b: a reader gets %q: sequence %d", mask, key, e.Sequence)
+				}
+			}
+			if got := all(t, reader.Keys(t.Context())); !slices.Equal(got, keys) {
+				t.Errorf("%03b: a reader lists %q", mask, got)
+			}
+			act(open[string](t, mem))
+			for _, key := range keys {
+				object := "keys/" + key + ".json"
+				got, want := versionsOf(mem.Dump(), object), versionsOf(whole.Dump(), object)
+				if len(got) != len(want) || got[len(got)-1].Body != want[len(want)-1].Body {
+					t.Errorf("%03b, %s: %s is not as its writer would have left it", mask, name, object)
+				}
+			}
+			if r := audit(t, mem); len(r.Orphans) > 0 {
+				t.Errorf("%03b, %s: orphans left: %+v", mask, name, r.Orphans)
+			}
+		}
+	}
+}
+
+// countingReader yields other bytes each time, and the same to each that reads alike.
+type countingReader struct{ n byte }
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	for i := range p {
+		r.n++
+		p[i] = r.n
+	}
+	return len(p), nil
+}
+
+// Writes that are under way at once go into few versions, each key's in order.
+func TestBatching(t *testing.T) {
+	t.Parallel()
+	const callers, each = 64, 10
+	for _, deferred := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			mem := memstore.New()
+			store := far(mem, roundTrip)
+			opts := []immukv.Option{immukv.WithBatching(immukv.Batching{})}
+			if deferred {
+				opts = append(opts, immukv.WithDeferredApply())
+			}
+			db := open[string](t, store, opts...)
+			var running sync.WaitGroup
+			for i := range callers {
+				running.Go(func() {
+					last := int64(-1)
+					for n := range each {
+						e, err := db.Set(t.Context(), fmt.Sprintf("k%d", i), fmt.Sprint(n))
+						if err != nil || e.Sequence <= last || e.Value != fmt.Sprint(n) {
+							t.Errorf("set: %+v after sequence %d, %v", e, last, err)
+						}
+						last = e.Sequence
+					}
+				})
+			}
+			running.Wait()
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+			if r := audit(t, mem); r.Entries != callers*each || len(r.Orphans) > 0 {
+				t.Errorf("report %+v", r)
+			}
+			versions := len(versionsOf(mem.Dump(), logObject))
+			if versions > each+2 {
+				t.Errorf("%d versions for %d rounds of %d entries", versions, each, callers)
+			}
+			t.Logf("deferred %v: %d entries in %d versions", deferred, callers*each, versions)
+		})
+	}
+}
+
+// A caller whose context ends takes nobody along: before its entry was sent it is taken
+// out, and after that its outcome is told by Settle.
+func TestBatchingContextEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := wrote(t, "x")
+		hold := make(chan struct{})
+		holding := false
+		store := &tapped{store: mem, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
+			if holding && r.name == logObject {
+				<-hold
+			}
+			return send()
+		}}
+		db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
+		set(t, db, "x", "first") // and the head is known
+		holding = true
+		errs := make(map[string]error)
+		var mu sync.Mutex
+		var running sync.WaitGroup
+		call := func(ctx context.Context, key string) {
+			running.Go(func() {
+				_, err := db.Set(ctx, key, "value of "+key)
+				mu.Lock()
+				defer mu.Unlock()
+				errs[key] = err
+			})
+			synctest.Wait()
+		}
+		ending, end := context.WithCancel(t.Context())
+		call(ending, "sent")
+		call(t.Context(), "waits")
+		call(ending, "leaves")
+		end()
+		synctest.Wait()
+		var unknown *immukv.OutcomeUnknownError
+		if !errors.As(errs["sent"], &unknown) || !errors.Is(errs["sent"], context.Canceled) {
+			t.Errorf("after it was sent: %v", errs["sent"])
+		}
+		if err := errs["leaves"]; !errors.Is(err, context.Canceled) || errors.Is(err, immukv.ErrOutcomeUnknown) {
+			t.Errorf("before it was sent: %v", err)
+		}
+		close(hold)
+		running.Wait()
+		if errs["waits"] != nil {
+			t.Errorf("its neighbour: %v", errs["waits"])
+		}
+		e, err := db.Settle(t.Context(), unknown)
+		if err != nil || e.Key != "sent" || e.Value != "value of sent" {
+			t.Errorf("settled: %+v, %v", e, err)
+		}
+		if n := occurrences(t, mem, "value of leaves"); n != 0 {
+			t.Errorf("what was taken out stands %d times in the log", n)
+		}
+		audit(t, mem)
+	})
+}
+
+// One whose condition does not hold leaves the batch alone.
+func TestConditionsInBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := wrote(t, "a", "b")
+		db := open[string](t, far(mem, roundTrip), immukv.WithBatching(immukv.Batching{}))
+		set(t, db, "x", "value")
+		var running sync.WaitGroup
+		for i := range 8 {
+			for key, n := range map[string]int64{"a": 0, "b": 1} {
+				running.Go(func() {
+					_, err := db.Set(t.Context(), key, fmt.Sprint(i), immukv.IfSequence(n))
+					if err != nil && !errors.Is(err, immukv.ErrConditionFailed) {
+						t.Error(err)
+					}
+				})
+			}
+			running.Go(func() {
+				if _, err := db.Set(t.Context(), fmt.Sprintf("free-%d", i), "value"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		running.Wait()
+		if r := audit(t, mem); r.Entries != 2+1+2+8 {
+			t.Errorf("%d entries", r.Entries)
+		}
+	})
+}
+
+// A lone write is stored and costs as without batching.
+func TestLoneSetWithBatching(t *testing.T) {
+	t.Parallel()
+	dumps := make([]*memstore.Store, 2)
+	for i, opts := range [][]immukv.Option{nil, {immukv.WithBatching(immukv.Batching{})}} {
+		dumps[i] = memstore.New()
+		store := counted(dumps[i])
+		clock := immukv.WithClock(func() time.Time { return time.UnixMilli(1) })
+		db := open[string](t, store, append(opts, clock, immukv.WithRandom(&countingReader{}))...)
+		set(t, db, "k", "first")
+		store.take()
+		set(t, db, "k", "second")
+		store.want(t, "known key", "1 put _log.json", "1 put keys/k.json")
+	}
+	for _, object := range []string{logObject, "keys/k.json"} {
+		without, with := versionsOf(dumps[0].Dump(), object), versionsOf(dumps[1].Dump(), object)
+		for i := range without {
+			if without[i].Body != with[i].Body {
+				t.Errorf("%s, version %d:\n%s without batching,\n%s with it", object, i, without[i].Body, with[i].Body)
+			}
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// Write is an entry that [Client.SetAll] is to write.
+type Write[V any] struct {
+	Key   string
+	Value V
+	// If is the condition under which all is written, if there is one.
+	If []SetOption
+}
+
+// SetAll sets several keys at once: all entries go into one log version, in the order
+// given, or none does. There are 1,000 at most, of distinct keys, and 8 MiB of them. If
+// the condition of one does not hold, nothing is written, and the error is the
+// [*ConditionError] of that one. Otherwise the errors are those of [Client.Set]; with
+// [ErrOutcomeUnknown], see [Client.SettleAll].
+//
+// A reader that asks consistently sees all of the entries or none: see [Client.GetAll].
+// The key objects are written one beside the other, so others may see some before.
+// What the other clients make of such a version is said at [WithBatching], which SetAll
+// does not need.
+func (c *Client[V]) SetAll(ctx context.Context, writes ...Write[V]) (_ []Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "set_all", "")
+	defer func() { end(err) }()
+	req, err := c.requestAll(writes)
+	if err != nil {
+		return nil, fmt.Errorf("set %d keys: %w", len(writes), err)
+	}
+	stored, err := c.core.write(ctx, req, c.core.newRace())
+	if err != nil {
+		return nil, fmt.Errorf("set %d keys: %w", len(writes), err)
+	}
+	entries := make([]Entry[V], len(stored))
+	for i, v := range stored {
+		entries[i] = setEntry(v, writes[i].Value)
+	}
+	return entries, nil
+}
+
+// requestAll checks what SetAll is given before anything is sent.
+func (c *Client[V]) requestAll(writes []Write[V]) (*request, error) {
+	switch n := len(writes); {
+	case n == 0:
+		return nil, fmt.Errorf("%w: there is nothing to write", ErrInvalidOption)
+	case n > wire.MaxEntries:
+		return nil, fmt.Errorf("%w: of %d entries %d go into one log version", ErrInvalidOption, n, wire.MaxEntries)
+	}
+	req := newRequest()
+	places := make(map[string]int, len(writes))
+	bytes := 0
+	for i, w := range writes {
+		if first, ok := places[w.Key]; ok {
+			return nil, fmt.Errorf("%w: writes %d and %d are of one key, %q", ErrInvalidOption, first, i, w.Key)
+		}
+		places[w.Key] = i
+		own, err := c.newWrite(w)
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", w.Key, err)
+		}
+		req.writes = append(req.writes, own)
+		if bytes += len(own.value) + len(own.key); len(writes) > 1 && bytes > wire.MaxBatchBytes {
+			return nil, fmt.Errorf("%w: the entries up to key %q make more than %d bytes, which are allowed in one log version", ErrValueTooLarge, w.Key, wire.MaxBatchBytes)
+		}
+	}
+	return req, nil
+}
+
+func (c *Client[V]) newWrite(w Write[V]) (*write, error) {
+	var q setQuery
+	for _, opt := range w.If {
+		opt.setSet(&q)
+	}
+	cond, err := q.condition()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.encode(w.Value)
+	if err != nil {
+		return nil, err
+	}
+	return c.core.newWrite(w.Key, raw, cond)
+}
+
+// SettleAll is [Client.Settle] for an error of [Client.SetAll]: it returns all entries of
+// the call, or an error that says what became of all of them.
+func (c *Client[V]) SettleAll(ctx context.Context, unknown *OutcomeUnknownError) (_ []Entry[V], err error) {
+	ctx, end := c.core.begin(ctx, "settle_all", "")
+	defer func() { end(err) }()
+	l, err := c.core.settle(ctx, unknown)
+	if err != nil {
+		return nil, fmt.Errorf("settle: %w", err)
+	}
+	var entries []Entry[V]
+	var bad []error
+	for _, v := range l[unknown.place : unknown.place+unknown.entries] {
+		e, err := c.entry(v, nil)
+		entries, bad = append(entries, e), append(bad, err)
+	}
+	return entries, errors.Join(bad...)
+}
