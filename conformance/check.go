@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // check asks one thing of a store. It knows nothing of package testing, so that
@@ -14,8 +13,10 @@ type check struct {
 	name   string
 	title  string     // what it asks, as a sentence without its full stop
 	needs  []Facility // what the store must have for it
-	cost   cost
-	run    func(ctx context.Context, e *env) error
+	// handles are how many it begins with, beyond two.
+	handles int
+	cost    cost
+	run     func(ctx context.Context, e *env) error
 }
 
 func (c check) id() string { return c.clause + "/" + c.name }
@@ -41,26 +42,25 @@ func (c cost) requests(h *Harness) int {
 	return n
 }
 
-// all lists the checks in the order of their clauses: those of the store, and
-// then the invariants of the protocol.
-func all() []check {
-	checks := slices.Concat(
-		conditionChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
-		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks, largeBodyChecks,
-		absenceChecks, truthChecks, outcomeChecks, refusalChecks, cancelChecks, concurrencyChecks, trustChecks,
-		contentionChecks, crashChecks, orphanChecks, modelChecks, tamperChecks, processChecks,
-	)
-	slices.SortStableFunc(checks, func(a, b check) int { return a.rank() - b.rank() })
+// clause gives checks the clause that they are for.
+func clause(id string, checks ...check) []check {
+	for i := range checks {
+		checks[i].clause = id
+	}
 	return checks
 }
 
-// rank orders clauses.
-func (c check) rank() int {
-	n, _ := strconv.Atoi(c.clause[1:]) // all are of the form S1 or I1
-	if c.clause[0] == 'I' {
-		n += 100
-	}
-	return n
+// all lists the checks in the order of their clauses: those of the store, and then
+// those of the protocol. The file of a clause has its number in its name.
+func all() []check {
+	return slices.Concat(
+		createChecks, matchChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
+		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks, absenceChecks,
+		preconditionChecks, outcomeChecks, refusalChecks, contextChecks, concurrencyChecks, trustChecks,
+
+		manyWriterChecks, lostAnswerChecks, modelChecks, crashChecks, fleetChecks, unchangedChecks, orderChecks,
+		readChecks, repairChecks, readOnlyChecks, clockChecks, rogueChecks, outageChecks, fairnessChecks,
+	)
 }
 
 // selected lists the checks that the harness asks for.

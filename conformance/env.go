@@ -19,6 +19,9 @@ type env struct {
 	store Store
 	rand  *rand.Rand // not for use by several goroutines at once
 	watch *watch
+	// stores are handles that are open when the check begins, as many as it asks
+	// for, and two at least.
+	stores []backend.VersionedStore
 
 	mu      sync.Mutex
 	handles []*watchedStore
@@ -56,27 +59,23 @@ func (e *env) openWith(ctx context.Context, what string, open func(context.Conte
 	return handle, nil
 }
 
-// openWritten opens a handle and writes n versions of the object through it, as
-// a chain.
-func (e *env) openWritten(ctx context.Context, n int) (backend.VersionedStore, []backend.Object, error) {
-	s, err := e.open(ctx)
-	if err != nil {
-		return nil, nil, err
+// openStores opens the handles with which the check begins.
+func (e *env) openStores(ctx context.Context, n int) error {
+	for len(e.stores) < n {
+		s, err := e.open(ctx)
+		if err != nil {
+			return err
+		}
+		e.stores = append(e.stores, s)
 	}
-	written, err := chain(ctx, s, object, n)
-	return s, written, err
+	return nil
 }
 
-// openAll opens several handles.
-func (e *env) openAll(ctx context.Context, n int) ([]backend.VersionedStore, error) {
-	handles := make([]backend.VersionedStore, n)
-	for i := range handles {
-		var err error
-		if handles[i], err = e.open(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return handles, nil
+// written writes n versions of the object, as a chain, and returns them with the
+// handle that wrote them.
+func (e *env) written(ctx context.Context, n int) (backend.VersionedStore, []backend.Object, error) {
+	versions, err := chain(ctx, e.stores[0], object, n)
+	return e.stores[0], versions, err
 }
 
 // restart closes all handles, restarts the store and opens a new handle.

@@ -154,7 +154,13 @@ func (s *suite) outcome(ctx context.Context, c check, e *env) error {
 			return fmt.Errorf("the harness neither has %s nor declares why it is lacking", f)
 		}
 	}
-	if err := safely(func() error { return c.run(ctx, e) }); err != nil {
+	err := safely(func() error {
+		if err := e.openStores(ctx, max(2, c.handles)); err != nil {
+			return err
+		}
+		return c.run(ctx, e)
+	})
+	if err != nil {
 		return err
 	}
 	if e.watch.requests.Load() == 0 {

@@ -206,7 +206,7 @@ type linked struct {
 
 // openLinked is how a check begins that has faults meet an object that exists.
 func (e *env) openLinked(ctx context.Context) (*linked, error) {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return nil, err
 	}

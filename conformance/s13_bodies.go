@@ -10,35 +10,42 @@ import (
 )
 
 // S13: bodies.
-var bodyChecks = []check{
-	{
-		clause: "S13", name: "any-bytes", cost: cost{fixed: 200},
+var bodyChecks = clause("S13",
+	check{
+		name: "any-bytes", cost: cost{fixed: 200},
 		title: "bodies of any bytes come back exactly: none, one, every value, text that a system might convert",
 		run:   checkAnyBytes,
 	},
-	{
-		clause: "S13", name: "sizes", cost: cost{fixed: 100},
+	check{
+		name: "sizes", cost: cost{fixed: 100},
 		title: "bodies of sizes up to a mebibyte come back exactly, among them those around the powers of two at which buffers end",
 		run:   checkSizes,
 	},
-	{
-		clause: "S13", name: "largest", cost: cost{fixed: 3, deep: 10},
+	check{
+		name: "largest", cost: cost{fixed: 3, deep: 10},
 		title: "a body of the largest size comes back exactly",
 		run:   checkLargest,
 	},
-	{
-		clause: "S13", name: "too-large", cost: cost{fixed: 20},
+	check{
+		name: "too-large", cost: cost{fixed: 20},
 		title: "a body over the limit fails as too large, and makes nothing",
 		run:   checkTooLarge,
 	},
-}
+	check{
+		name: "large-side-by-side", cost: cost{fixed: 8 + 4*largeWriters, perRound: largeWriters},
+		title: "large bodies that are written and read at the same time come back exactly, each as its own",
+		run:   checkLargeSideBySide,
+	},
+	check{
+		name: "large-by-processes", needs: []Facility{Worker}, cost: cost{fixed: 8, perRound: 2 * processRacers},
+		title: "large bodies that several operating-system processes write at the same time come back exactly, each as its own",
+		run:   checkLargeByProcesses,
+	},
+)
 
 // bodiesComeBack writes bodies as versions of one object and reads them all.
 func bodiesComeBack(ctx context.Context, e *env, bodies [][]byte) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	var written []backend.Object
 	cond := backend.IfAbsent()
 	for i, body := range bodies {
@@ -95,10 +102,7 @@ func checkLargest(ctx context.Context, e *env) error {
 		// said of it then is said by too-large and sizes alone.
 		size = min(size, 4<<20)
 	}
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	o, err := write(ctx, s, object, e.noise(size), backend.IfAbsent())
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func checkLargest(ctx context.Context, e *env) error {
 }
 
 func checkTooLarge(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return err
 	}

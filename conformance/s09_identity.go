@@ -8,28 +8,28 @@ import (
 )
 
 // S9: how versions are told apart.
-var identityChecks = []check{
-	{
-		clause: "S9", name: "ids-unique", cost: cost{fixed: 20, perRound: 3},
+var identityChecks = clause("S9",
+	check{
+		name: "ids-unique", cost: cost{fixed: 20, perRound: 3},
 		title: "no two versions of an object have the same ID, though their bodies are equal",
 		run:   checkUniqueIDs,
 	},
-	{
-		clause: "S9", name: "etags-tell-bodies-apart", cost: cost{fixed: 20},
+	check{
+		name: "etags-tell-bodies-apart", cost: cost{fixed: 20},
 		title: "two successive versions with different bodies have different ETags, however alike the bodies",
 		run:   checkETagsDiffer,
 	},
-	{
-		clause: "S9", name: "ids-unique-under-race", cost: cost{fixed: 10, perRound: racers + 1},
+	check{
+		name: "ids-unique-under-race", handles: 4, cost: cost{fixed: 10, perRound: racers + 1},
 		title: "versions written by processes side by side never share an ID",
 		run:   checkUniqueIDsUnderRace,
 	},
-	{
-		clause: "S9", name: "ids-unique-across-restarts", needs: []Facility{Restart}, cost: cost{fixed: 30},
+	check{
+		name: "ids-unique-across-restarts", needs: []Facility{Restart}, cost: cost{fixed: 30},
 		title: "an ID is not used again after a restart",
 		run:   checkUniqueIDsAcrossRestarts,
 	},
-}
+)
 
 // ids remembers the IDs of one object.
 type ids map[backend.VersionID]int
@@ -44,10 +44,7 @@ func (seen ids) add(id backend.VersionID, n int) error {
 }
 
 func checkUniqueIDs(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	seen := make(ids)
 	cond := backend.IfAbsent()
 	bodies := []string{"a", "a", "b", "a", ""}
@@ -72,10 +69,7 @@ func checkUniqueIDs(ctx context.Context, e *env) error {
 }
 
 func checkETagsDiffer(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	big := func(last byte) string {
 		body := make([]byte, 70_000)
 		body[len(body)-1] = last
@@ -100,10 +94,7 @@ func checkETagsDiffer(ctx context.Context, e *env) error {
 // checkUniqueIDsUnderRace does not mind how many writes are accepted, which is
 // for S3 to say: each of them was told of a version of its own.
 func checkUniqueIDsUnderRace(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 4)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	seen := make(ids)
 	cond := backend.IfAbsent()
 	for round := range e.rounds() {
@@ -136,14 +127,12 @@ func checkUniqueIDsUnderRace(ctx context.Context, e *env) error {
 }
 
 func checkUniqueIDsAcrossRestarts(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	seen := make(ids)
 	cond := backend.IfAbsent()
 	for i := range 20 {
 		if i%4 == 3 {
+			var err error
 			if s, err = e.restart(ctx); err != nil {
 				return err
 			}

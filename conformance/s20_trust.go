@@ -8,24 +8,21 @@ import (
 
 // S20: a store that cannot keep its word says so. Whether it can is what the
 // other clauses show; here it is about being asked.
-var trustChecks = []check{
-	{
-		clause: "S20", name: "probe-trusts", cost: cost{fixed: 100},
+var trustChecks = clause("S20",
+	check{
+		name: "probe-trusts", cost: cost{fixed: 100},
 		title: "the probe behind immukv doctor finds the store trustworthy",
 		run:   checkProbe,
 	},
-	{
-		clause: "S20", name: "opening-is-cheap", needs: []Facility{OpenHTTP}, cost: cost{fixed: 10},
+	check{
+		name: "opening-is-cheap", needs: []Facility{OpenHTTP}, cost: cost{fixed: 10},
 		title: "opening makes at most one request, and writes nothing",
 		run:   checkOpeningIsCheap,
 	},
-}
+)
 
 func checkProbe(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	report, err := backend.Probe(ctx, s, "plant-7/")
 	if err != nil {
 		return err

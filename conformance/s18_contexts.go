@@ -11,21 +11,21 @@ import (
 )
 
 // S18: contexts that end.
-var cancelChecks = []check{
-	{
-		clause: "S18", name: "ended-before", cost: cost{fixed: 40},
+var contextChecks = clause("S18",
+	check{
+		name: "ended-before", cost: cost{fixed: 40},
 		title: "a call under a context that has ended fails with the context's error, and writes nothing",
 		run:   checkEndedBefore,
 	},
-	{
-		clause: "S18", name: "ended-while-stalled", needs: []Facility{OpenHTTP}, cost: cost{fixed: 40},
+	check{
+		name: "ended-while-stalled", needs: []Facility{OpenHTTP}, cost: cost{fixed: 40},
 		title: "a call whose context ends while the server does not answer returns, with the context's error",
 		run:   checkEndedWhileStalled,
 	},
-}
+)
 
 func checkEndedBefore(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 2)
+	s, written, err := e.written(ctx, 2)
 	if err != nil {
 		return err
 	}

@@ -13,23 +13,23 @@ import (
 )
 
 // S16: what is known of a write that did not get its answer.
-var outcomeChecks = []check{
-	{
-		clause: "S16", name: "cancelled-under-way", cost: cost{fixed: 30, perRound: 4 * cancelledWrites},
+var outcomeChecks = clause("S16",
+	check{
+		name: "cancelled-under-way", cost: cost{fixed: 30, perRound: 4 * cancelledWrites},
 		title: "of writes cancelled while under way, those reported to have had no effect have none, then or later, and none applies twice",
 		run:   checkCancelledUnderWay,
 	},
-	{
-		clause: "S16", name: "unknown-is-said", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+	check{
+		name: "unknown-is-said", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
 		title: "a write that may have applied is reported as of unknown outcome",
 		run:   checkUnknownIsSaid,
 	},
-	{
-		clause: "S16", name: "one-attempt", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+	check{
+		name: "one-attempt", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
 		title: "each call of Put sends one request that writes, however it ends",
 		run:   checkOneAttempt,
 	},
-}
+)
 
 // cancelledWrites is how many writes are cancelled in a round.
 const cancelledWrites = 4
@@ -47,10 +47,7 @@ func noEffect(err error) bool {
 }
 
 func checkCancelledUnderWay(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	began := time.Now()
 	written, err := chain(ctx, stores[0], object, 5)
 	if err != nil {

@@ -12,33 +12,33 @@ import (
 )
 
 // S12: what may be a name, and that no two are taken for one.
-var nameChecks = []check{
-	{
-		clause: "S12", name: "any-name", cost: cost{fixed: 1600},
+var nameChecks = clause("S12",
+	check{
+		name: "any-name", cost: cost{fixed: 1600},
 		title: "any valid UTF-8 of 1 to 1,024 bytes is a name, and an object of its own",
 		run:   checkAnyName,
 	},
-	{
-		clause: "S12", name: "refused-as-declared", cost: cost{fixed: 600},
+	check{
+		name: "refused-as-declared", cost: cost{fixed: 600},
 		title: "a name that the store declares it cannot hold fails as an invalid name, and makes nothing",
 		run:   checkDeclaredNames,
 	},
-	{
-		clause: "S12", name: "invalid", cost: cost{fixed: 60},
+	check{
+		name: "invalid", cost: cost{fixed: 60},
 		title: "every method fails with an invalid name on what is no name (empty, too long, not UTF-8), and makes nothing",
 		run:   checkInvalidNames,
 	},
-	{
-		clause: "S12", name: "clashes-as-declared", cost: cost{fixed: 60},
+	check{
+		name: "clashes-as-declared", cost: cost{fixed: 60},
 		title: "of two names that the store declares it cannot hold both, the second fails as an invalid name or is an object of its own, and all versions of the first can still be read",
 		run:   checkClashes,
 	},
-	{
-		clause: "S12", name: "directories", cost: cost{fixed: 220},
+	check{
+		name: "directories", cost: cost{fixed: 220},
 		title: "an object and others \"below\" it, made in any order, are independent",
 		run:   checkDirectories,
 	},
-}
+)
 
 // oddNames are valid, and have made trouble: with paths, with URLs, with case
 // and Unicode normalisation, with what some system reserves.
@@ -75,10 +75,7 @@ func (e *env) allNames() []string {
 }
 
 func checkAnyName(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	// All of them are made before any is read, so that two which the store
 	// takes for one are seen.
 	names, err := e.fill(ctx, stores[0], e.allNames())
@@ -131,10 +128,7 @@ func ownObject(ctx context.Context, s backend.VersionedStore, name string) error
 }
 
 func checkDeclaredNames(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	names := slices.DeleteFunc(e.allNames(), func(name string) bool { return !e.h.Limits.refuses(name) })
 	if limit := e.h.Limits.maxName(); limit < backend.MaxNameBytes {
 		names = append(names, strings.Repeat("a", limit+1), strings.Repeat("a", backend.MaxNameBytes))
@@ -151,10 +145,7 @@ func checkDeclaredNames(ctx context.Context, e *env) error {
 }
 
 func checkInvalidNames(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	names := []string{"", strings.Repeat("a", backend.MaxNameBytes+1), strings.Repeat("é", backend.MaxNameBytes/2) + "a",
 		strings.Repeat("a", 1<<20), "\xff", "a\xc3", "\xed\xa0\x80", "a\xffb"}
 	for _, name := range names {
@@ -177,10 +168,7 @@ func invalidName(ctx context.Context, s backend.VersionedStore, name string) err
 }
 
 func checkDirectories(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	orders := [][]string{
 		{"up", "up/b", "up/b/c", "up/b/c/d"},
 		{"down/b/c/d", "down/b/c", "down/b", "down"},
@@ -211,10 +199,7 @@ func checkDirectories(ctx context.Context, e *env) error {
 // checkClashes looks at what becomes of names that clash. Where the second is
 // taken either may be missing from listings, which is what the store declares.
 func checkClashes(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	pairs := [][2]string{{"up", "up/b"}, {"down/b", "down"}, {"far/b/c", "far"}, {"Case", "case"}, {"\u00e9", "e\u0301"}}
 	pairs = slices.DeleteFunc(pairs, func(pair [2]string) bool { return !e.h.Limits.clash(pair[0], pair[1]) })
 	if len(pairs) == 0 {

@@ -8,29 +8,26 @@ import (
 )
 
 // S7: what a write returned is what is read from then on, through any handle.
-var freshnessChecks = []check{
-	{
-		clause: "S7", name: "read-after-write", cost: cost{fixed: 10, perRound: 14},
+var freshnessChecks = clause("S7",
+	check{
+		name: "read-after-write", cost: cost{fixed: 10, perRound: 14},
 		title: "once a write has returned, every read and listing reflects it, through its own handle and another",
 		run:   checkReadAfterWrite,
 	},
-	{
-		clause: "S7", name: "created-after-absent", cost: cost{fixed: 10, perRound: 18},
+	check{
+		name: "created-after-absent", cost: cost{fixed: 10, perRound: 18},
 		title: "an object that was read as absent, and listed as such, is there once another has made it",
 		run:   checkCreatedAfterAbsent,
 	},
-	{
-		clause: "S7", name: "never-older-while-written", cost: cost{fixed: 10, perRound: 1 + 4*4},
+	check{
+		name: "never-older-while-written", cost: cost{fixed: 10, perRound: 1 + 4*4},
 		title: "reads that run while the next version is written return no version older than the last that was acknowledged",
 		run:   checkNeverOlder,
 	},
-}
+)
 
 func checkReadAfterWrite(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	var written []backend.Object
 	cond := backend.IfAbsent()
 	for i := range e.rounds() {
@@ -75,10 +72,7 @@ func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Obje
 }
 
 func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	for i := range e.rounds() {
 		// The name under which the object was absent tells what was read, too:
 		// a store may remember a directory that was not there.
@@ -130,10 +124,7 @@ func readings(ctx context.Context, s backend.VersionedStore, id backend.VersionI
 
 func checkNeverOlder(ctx context.Context, e *env) error {
 	const readers = 4
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	last, err := write(ctx, stores[0], object, []byte{0}, backend.IfAbsent())
 	if err != nil {
 		return err

@@ -8,39 +8,36 @@ import (
 )
 
 // S8: a version stays what it was.
-var immutabilityChecks = []check{
-	{
-		clause: "S8", name: "old-versions-readable", cost: cost{fixed: 80},
+var immutabilityChecks = clause("S8",
+	check{
+		name: "old-versions-readable", cost: cost{fixed: 80},
 		title: "every old version reads back with its body, ID and ETag, however many came after and through any handle",
 		run:   checkOldVersions,
 	},
-	{
-		clause: "S8", name: "reads-agree", cost: cost{fixed: 70},
+	check{
+		name: "reads-agree", cost: cost{fixed: 70},
 		title: "Get, Head, GetVersion and ListVersions agree on a version, again and again",
 		run:   checkReadsAgree,
 	},
-	{
-		clause: "S8", name: "body-passed-in-not-kept", cost: cost{fixed: 20},
+	check{
+		name: "body-passed-in-not-kept", cost: cost{fixed: 20},
 		title: "a body changed by the caller after the write leaves the version as it was",
 		run:   checkBodyNotKept,
 	},
-	{
-		clause: "S8", name: "body-passed-in-not-changed", cost: cost{fixed: 10},
+	check{
+		name: "body-passed-in-not-changed", cost: cost{fixed: 10},
 		title: "a write leaves the caller's body as it was",
 		run:   checkBodyNotChanged,
 	},
-	{
-		clause: "S8", name: "body-returned-not-shared", cost: cost{fixed: 40},
+	check{
+		name: "body-returned-not-shared", cost: cost{fixed: 40},
 		title: "a body changed by the caller after a read leaves the version and other readers' bodies as they were",
 		run:   checkBodyNotShared,
 	},
-}
+)
 
 func checkOldVersions(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written, err := chain(ctx, stores[0], object, 20)
 	if err != nil {
 		return err
@@ -56,10 +53,7 @@ func checkOldVersions(ctx context.Context, e *env) error {
 }
 
 func checkReadsAgree(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written, err := chain(ctx, stores[0], object, 3)
 	if err != nil {
 		return err
@@ -86,10 +80,7 @@ func checkReadsAgree(ctx context.Context, e *env) error {
 }
 
 func checkBodyNotKept(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	// Room beyond the length of the slice is the caller's, too.
 	body := append(make([]byte, 0, 64), "as written"...)
 	o, err := write(ctx, s, object, body, backend.IfAbsent())
@@ -103,10 +94,7 @@ func checkBodyNotKept(ctx context.Context, e *env) error {
 }
 
 func checkBodyNotChanged(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	buffer := []byte("as passed|beyond")
 	body := buffer[:9]
 	if _, err := write(ctx, s, object, body, backend.IfAbsent()); err != nil {
@@ -122,7 +110,7 @@ func checkBodyNotChanged(ctx context.Context, e *env) error {
 }
 
 func checkBodyNotShared(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 2)
+	s, written, err := e.written(ctx, 2)
 	if err != nil {
 		return err
 	}

@@ -10,43 +10,43 @@ import (
 )
 
 // S11: listings of names.
-var nameListChecks = []check{
-	{
-		clause: "S11", name: "byte-order", cost: cost{fixed: 150},
+var nameListChecks = clause("S11",
+	check{
+		name: "byte-order", cost: cost{fixed: 150},
 		title: "names are listed in the order of their bytes, each exactly once, in pages of any size",
 		run:   checkByteOrder,
 	},
-	{
-		clause: "S11", name: "prefixes", cost: cost{fixed: 220},
+	check{
+		name: "prefixes", cost: cost{fixed: 220},
 		title: "a listing under a prefix holds exactly the names that begin with it, wherever it ends",
 		run:   checkPrefixes,
 	},
-	{
-		clause: "S11", name: "after-anything", cost: cost{fixed: 700},
+	check{
+		name: "after-anything", cost: cost{fixed: 700},
 		title: "a listing begins after any string: a name, none, one before or beyond the prefix",
 		run:   checkAfterName,
 	},
-	{
-		clause: "S11", name: "drawn", cost: cost{fixed: 50, perRound: 10},
+	check{
+		name: "drawn", cost: cost{fixed: 50, perRound: 10},
 		title: "listings with a random prefix, starting point and page size hold what they should",
 		run:   checkDrawnListings,
 	},
-	{
-		clause: "S11", name: "many", cost: cost{fixed: 480, deep: 2600},
+	check{
+		name: "many", cost: cost{fixed: 480, deep: 2600},
 		title: "many names are listed in order over many pages, each once however many its versions",
 		run:   checkManyNames,
 	},
-	{
-		clause: "S11", name: "while-written", cost: cost{fixed: 350},
+	check{
+		name: "while-written", cost: cost{fixed: 350},
 		title: "a listing over many pages during which names are added holds every name that was there, once, in order",
 		run:   checkNamesWhileWritten,
 	},
-	{
-		clause: "S11", name: "empty", cost: cost{fixed: 10},
+	check{
+		name: "empty", cost: cost{fixed: 10},
 		title: "a store without objects lists no names, which is no error",
 		run:   checkNoNames,
 	},
-}
+)
 
 // sortable are names whose order is easily got wrong: by locale, by letter
 // case, by UTF-16 code unit, by directory, or with the separator out of its
@@ -75,18 +75,14 @@ func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string
 	return held, err
 }
 
-// openFilled opens a handle and fills the store through it.
-func (e *env) openFilled(ctx context.Context, names []string) (backend.VersionedStore, []string, error) {
-	s, err := e.open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	held, err := e.fill(ctx, s, names)
-	return s, held, err
+// filled fills the store, and returns the handle that did.
+func (e *env) filled(ctx context.Context, names []string) (backend.VersionedStore, []string, error) {
+	held, err := e.fill(ctx, e.stores[0], names)
+	return e.stores[0], held, err
 }
 
 func checkByteOrder(ctx context.Context, e *env) error {
-	s, names, err := e.openFilled(ctx, sortable)
+	s, names, err := e.filled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -99,7 +95,7 @@ func checkByteOrder(ctx context.Context, e *env) error {
 }
 
 func checkPrefixes(ctx context.Context, e *env) error {
-	s, names, err := e.openFilled(ctx, sortable)
+	s, names, err := e.filled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -116,7 +112,7 @@ func checkPrefixes(ctx context.Context, e *env) error {
 }
 
 func checkAfterName(ctx context.Context, e *env) error {
-	s, names, err := e.openFilled(ctx, sortable)
+	s, names, err := e.filled(ctx, sortable)
 	if err != nil {
 		return err
 	}
@@ -145,7 +141,7 @@ func checkDrawnListings(ctx context.Context, e *env) error {
 		drawn = append(drawn, drawName(1+e.rand.IntN(4)))
 	}
 	slices.Sort(drawn)
-	s, names, err := e.openFilled(ctx, slices.Compact(drawn))
+	s, names, err := e.filled(ctx, slices.Compact(drawn))
 	if err != nil {
 		return err
 	}
@@ -163,7 +159,7 @@ func checkManyNames(ctx context.Context, e *env) error {
 	for i := range e.many() {
 		many = append(many, fmt.Sprintf("keys/%d.json", i*i))
 	}
-	s, names, err := e.openFilled(ctx, many)
+	s, names, err := e.filled(ctx, many)
 	if err != nil {
 		return err
 	}
@@ -198,15 +194,13 @@ func checkManyNames(ctx context.Context, e *env) error {
 const namesAdded = 30
 
 func checkNamesWhileWritten(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	var names []string
 	for i := range 30 {
 		names = append(names, fmt.Sprintf("n%02d", i))
 	}
-	if names, err = e.fill(ctx, stores[0], names); err != nil {
+	names, err := e.fill(ctx, stores[0], names)
+	if err != nil {
 		return err
 	}
 	for _, limit := range []int{1, 2, 3, 7} {
@@ -243,10 +237,7 @@ func checkNamesWhileWritten(ctx context.Context, e *env) error {
 }
 
 func checkNoNames(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	for _, req := range []backend.NamesRequest{{}, {Prefix: "a"}, {Prefix: "a/"}, {After: "a"}, {Prefix: "a", After: "b", Limit: 1}} {
 		if err := listed(ctx, s, nil, req); err != nil {
 			return err

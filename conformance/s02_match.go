@@ -6,102 +6,38 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S1 and S2: what a condition lets through and what it stops, one write after
-// another.
-var conditionChecks = []check{
-	{
-		clause: "S1", name: "create", cost: cost{fixed: 20},
-		title: "a write if absent makes an object that does not exist",
-		run:   checkCreate,
-	},
-	{
-		clause: "S1", name: "create-on-present", cost: cost{fixed: 50},
-		title: "a write if absent does nothing to an object that exists, whatever its body and however many its versions",
-		run:   checkCreateOnPresent,
-	},
-	{
-		clause: "S2", name: "match-current", cost: cost{fixed: 30},
+// S2: a write if matching applies if, and only if, the ETag is that of the current
+// version.
+var matchChecks = clause("S2",
+	check{
+		name: "match-current", cost: cost{fixed: 30},
 		title: "a write if matching applies under the ETag of the current version, whichever read it came from",
 		run:   checkMatchCurrent,
 	},
-	{
-		clause: "S2", name: "match-stale", cost: cost{fixed: 30},
+	check{
+		name: "match-stale", cost: cost{fixed: 30},
 		title: "a write under the ETag of any earlier version does nothing",
 		run:   checkMatchStale,
 	},
-	{
-		clause: "S2", name: "match-foreign", cost: cost{fixed: 20},
+	check{
+		name: "match-foreign", cost: cost{fixed: 20},
 		title: "a write under an ETag that no version has, or another object's, does nothing",
 		run:   checkMatchForeign,
 	},
-	{
-		clause: "S2", name: "match-missing", cost: cost{fixed: 20},
+	check{
+		name: "match-missing", cost: cost{fixed: 20},
 		title: "a write if matching fails on an object that does not exist, as a failed precondition, and makes none",
 		run:   checkMatchMissing,
 	},
-	{
-		clause: "S2", name: "no-condition", cost: cost{fixed: 15},
+	check{
+		name: "no-condition", cost: cost{fixed: 15},
 		title: "a write without a condition fails and does nothing",
 		run:   checkNoCondition,
 	},
-}
-
-func checkCreate(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range e.h.Limits.held([]string{object, object + "/below", "log.json"}) {
-		if err := absent(ctx, s, name); err != nil {
-			return err
-		}
-		o, err := write(ctx, s, name, []byte("first"), backend.IfAbsent())
-		if err != nil {
-			return err
-		}
-		if err := current(ctx, s, name, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkCreateOnPresent(ctx context.Context, e *env) error {
-	handles, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
-	s, other := handles[0], handles[1]
-	var written []backend.Object
-	cond := backend.IfAbsent()
-	// The empty body comes first and again: a store may mistake an empty
-	// object for none.
-	for _, body := range []string{"", "second", "", "fourth"} {
-		o, err := write(ctx, s, object, []byte(body), cond)
-		if err != nil {
-			return err
-		}
-		written = append(written, o)
-		cond = backend.IfMatch(o.ETag)
-		for _, again := range []string{body, "another", ""} {
-			for _, handle := range []backend.VersionedStore{s, other} {
-				if err := refused(ctx, handle, object, []byte(again), backend.IfAbsent()); err != nil {
-					return err
-				}
-			}
-		}
-		if err := current(ctx, other, object, o); err != nil {
-			return err
-		}
-	}
-	return history(ctx, s, object, written)
-}
+)
 
 func checkMatchCurrent(ctx context.Context, e *env) error {
-	handles, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	handles := e.stores
 	s, other := handles[0], handles[1]
 	written, err := chain(ctx, s, object, 1)
 	if err != nil {
@@ -141,10 +77,7 @@ func checkMatchCurrent(ctx context.Context, e *env) error {
 }
 
 func checkMatchStale(ctx context.Context, e *env) error {
-	handles, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	handles := e.stores
 	s, other := handles[0], handles[1]
 	written, err := chain(ctx, s, object, 6)
 	if err != nil {
@@ -165,7 +98,7 @@ func checkMatchStale(ctx context.Context, e *env) error {
 }
 
 func checkMatchForeign(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 2)
+	s, written, err := e.written(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -187,10 +120,7 @@ func checkMatchForeign(ctx context.Context, e *env) error {
 }
 
 func checkMatchMissing(ctx context.Context, e *env) error {
-	handles, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	handles := e.stores
 	s, other := handles[0], handles[1]
 	foreign, err := chain(ctx, s, object, 1)
 	if err != nil {
@@ -211,7 +141,7 @@ func checkMatchMissing(ctx context.Context, e *env) error {
 }
 
 func checkNoCondition(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -11,26 +11,26 @@ import (
 )
 
 // S17: denied access and servers that are too busy.
-var refusalChecks = []check{
-	{
-		clause: "S17", name: "denied", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
+var refusalChecks = clause("S17",
+	check{
+		name: "denied", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
 		title: "a call that is not permitted fails with access denied, without effect",
 		run:   checkDenied,
 	},
-	{
-		clause: "S17", name: "denied-by-status", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
+	check{
+		name: "denied-by-status", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
 		title: "status 403 is reported as access denied",
 		run:   checkDeniedByStatus,
 	},
-	{
-		clause: "S17", name: "told-to-slow-down", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
+	check{
+		name: "told-to-slow-down", needs: []Facility{OpenHTTP}, cost: cost{fixed: 30},
 		title: "a write that the server answers with SlowDown fails as unavailable, with the wait that the server asked for",
 		run:   checkSlowDown,
 	},
-}
+)
 
 func checkDenied(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -10,40 +10,37 @@ import (
 )
 
 // S15: a failed precondition is one.
-var truthChecks = []check{
-	{
-		clause: "S15", name: "told-the-truth", cost: cost{fixed: 60, perRound: 17},
+var preconditionChecks = clause("S15",
+	check{
+		name: "told-the-truth", cost: cost{fixed: 60, perRound: 17},
 		title: "of a random sequence of writes, exactly those whose condition held are acknowledged, and those that failed left no trace",
 		run:   checkToldTheTruth,
 	},
-	{
-		clause: "S15", name: "losers-left-no-trace", cost: cost{fixed: 10, perRound: racers/2 + 3},
+	check{
+		name: "losers-left-no-trace", cost: cost{fixed: 10, perRound: racers/2 + 3},
 		title: "a racing write that was told its precondition failed is no version of the object",
 		run:   checkLosersLeftNoTrace,
 	},
-	{
-		clause: "S15", name: "separate-objects", cost: cost{fixed: racers, perRound: racers / 4},
+	check{
+		name: "separate-objects", cost: cost{fixed: racers, perRound: racers / 4},
 		title: "concurrent writes of different objects, whose conditions hold, all apply",
 		run:   checkSeparateObjects,
 	},
-	{
-		clause: "S15", name: "nothing-else", cost: cost{fixed: 30},
+	check{
+		name: "nothing-else", cost: cost{fixed: 30},
 		title: "a write that fails for its name, its lack of a condition or its ended context is not reported as a failed precondition",
 		run:   checkNothingElse,
 	},
-	{
-		clause: "S15", name: "lost-answer-is-no-failure", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+	check{
+		name: "lost-answer-is-no-failure", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
 		title: "a write that applied and whose answer was lost is not reported as a failed precondition",
 		run:   checkLostAnswer,
 	},
-}
+)
 
 func checkToldTheTruth(ctx context.Context, e *env) error {
 	const names = 3
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written := make([][]backend.Object, names)
 	for i := range 15 * e.rounds() {
 		n := e.rand.IntN(names)
@@ -85,10 +82,7 @@ func checkToldTheTruth(ctx context.Context, e *env) error {
 }
 
 func checkLosersLeftNoTrace(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	type attempt struct {
 		body string
 		err  error
@@ -132,10 +126,7 @@ func checkLosersLeftNoTrace(ctx context.Context, e *env) error {
 }
 
 func checkSeparateObjects(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	for round := range e.fewRounds(4) {
 		err := together(racers/2, func(i int) error {
 			name := fmt.Sprintf("round-%d/%d", round, i)
@@ -156,7 +147,7 @@ func checkSeparateObjects(ctx context.Context, e *env) error {
 }
 
 func checkNothingElse(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -178,10 +169,7 @@ func checkNothingElse(ctx context.Context, e *env) error {
 }
 
 func checkLostAnswer(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	through, link, err := e.openThrough(ctx)
 	if err != nil {
 		return err

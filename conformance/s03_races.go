@@ -9,73 +9,76 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// racers is how many writers race under one condition.
-const racers = 32
-
 // S3: of any number of concurrent writes under one condition one applies.
-var raceChecks = []check{
-	{
-		clause: "S3", name: "32-racing-creates", cost: cost{fixed: 10, perRound: racers + 4},
+var raceChecks = clause("S3",
+	check{
+		name: "32-racing-creates", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes if absent exactly one applies",
 		run: func(ctx context.Context, e *env) error {
 			return e.raceRounds(ctx, 1, false)
 		},
 	},
-	{
-		clause: "S3", name: "32-racing-updates", cost: cost{fixed: 10, perRound: racers + 4},
+	check{
+		name: "32-racing-updates", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one ETag exactly one applies",
 		run: func(ctx context.Context, e *env) error {
 			return e.raceRounds(ctx, 1, true)
 		},
 	},
-	{
-		clause: "S3", name: "32-racing-creates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
+	check{
+		name: "32-racing-creates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes if absent exactly one applies, also between processes or endpoints",
 		run: func(ctx context.Context, e *env) error {
 			return e.raceRounds(ctx, 2, false)
 		},
 	},
-	{
-		clause: "S3", name: "32-racing-updates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
+	check{
+		name: "32-racing-updates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one ETag exactly one applies, also between processes or endpoints",
 		run: func(ctx context.Context, e *env) error {
 			return e.raceRounds(ctx, 2, true)
 		},
 	},
-	{
-		clause: "S3", name: "32-handles-racing", cost: cost{fixed: 10, perRound: racers + 4},
+	check{
+		name: "32-handles-racing", handles: racers, cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one condition, each through a handle of its own, exactly one applies",
 		run: func(ctx context.Context, e *env) error {
 			return e.raceRounds(ctx, racers, true)
 		},
 	},
-	{
-		clause: "S3", name: "pairs-racing", cost: cost{fixed: 10, perRound: pairsPerRound * 2},
+	check{
+		name: "pairs-racing", cost: cost{fixed: 10, perRound: pairsPerRound * 2},
 		title: "of two writes that begin at the same moment one applies",
 		run:   checkPairs,
 	},
-	{
-		clause: "S3", name: "mixed-conditions-racing", cost: cost{fixed: 10, perRound: racers + 1},
+	check{
+		name: "mixed-conditions-racing", cost: cost{fixed: 10, perRound: racers + 1},
 		title: "when writes if absent race writes under the current ETag, one of the latter applies and none of the former",
 		run:   checkMixedRace,
 	},
-	{
-		clause: "S3", name: "counter", cost: cost{fixed: 10 + 2*8*8*4},
+	check{
+		name: "counter", cost: cost{fixed: 10 + 2*8*8*4},
 		title: "eight writers that count up by read, compare and write lose no count",
 		run:   checkCounter,
 	},
-}
+	check{
+		name: "processes-racing", needs: []Facility{Worker}, cost: cost{fixed: 20, perRound: processRacers},
+		title: "of concurrent writes by four operating-system processes under one condition exactly one applies",
+		run:   checkProcessesRacing,
+	},
+)
+
+// racers is how many writers race under one condition.
+const racers = 32
 
 // raceRounds runs rounds of a race, each for the next version of one object
 // if update is set, and otherwise for the first version of a new one.
 func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
-	stores, err := e.openAll(ctx, handles)
-	if err != nil {
-		return err
-	}
-	var written []backend.Object
+	stores := e.stores[:handles]
 	name := object
+	var written []backend.Object
 	if update {
+		var err error
 		if written, err = chain(ctx, stores[0], name, 1); err != nil {
 			return err
 		}
@@ -163,10 +166,7 @@ const pairsPerRound = 10
 // side from the first step to the last, and a window between a look and a
 // deed that is too narrow for the many is met by some of the pairs.
 func checkPairs(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	for i := range pairsPerRound * e.rounds() {
 		name := fmt.Sprintf("%s-%d", object, i)
 		if _, err := race(ctx, stores, 2, name, i, always(backend.IfAbsent())); err != nil {
@@ -177,10 +177,7 @@ func checkPairs(ctx context.Context, e *env) error {
 }
 
 func checkMixedRace(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written, err := chain(ctx, stores[0], object, 1)
 	if err != nil {
 		return err
@@ -203,14 +200,11 @@ func checkMixedRace(ctx context.Context, e *env) error {
 
 func checkCounter(ctx context.Context, e *env) error {
 	const writers, counts = 8, 4
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	if _, err := write(ctx, stores[0], object, []byte("0"), backend.IfAbsent()); err != nil {
 		return err
 	}
-	err = together(writers, func(i int) error {
+	err := together(writers, func(i int) error {
 		s := stores[i%2]
 		for range counts {
 			if err := countUp(ctx, s, writers*counts+1); err != nil {
@@ -257,4 +251,46 @@ func countUp(ctx context.Context, s backend.VersionedStore, bound int) error {
 		}
 	}
 	return unlike("a write to fail its precondition only when another applied", "%d failures", bound)
+}
+
+func checkProcessesRacing(ctx context.Context, e *env) error {
+	s := e.stores[0]
+	workers, err := e.hire(ctx, processRacers)
+	if err != nil {
+		return err
+	}
+	var written []backend.Object
+	var match backend.ETag
+	for round := range e.rounds() {
+		answers := make([]answerTo, processRacers)
+		err := together(processRacers, func(i int) error {
+			var err error
+			answers[i], err = workers[i].ask(order{Name: object, Body: fmt.Appendf(nil, "round %d, process %d", round, i), Match: match})
+			if err == nil && answers[i].Error != "" && !answers[i].Lost {
+				return unlike("a racing write to apply or to fail its precondition", "%s", answers[i].Error)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		won := 0
+		for i, a := range answers {
+			if a.Error == "" {
+				won++
+				match = a.ETag
+				written = append(written, backend.Object{
+					Version: a.version(),
+					Body:    fmt.Appendf(nil, "round %d, process %d", round, i),
+				})
+			}
+		}
+		if won != 1 {
+			return unlike(fmt.Sprintf("exactly one of %d processes to have its write accepted", processRacers), "%d in round %d", won, round)
+		}
+	}
+	if err := e.dismissAll(workers); err != nil {
+		return err
+	}
+	return history(ctx, s, object, written)
 }

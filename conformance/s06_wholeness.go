@@ -11,23 +11,23 @@ import (
 )
 
 // S6: no reader sees a part of a version.
-var wholenessChecks = []check{
-	{
-		clause: "S6", name: "big-bodies-while-written", cost: cost{fixed: 30, perRound: 1 + wholeReaders*wholeReads*3},
+var wholenessChecks = clause("S6",
+	check{
+		name: "big-bodies-while-written", cost: cost{fixed: 30, perRound: 1 + wholeReaders*wholeReads*3},
 		title: "a body read while others are written is that of one version, from the first byte to the last",
 		run:   checkWholeWhileWritten,
 	},
-	{
-		clause: "S6", name: "no-glimpse-of-a-create", cost: cost{fixed: 10, perRound: 4 + wholeReaders*wholeReads},
+	check{
+		name: "no-glimpse-of-a-create", cost: cost{fixed: 10, perRound: 4 + wholeReaders*wholeReads},
 		title: "an object that is being made is absent or complete",
 		run:   checkWholeCreate,
 	},
-	{
-		clause: "S6", name: "listed-is-readable", cost: cost{fixed: 30, perRound: 1 + wholeReaders*wholeReads*3},
+	check{
+		name: "listed-is-readable", cost: cost{fixed: 30, perRound: 1 + wholeReaders*wholeReads*3},
 		title: "a version that is listed while others are written can be read",
 		run:   checkListedIsReadable,
 	},
-}
+)
 
 const (
 	wholeReaders = 3
@@ -61,10 +61,7 @@ func whole(body []byte, n int) error {
 // whileWriting writes version after version of an object and has readers at
 // work during each write.
 func (e *env) whileWriting(ctx context.Context, read func(s backend.VersionedStore, writes int) error) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	o, err := write(ctx, stores[0], object, pattern(0), backend.IfAbsent())
 	if err != nil {
 		return err
@@ -137,10 +134,7 @@ func checkListedIsReadable(ctx context.Context, e *env) error {
 }
 
 func checkWholeCreate(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	for round := range e.rounds() {
 		name := fmt.Sprintf("%s-%d", object, round)
 		var made backend.Object

@@ -10,32 +10,34 @@ import (
 // S5: what was acknowledged stays. The suite cannot pull the plug; it abandons
 // handles and restarts the store, and looks whether anything was acknowledged
 // that was not written at all.
-var durabilityChecks = []check{
-	{
-		clause: "S5", name: "nothing-lost", cost: cost{fixed: 120, perRound: 10},
+var durabilityChecks = clause("S5",
+	check{
+		name: "nothing-lost", handles: 3, cost: cost{fixed: 120, perRound: 10},
 		title: "every write that was acknowledged is there, through another handle, while the one that wrote it is still open",
 		run:   checkNothingLost,
 	},
-	{
-		clause: "S5", name: "closed-handle", cost: cost{fixed: 60, perRound: 11},
+	check{
+		name: "closed-handle", cost: cost{fixed: 60, perRound: 11},
 		title: "closing a handle loses no acknowledged write, and does not keep other handles from reading and writing",
 		run:   checkClosedHandle,
 	},
-	{
-		clause: "S5", name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
+	check{
+		name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
 		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, and writes go on after it",
 		run:   checkSurvivesRestart,
 	},
-}
+	check{
+		name: "killed-writer", needs: []Facility{Worker}, cost: cost{fixed: 30, perRound: 10},
+		title: "a process killed in the middle of writing loses nothing that it was acknowledged, and does not keep others from writing",
+		run:   checkKilledWriter,
+	},
+)
 
 func checkNothingLost(ctx context.Context, e *env) error {
 	const writers = 4
-	stores, err := e.openAll(ctx, 3)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written := make([][]backend.Object, writers)
-	err = together(writers, func(i int) error {
+	err := together(writers, func(i int) error {
 		var err error
 		written[i], err = chain(ctx, stores[i%2], fmt.Sprintf("%s-%d", object, i), 10+e.rounds())
 		return err
@@ -64,10 +66,7 @@ func checkNothingLost(ctx context.Context, e *env) error {
 // one process share (a database, the locks of a file) is easily closed for all.
 func checkClosedHandle(ctx context.Context, e *env) error {
 	const others = 2
-	stores, err := e.openAll(ctx, others)
-	if err != nil {
-		return err
-	}
+	stores := e.stores[:others]
 	written := make([][]backend.Object, others) // each by a handle that stays, to an object of its own
 	for round := range e.rounds() {
 		leaving, err := e.open(ctx)
@@ -119,16 +118,15 @@ func checkClosedHandle(ctx context.Context, e *env) error {
 }
 
 func checkSurvivesRestart(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	names := e.h.Limits.held([]string{object, "empty", object + "/below"})
 	written := make(map[string][]backend.Object)
 	for i, name := range names {
-		if written[name], err = chain(ctx, s, name, 3+i); err != nil {
+		versions, err := chain(ctx, s, name, 3+i)
+		if err != nil {
 			return err
 		}
+		written[name] = versions
 	}
 	last := written["empty"][len(written["empty"])-1]
 	empty, err := write(ctx, s, "empty", nil, backend.IfMatch(last.ETag))

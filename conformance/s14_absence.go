@@ -10,35 +10,35 @@ import (
 )
 
 // S14: absence, and what is not to be taken for it.
-var absenceChecks = []check{
-	{
-		clause: "S14", name: "absent-is-not-found", cost: cost{fixed: 80},
+var absenceChecks = clause("S14",
+	check{
+		name: "absent-is-not-found", cost: cost{fixed: 80},
 		title: "an object or a version that does not exist is reported as not found",
 		run:   checkAbsentIsNotFound,
 	},
-	{
-		clause: "S14", name: "denied-is-not-absence", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
+	check{
+		name: "denied-is-not-absence", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
 		title: "an object that the caller may not read is not reported as absent, whether it exists or not",
 		run: func(ctx context.Context, e *env) error {
 			return e.notAbsence(ctx, "open a handle that may not read", e.store.OpenDenied)
 		},
 	},
-	{
-		clause: "S14", name: "no-store-is-not-absence", needs: []Facility{OpenAbsent}, cost: cost{fixed: 30},
+	check{
+		name: "no-store-is-not-absence", needs: []Facility{OpenAbsent}, cost: cost{fixed: 30},
 		title: "a store that is not there is not reported as absent objects or empty listings",
 		run: func(ctx context.Context, e *env) error {
 			return e.notAbsence(ctx, "open a store that is not there", e.store.OpenAbsent)
 		},
 	},
-	{
-		clause: "S14", name: "faults-are-not-absence", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
+	check{
+		name: "faults-are-not-absence", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
 		title: "denied access, errors of the server and broken connections are not reported as absence",
 		run:   checkFaultsAreNotAbsence,
 	},
-}
+)
 
 func checkAbsentIsNotFound(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, 2)
+	s, written, err := e.written(ctx, 2)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 // notAbsence checks that no method of a handle that cannot reach its objects
 // reports them, or anything, as absent.
 func (e *env) notAbsence(ctx context.Context, opening string, open func(context.Context) (backend.VersionedStore, error)) error {
-	s, written, err := e.openWritten(ctx, 1)
+	s, written, err := e.written(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -7,22 +7,6 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S13 for large bodies that are written and read side by side. A store may have
-// one buffer, spool or part for all calls, which small bodies pass too fast to
-// meet in.
-var largeBodyChecks = []check{
-	{
-		clause: "S13", name: "large-side-by-side", cost: cost{fixed: 8 + 4*largeWriters, perRound: largeWriters},
-		title: "large bodies that are written and read at the same time come back exactly, each as its own",
-		run:   checkLargeSideBySide,
-	},
-	{
-		clause: "S13", name: "large-by-processes", needs: []Facility{Worker}, cost: cost{fixed: 8, perRound: 2 * processRacers},
-		title: "large bodies that several operating-system processes write at the same time come back exactly, each as its own",
-		run:   checkLargeByProcesses,
-	},
-}
-
 const largeWriters = 8
 
 // largeSizes are the sizes of the bodies of one round: all of one, for calls that
@@ -43,10 +27,7 @@ func (e *env) largeBodies(round, n int) [][]byte {
 func largeName(round, writer int) string { return fmt.Sprintf("%s-%d-%d", object, round, writer) }
 
 func checkLargeSideBySide(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	var before []backend.Object // what the round before wrote
 	for round := range e.fewRounds(4) {
 		written := make([]backend.Object, largeWriters)
@@ -100,10 +81,7 @@ func unmixed(want, got backend.Object, err error) error {
 }
 
 func checkLargeByProcesses(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 1)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	workers, err := e.hire(ctx, processRacers)
 	if err != nil {
 		return err

@@ -10,51 +10,51 @@ import (
 )
 
 // S10: listings of versions.
-var versionListChecks = []check{
-	{
-		clause: "S10", name: "newest-first", cost: cost{fixed: 80, deep: 2600},
+var versionListChecks = clause("S10",
+	check{
+		name: "newest-first", cost: cost{fixed: 80, deep: 2600},
 		title: "versions are listed newest first, each exactly once, in pages as large as the store makes them",
 		run:   checkNewestFirst,
 	},
-	{
-		clause: "S10", name: "page-sizes", cost: cost{fixed: 220},
+	check{
+		name: "page-sizes", cost: cost{fixed: 220},
 		title: "versions come the same in pages of any size, and a page is the last if and only if it says so",
 		run:   checkVersionPages,
 	},
-	{
-		clause: "S10", name: "after-any-version", cost: cost{fixed: 200},
+	check{
+		name: "after-any-version", cost: cost{fixed: 200},
 		title: "a listing can begin after any version, in pages of any size",
 		run:   checkAfterVersion,
 	},
-	{
-		clause: "S10", name: "after-no-version", cost: cost{fixed: 30},
+	check{
+		name: "after-no-version", cost: cost{fixed: 30},
 		title: "a listing that is to begin after what is no version of the object is an error or empty",
 		run:   checkAfterNoVersion,
 	},
-	{
-		clause: "S10", name: "never-written", cost: cost{fixed: 20},
+	check{
+		name: "never-written", cost: cost{fixed: 20},
 		title: "an object that was never written has no versions, which is no error",
 		run:   checkNeverWritten,
 	},
-	{
-		clause: "S10", name: "neighbours-apart", cost: cost{fixed: 160},
+	check{
+		name: "neighbours-apart", cost: cost{fixed: 160},
 		title: "a listing holds the versions of its object alone, not those of objects whose names begin alike",
 		run:   checkNeighbours,
 	},
-	{
-		clause: "S10", name: "equal-bodies", cost: cost{fixed: 120},
+	check{
+		name: "equal-bodies", cost: cost{fixed: 120},
 		title: "versions of equal body are listed each, in order",
 		run:   checkEqualBodies,
 	},
-	{
-		clause: "S10", name: "while-written", cost: cost{fixed: 170},
+	check{
+		name: "while-written", cost: cost{fixed: 170},
 		title: "a listing over many pages during which versions are added holds every version older than its first, once, in order",
 		run:   checkVersionsWhileWritten,
 	},
-}
+)
 
 func checkNewestFirst(ctx context.Context, e *env) error {
-	s, written, err := e.openWritten(ctx, e.many())
+	s, written, err := e.written(ctx, e.many())
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func checkNewestFirst(ctx context.Context, e *env) error {
 
 func checkVersionPages(ctx context.Context, e *env) error {
 	const n = 50
-	s, written, err := e.openWritten(ctx, n)
+	s, written, err := e.written(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -91,10 +91,7 @@ func checkVersionPages(ctx context.Context, e *env) error {
 }
 
 func checkAfterVersion(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written, err := chain(ctx, stores[0], object, 12)
 	if err != nil {
 		return err
@@ -117,7 +114,7 @@ func checkAfterVersion(ctx context.Context, e *env) error {
 }
 
 func checkAfterNoVersion(ctx context.Context, e *env) error {
-	s, _, err := e.openWritten(ctx, 3)
+	s, _, err := e.written(ctx, 3)
 	if err != nil {
 		return err
 	}
@@ -138,10 +135,7 @@ func checkAfterNoVersion(ctx context.Context, e *env) error {
 }
 
 func checkNeverWritten(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	// Once with an empty store, and once with names around.
 	for range 2 {
 		for _, name := range []string{object, "a", "a/b"} {
@@ -162,17 +156,16 @@ func checkNeverWritten(ctx context.Context, e *env) error {
 }
 
 func checkNeighbours(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	names := []string{"a", "a ", "a!", "a-", "a.", "a.json", "a/", "a/b", "a0", "aa", "A", "b"}
 	names = e.h.Limits.held(names)
 	written := make(map[string][]backend.Object)
 	for i, name := range names {
-		if written[name], err = chain(ctx, s, name, 2+i%3); err != nil {
+		versions, err := chain(ctx, s, name, 2+i%3)
+		if err != nil {
 			return err
 		}
+		written[name] = versions
 	}
 	for _, name := range names {
 		want := newestFirst(written[name])
@@ -191,10 +184,7 @@ func checkNeighbours(ctx context.Context, e *env) error {
 }
 
 func checkEqualBodies(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	var written []backend.Object
 	cond := backend.IfAbsent()
 	for i := range 15 {
@@ -228,10 +218,7 @@ func checkEqualBodies(ctx context.Context, e *env) error {
 }
 
 func checkVersionsWhileWritten(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written, err := chain(ctx, stores[0], object, 20)
 	if err != nil {
 		return err

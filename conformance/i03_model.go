@@ -16,13 +16,13 @@ import (
 
 // The protocol against a model so small that it is plainly right: a list of
 // what was set.
-var modelChecks = []check{
-	{
-		clause: "I3", name: "model", cost: cost{fixed: 500, perRound: 150},
+var modelChecks = clause("I3",
+	check{
+		name: "model", cost: cost{fixed: 500, perRound: 150},
 		title: "a random history of writes, reads, crashes and repairs by several clients has the results that a plain list of entries has",
 		run:   checkModel,
 	},
-}
+)
 
 // modelSteps is how many steps are drawn for one history.
 const modelSteps = 30
@@ -110,10 +110,7 @@ type modelEntry struct {
 var modelKeys = []string{"a", "a-", "a.", "a/", "ab", "é"}
 
 func checkModel(ctx context.Context, e *env) error {
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	histories := 0
 	play := func(steps []modelStep) error {
 		histories++ // each has a log of its own

@@ -9,24 +9,21 @@ import (
 )
 
 // S4: what a successful write answers.
-var answerChecks = []check{
-	{
-		clause: "S4", name: "id-and-etag", cost: cost{fixed: 60},
+var answerChecks = clause("S4",
+	check{
+		name: "id-and-etag", cost: cost{fixed: 60},
 		title: "every successful write returns the ID and the ETag of the version it made, neither empty nor null",
 		run:   checkAnswers,
 	},
-	{
-		clause: "S4", name: "answer-under-race", cost: cost{perRound: 4, fixed: 50},
+	check{
+		name: "answer-under-race", cost: cost{perRound: 4, fixed: 50},
 		title: "concurrent writes each return their own version",
 		run:   checkAnswersUnderRace,
 	},
-}
+)
 
 func checkAnswers(ctx context.Context, e *env) error {
-	s, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
+	s := e.stores[0]
 	for _, name := range []string{object, "a/b/c", "z"} {
 		cond := backend.IfAbsent()
 		for _, body := range [][]byte{nil, []byte("x"), []byte("x"), bytes.Repeat([]byte("0123456789"), 10_000)} {
@@ -48,12 +45,9 @@ func checkAnswers(ctx context.Context, e *env) error {
 
 func checkAnswersUnderRace(ctx context.Context, e *env) error {
 	const writers = 8
-	stores, err := e.openAll(ctx, 2)
-	if err != nil {
-		return err
-	}
+	stores := e.stores
 	written := make([][]backend.Object, writers)
-	err = together(writers, func(i int) error {
+	err := together(writers, func(i int) error {
 		name := fmt.Sprintf("%s-%d", object, i)
 		var err error
 		written[i], err = chain(ctx, stores[i%2], name, 1+e.rounds()/4)

@@ -1,0 +1,98 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// I1: each acknowledged write is in the log exactly once, and the chain is whole,
+// whoever else writes.
+var manyWriterChecks = clause("I1",
+	check{
+		name: "processes", needs: []Facility{Worker}, cost: cost{fixed: 200 + 4*processSets*40},
+		title: "of four processes that set keys at once, one of which is killed, chain and key objects are whole, and each acknowledged write is there once",
+		run:   checkProcesses,
+	},
+	check{
+		name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
+		title: "each write that one of eight contending clients was acknowledged is in the log exactly once, and chain and key objects are whole",
+		run: func(ctx context.Context, e *env) error {
+			l, s, err := e.contend(ctx, 8, byDefault)
+			if err != nil {
+				return err
+			}
+			return sound(ctx, s, "", l)
+		},
+	},
+)
+
+const (
+	processRacers = 4
+	processSets   = 15
+	// afterlife is how many writes a process may be acknowledged from the time
+	// on when it is to be killed, which comes within about one.
+	afterlife = 200
+)
+
+func checkProcesses(ctx context.Context, e *env) error {
+	s := e.stores[0]
+	workers, err := e.hire(ctx, processRacers)
+	if err != nil {
+		return err
+	}
+	doomed, dies := e.rand.IntN(processRacers), 1+e.rand.IntN(processSets-2)
+	l := &ledger{}
+	var killing sync.WaitGroup
+	err = together(processRacers, func(i int) error {
+		for n := range processSets {
+			if i == doomed && n == dies {
+				killing.Go(workers[i].kill) // while the Set is under way, or just before or after
+			}
+			err := l.have(workers[i], fmt.Sprintf("key-%d", (i+n)%3), fmt.Sprintf("process %d, write %d", i, n))
+			if errors.Is(err, errKilled) {
+				return nil
+			}
+			if err != nil {
+				return unlike("a process to set a key", "%v", err)
+			}
+		}
+		return nil
+	})
+	killing.Wait()
+	if err != nil {
+		return err
+	}
+	if err := workers[doomed].killed(); err != nil {
+		return err
+	}
+	if err := e.dismissAll(slices.Delete(workers, doomed, doomed+1)); err != nil {
+		return err
+	}
+	return sound(ctx, s, "", l)
+}
+
+// have has a worker set a key, and records what came of it.
+func (l *ledger) have(w *worker, key, value string) error {
+	a := &attempt{key: key, value: value, err: immukv.ErrOutcomeUnknown}
+	l.mu.Lock()
+	l.attempts = append(l.attempts, a)
+	l.mu.Unlock()
+	answer, err := w.ask(order{Key: key, Value: value})
+	switch {
+	case err != nil:
+		return err
+	case answer.Unknown:
+		return nil
+	case answer.Error != "":
+		a.err = errors.New(answer.Error)
+		return a.err
+	}
+	a.err = nil
+	a.entry = entry{VersionID: immukv.LogVersionID(answer.ID), Sequence: answer.Sequence, Hash: answer.Hash}
+	return nil
+}

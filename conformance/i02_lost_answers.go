@@ -1,0 +1,34 @@
+package conformance
+
+import (
+	"context"
+
+	"github.com/immukv/immukv-go/sim"
+)
+
+// I2: what a caller was told holds, whatever becomes of requests and answers.
+var lostAnswerChecks = clause("I2",
+	check{
+		name: "lost-answers-everywhere", cost: cost{fixed: 4000},
+		title: "whichever request of a write fails, loses its answer or applies late, what the caller was told holds, and the next write commits",
+		run: func(ctx context.Context, e *env) error {
+			return e.injected(ctx, sim.Injections(answerFaults...))
+		},
+	},
+)
+
+// answerFaults are what can become of a request without a scheduler, save those
+// that take time to answer: a wait that the store asks for is the simulator's to
+// play, which has a clock of its own.
+var answerFaults = []sim.Fault{
+	{Effect: sim.Never, Answer: sim.Lost},
+	{Effect: sim.Now, Answer: sim.Lost},
+	{Effect: sim.Again, Answer: sim.Own},
+	{Effect: sim.Again, Answer: sim.Lost},
+	{Effect: sim.Copy, Answer: sim.Own},
+	{Effect: sim.Never, Answer: sim.Denied},
+	{Effect: sim.Now, Answer: sim.Cancelled},
+	{Effect: sim.Never, Answer: sim.Cancelled},
+	{Effect: sim.Now, Answer: sim.Short},
+	{Effect: sim.Now, Answer: sim.Hollow},
+}

@@ -1,0 +1,18 @@
+package conformance
+
+import (
+	"context"
+
+	"github.com/immukv/immukv-go/sim"
+)
+
+// I4: a client that dies leaves one orphan at most.
+var crashChecks = clause("I4",
+	check{
+		name: "crash-everywhere", cost: cost{fixed: 800},
+		title: "a client that dies at any request leaves at most one orphan, at the head, and the next write repairs it",
+		run: func(ctx context.Context, e *env) error {
+			return e.injected(ctx, sim.Crashes())
+		},
+	},
+)

@@ -1,0 +1,54 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+)
+
+// I6: an entry never changes.
+var unchangedChecks = clause("I6",
+	check{
+		name: "nothing-changes", cost: cost{fixed: 250},
+		title: "every entry that was read once reads the same after more writes, repairs and restarts of clients",
+		run:   checkNothingChanges,
+	},
+)
+
+func checkNothingChanges(ctx context.Context, e *env) error {
+	stores := e.stores
+	l := &ledger{}
+	var before []entry
+	for round := range 3 {
+		c, err := connect(ctx, stores[round%2], "")
+		if err != nil {
+			return err
+		}
+		for i := range 4 {
+			if err := l.set(ctx, c, fmt.Sprintf("key-%d", i%2), fmt.Sprintf("round %d, write %d", round, i)); err != nil {
+				return err
+			}
+		}
+		log, err := readLog(ctx, c)
+		if err != nil {
+			return err
+		}
+		for i, was := range before {
+			there, err := c.LogVersion(ctx, was.VersionID)
+			if err != nil {
+				return err
+			}
+			now := there[0]
+			if log[i].Hash != was.Hash || now.Hash != was.Hash || string(now.JSON) != string(was.JSON) || !now.Timestamp.Equal(was.Timestamp) {
+				return unlike(fmt.Sprintf("entry %d to read as before, %+v", i, was), "%+v", now)
+			}
+			if err := c.Verify(now); err != nil {
+				return err
+			}
+		}
+		before = log
+		if err := c.Close(); err != nil {
+			return err
+		}
+	}
+	return sound(ctx, stores[0], "", l)
+}

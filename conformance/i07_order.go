@@ -1,0 +1,20 @@
+package conformance
+
+import (
+	"context"
+)
+
+// I7: the log is in the order of real time.
+var orderChecks = clause("I7",
+	check{
+		name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*30},
+		title: "a write that was acknowledged before another began precedes it in the log",
+		run: func(ctx context.Context, e *env) error {
+			l, _, err := e.contend(ctx, 4, byDefault)
+			if err != nil {
+				return err
+			}
+			return l.ordered()
+		},
+	},
+)

@@ -1,0 +1,83 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// I8: reads of a key never go back.
+var readChecks = clause("I8",
+	check{
+		name: "reads-under-load", cost: cost{fixed: 100 + 4*contendingWrites*30 + 2*2*30*4},
+		title: "a key read while it is set returns what the log holds, and never an older entry than before",
+		run:   checkReadsUnderLoad,
+	},
+)
+
+func checkReadsUnderLoad(ctx context.Context, e *env) error {
+	const readers, reads = 2, 30
+	stores := e.stores
+	writer, err := connect(ctx, stores[0], "")
+	if err != nil {
+		return err
+	}
+	defer writer.Close() //nolint:errcheck // what it wrote is looked at
+	l := &ledger{}
+	if err := l.set(ctx, writer, "key", "first"); err != nil {
+		return err
+	}
+	seen := make([][]entry, readers)
+	err = together(1+readers, func(worker int) error {
+		if worker == readers {
+			for n := range 4 * contendingWrites {
+				if err := l.set(ctx, writer, "key", fmt.Sprintf("write %d", n)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		reader, err := connect(ctx, stores[worker%2], "", immukv.WithReadOnly())
+		if err != nil {
+			return err
+		}
+		defer reader.Close() //nolint:errcheck // it wrote nothing
+		for range reads {
+			got, err := reader.Get(ctx, "key")
+			if err != nil {
+				return unlike("a key that is being set to be readable", "%v", err)
+			}
+			seen[worker] = append(seen[worker], got)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	log, err := readLog(ctx, writer)
+	if err != nil {
+		return err
+	}
+	for _, entries := range seen {
+		if err := neverBack(entries, log); err != nil {
+			return err
+		}
+	}
+	return l.agrees(log)
+}
+
+// neverBack checks what one reader of a key was shown against the log.
+func neverBack(seen, log []entry) error {
+	last := int64(-1)
+	for _, got := range seen {
+		if got.Sequence >= int64(len(log)) || log[got.Sequence].Value != got.Value || log[got.Sequence].Hash != got.Hash {
+			return unlike("reads to return what is in the log", "%q as entry %d", got.Value, got.Sequence)
+		}
+		if got.Sequence < last {
+			return unlike("a key that was read not to go back", "entry %d after %d", got.Sequence, last)
+		}
+		last = got.Sequence
+	}
+	return nil
+}

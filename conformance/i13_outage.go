@@ -1,0 +1,78 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/immukv/immukv-go/backend"
+)
+
+// I13: a client works again after an outage.
+var outageChecks = clause("I13",
+	check{
+		name: "after-an-outage", cost: cost{fixed: 60},
+		title: "a client that was open during an outage commits its next write, and leaves no orphan",
+		run:   checkAfterOutage,
+	},
+)
+
+// outage is a store that answers nothing while it is down.
+type outage struct {
+	backend.VersionedStore
+	down   atomic.Bool
+	failed func() // called when a request gets no answer
+}
+
+var errOutage = errors.New("no answer: the store is down")
+
+func (o *outage) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrOutcomeUnknown, Err: errOutage}
+	}
+	return o.VersionedStore.Put(ctx, name, body, cond)
+}
+
+func (o *outage) Get(ctx context.Context, name string) (backend.Object, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Object{}, &backend.Error{Op: "get", Name: name, Err: errOutage}
+	}
+	return o.VersionedStore.Get(ctx, name)
+}
+
+func (o *outage) Head(ctx context.Context, name string) (backend.Version, error) {
+	if o.down.Load() {
+		o.failed()
+		return backend.Version{}, &backend.Error{Op: "head", Name: name, Err: errOutage}
+	}
+	return o.VersionedStore.Head(ctx, name)
+}
+
+func checkAfterOutage(ctx context.Context, e *env) error {
+	s := e.stores[0]
+	weak := &outage{VersionedStore: s}
+	c, err := connect(ctx, weak, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // what it wrote is looked at
+	l := &ledger{}
+	for i := range 3 {
+		if err := l.set(ctx, c, "key", fmt.Sprintf("before outage %d", i)); err != nil {
+			return unlike("a write to commit after an outage", "%v", err)
+		}
+		// The write is given up when it has met the outage.
+		during, cancel := context.WithCancel(ctx)
+		weak.failed = cancel
+		weak.down.Store(true)
+		if err := l.set(during, c, "key", fmt.Sprintf("during outage %d", i)); err == nil {
+			return unlike("a write to fail while the store is down", "success")
+		}
+		weak.down.Store(false)
+		cancel()
+	}
+	return sound(ctx, s, "", l)
+}
