@@ -13,7 +13,8 @@ type check struct {
 	name   string
 	title  string     // what it asks, as a sentence without its full stop
 	needs  []Facility // what the store must have for it
-	// handles are how many it begins with, beyond two.
+	// handles is the number of handles that are open when the check begins. It
+	// begins with two at least.
 	handles int
 	cost    cost
 	run     func(ctx context.Context, e *env) error
@@ -27,8 +28,8 @@ func (c check) is(name string) bool {
 	return name == c.id() || name == c.clause || name == c.clause[:1]
 }
 
-// cost bounds the requests that a check makes. Stores are paid by the request,
-// and so the suite says beforehand how many there will be at most.
+// cost bounds the requests that a check makes. Users pay for each request, so
+// the suite states the bound before it begins.
 type cost struct {
 	fixed, perRound int
 	deep            int // on top, if the harness asks for depth
@@ -42,7 +43,7 @@ func (c cost) requests(h *Harness) int {
 	return n
 }
 
-// clause gives checks the clause that they are for.
+// clause returns the checks with their clause set.
 func clause(id string, checks ...check) []check {
 	for i := range checks {
 		checks[i].clause = id
@@ -50,13 +51,14 @@ func clause(id string, checks ...check) []check {
 	return checks
 }
 
-// all lists the checks in the order of their clauses: those of the store, and then
-// those of the protocol. The file of a clause has its number in its name.
+// all returns the checks in the order of their clauses: first the store's, then
+// the protocol's. The checks of S3 are in the file whose name begins with s03,
+// and so on.
 func all() []check {
 	return slices.Concat(
 		createChecks, matchChecks, raceChecks, answerChecks, durabilityChecks, wholenessChecks, freshnessChecks,
 		immutabilityChecks, identityChecks, versionListChecks, nameListChecks, nameChecks, bodyChecks, absenceChecks,
-		preconditionChecks, outcomeChecks, refusalChecks, contextChecks, concurrencyChecks, trustChecks,
+		preconditionChecks, outcomeChecks, deniedOrBusyChecks, contextChecks, concurrencyChecks, trustChecks,
 
 		manyWriterChecks, lostAnswerChecks, modelChecks, crashChecks, fleetChecks, unchangedChecks, orderChecks,
 		readChecks, repairChecks, readOnlyChecks, clockChecks, rogueChecks, outageChecks, fairnessChecks,

@@ -11,7 +11,8 @@ import (
 // contendingWrites is how many writes each of contending clients makes.
 const contendingWrites = 6
 
-// contend has clients, each with its options, set few keys at once.
+// contend runs clients, each with its own options, that set a few keys
+// concurrently.
 func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immukv.Option) (*ledger, backend.VersionedStore, error) {
 	stores := e.stores
 	l := &ledger{}
@@ -31,5 +32,5 @@ func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immuk
 	return l, stores[1], err
 }
 
-// byDefault are the options of clients that have none.
+// byDefault gives a client no options.
 func byDefault(int) []immukv.Option { return nil }

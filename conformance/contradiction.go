@@ -7,10 +7,10 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// claims are what the handles of a store said of its versions. A version keeps its
-// ETag (S8), and one write makes it (S4, S9), whatever a check is about. A store
-// that contradicts itself in this fails the check at once: a client that believes
-// both goes on trying for minutes.
+// claims records what the calls of a check returned about versions. A version
+// keeps its ETag (S8) and is made by one write (S4, S9). A store that
+// contradicts itself fails the check at once, whatever the check tests: a
+// client that trusts both answers retries for minutes.
 type claims struct {
 	mu       sync.Mutex
 	versions map[versionOf]*claim
@@ -21,15 +21,16 @@ type versionOf struct {
 	id   backend.VersionID
 }
 
-// claim is what was said of one version.
+// claim is what calls returned about one version.
 type claim struct {
 	etag    backend.ETag
 	by      string // the first call that said so
 	written bool   // a write returned the version
 }
 
-// add returns an error if the version that a call returned contradicts an earlier
-// claim. The checks of S4 judge what is no proper ID.
+// add records the version that a call returned. It returns an error if the
+// version contradicts an earlier claim. It ignores versions without a proper
+// ID, which the checks of S4 report.
 func (c *claims) add(op, name string, v backend.Version) error {
 	if v.ID == "" || v.ID == "null" {
 		return nil

@@ -1,22 +1,24 @@
 // Package conformance tests stores against the contract of package backend,
 // clause by clause, and the ImmuKV protocol on them.
 //
-// It is for people who write a backend, and for those who wonder whether the
-// server they have can be trusted with this protocol. In the test of a backend
-// it takes a [Harness], which makes stores of the kind under test:
+// It is for authors of backends, and for users who want to know whether their
+// server is safe for this protocol. The test of a backend calls [Run] with a
+// [Harness], which makes stores of the kind under test:
 //
 //	func TestConformance(t *testing.T) {
 //		conformance.Run(t, conformance.Harness{New: newStore, Lacks: …})
 //	}
 //
-// Each check is a subtest named for its clause: S3/32-racing-creates. What a
-// kind of store has not, such as a way to deny access, its harness declares with
-// the reason; nothing is skipped in silence.
+// Each check is a subtest named for its clause, such as S3/32-racing-creates.
+// The checks of S3 are in the file whose name begins with s03, those of the
+// protocol's I1 in the one that begins with i01. A harness declares, with the
+// reason, what its stores lack, such as a way to deny access. Nothing is
+// skipped silently.
 //
 // The command immukv-conformance below this package runs the same checks on a
 // store given by its URL. [Examine] runs them from any other program.
 //
-// The suite shows the presence of faults, never their absence: races are run
-// often enough to find the faults known in the wild, and machines are not
-// unplugged.
+// The suite shows the presence of faults, never their absence. It repeats races
+// often enough to find the faults known of real stores. It does not cut the
+// power of machines.
 package conformance

@@ -19,8 +19,8 @@ type env struct {
 	store Store
 	rand  *rand.Rand // not for use by several goroutines at once
 	watch *watch
-	// stores are handles that are open when the check begins, as many as it asks
-	// for, and two at least.
+	// stores are the handles that are open when the check begins: as many as
+	// it asks for, at least two.
 	stores []backend.VersionedStore
 
 	mu      sync.Mutex
@@ -39,9 +39,9 @@ func (e *env) open(ctx context.Context) (backend.VersionedStore, error) {
 	return e.openWith(ctx, "open a handle", e.store.Open, nil)
 }
 
-// openWith opens a handle in another way. Raw reports whether a check asks for
-// the very answers of the handle; otherwise the suite waits while the store is
-// unavailable. Nil means that it always waits.
+// openWith opens a handle in another way. While raw returns true, the check
+// gets every answer of the handle, even that the store is unavailable;
+// otherwise the suite retries such a call. A nil raw returns false.
 func (e *env) openWith(ctx context.Context, what string, open func(context.Context) (backend.VersionedStore, error), raw func() bool) (s backend.VersionedStore, err error) {
 	err = e.watch.available(ctx, raw, func() error {
 		return e.watch.doing(what, func() (err error) {
@@ -71,7 +71,7 @@ func (e *env) openStores(ctx context.Context, n int) error {
 	return nil
 }
 
-// written writes n versions of the object, as a chain, and returns them with the
+// written writes a chain of n versions of the object. It returns them and the
 // handle that wrote them.
 func (e *env) written(ctx context.Context, n int) (backend.VersionedStore, []backend.Object, error) {
 	versions, err := chain(ctx, e.stores[0], object, n)
@@ -135,12 +135,11 @@ func (e *env) close(ctx context.Context) error {
 
 func (e *env) rounds() int { return e.h.rounds() }
 
-// fewRounds is for races that take n times as long as others: the part of the
-// rounds that takes as long, but never none.
+// fewRounds is the number of rounds of a race that takes n times as long as
+// others. It is at least one.
 func (e *env) fewRounds(n int) int { return max(1, e.rounds()/n) }
 
-// many is the size of a listing: with depth, of one that no store returns in
-// one page.
+// many is the size of a long listing. With Deep it exceeds the largest page.
 func (e *env) many() int {
 	if e.h.Deep {
 		return backend.MaxPageSize + 100

@@ -15,26 +15,26 @@ import (
 // minutes on a network.
 const checkLimit = 30 * time.Minute
 
-// grace is how long a check has to end when its context has. What it called
-// and does not heed the context is then left behind.
+// grace is how long a check has to end after its context has ended. After that,
+// a call that ignores the context is abandoned.
 const grace = 10 * time.Second
 
-// overdueAtMost is how many checks may wait for calls that do not return, before
-// the rest of them are not even begun.
+// overdueAtMost is how many checks may time out on calls that do not return.
+// The suite then skips the checks that have not begun.
 const overdueAtMost = 3
 
 // parallelChecks is how many checks run side by side, each on a store of its
 // own.
 const parallelChecks = 8
 
-// suite is the checks that a harness asks for, and how they go.
+// suite runs the checks that a harness selects.
 type suite struct {
 	Harness
 	checks  []check
 	overdue atomic.Int64 // checks of which a call did not return
 }
 
-// newSuite fails if the harness makes no sense.
+// newSuite returns an error if the harness is invalid.
 func newSuite(h Harness) (*suite, error) {
 	if err := h.validate(); err != nil {
 		return nil, err
@@ -47,13 +47,13 @@ func newSuite(h Harness) (*suite, error) {
 }
 
 // Examine runs the suite without package testing. It calls report after each
-// check, never twice at once, and returns all results in the order of the
-// clauses. The error is that of a harness that makes no sense; a store that
-// fails is no error.
+// check, one call at a time, and returns all results in the order of the
+// clauses. The error reports an invalid harness. A store that fails checks is
+// not an error.
 //
 // A call of the store that does not return within two minutes fails its check.
-// If it does not return when its context ends either, the goroutine that makes
-// it is left behind, with what it has of the store.
+// If it does not return after its context has ended either, Examine abandons
+// the goroutine that made the call.
 func Examine(ctx context.Context, h Harness, report func(Result)) ([]Result, error) {
 	s, err := newSuite(h)
 	if err != nil {
@@ -76,7 +76,7 @@ func Examine(ctx context.Context, h Harness, report func(Result)) ([]Result, err
 	return results, running.Wait()
 }
 
-// run runs one check on a store made for it, and does not wait for ever.
+// run runs one check on a store made for it, for a limited time.
 func (s *suite) run(ctx context.Context, c check) Result {
 	result := Result{Check: c.id(), Clause: c.clause, Title: c.title}
 	if n := s.overdue.Load(); n >= overdueAtMost {
@@ -141,7 +141,7 @@ func (s *suite) examine(ctx context.Context, c check, w *watch, result Result) R
 	return result
 }
 
-// outcome runs a check if what it needs is there.
+// outcome runs a check if the store has the facilities that it needs.
 func (s *suite) outcome(ctx context.Context, c check, e *env) error {
 	for _, f := range c.needs {
 		reason, lacking := s.Lacks[f]
@@ -164,7 +164,7 @@ func (s *suite) outcome(ctx context.Context, c check, e *env) error {
 		return err
 	}
 	if e.watch.requests.Load() == 0 {
-		return errors.New("the check found nothing wrong without a single request of the store, which is a mistake in the suite")
+		return errors.New("the check passed without a request of the store, which is a bug in the suite")
 	}
 	return e.watch.malformedError()
 }

@@ -13,88 +13,90 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Harness tells the suite how to come by stores of the kind under test, and
-// what to expect of them. Only New must be set.
+// Harness tells the suite how to make stores of the kind under test, and what
+// they support. Only New is required.
 type Harness struct {
-	// New makes an empty store for one check alone. Checks run side by side,
-	// and so New is called from several goroutines.
+	// New makes an empty store for one check. Checks run concurrently, so New
+	// is called from several goroutines.
 	New func(ctx context.Context) (Store, error)
 
-	// Lacks gives, for each facility that the stores of New do not have, the
-	// reason, as a sentence without its full stop. The checks that need it are
-	// then reported as not applicable, for that reason. A facility that is
-	// neither there nor declared to be lacking fails its checks.
+	// Lacks gives the reason for each facility that the stores of New lack, as
+	// a sentence without its full stop. The checks that need the facility are
+	// reported as not applicable, with that reason. A facility that a store
+	// neither has nor is declared to lack fails its checks.
 	Lacks map[Facility]string
 
-	// Limits are those that the stores declare.
+	// Limits are the limits that the stores declare.
 	Limits Limits
 
-	// Rounds is how often races are run; zero means [DefaultRounds]. Those that
-	// take longer than others are run less often, but once at least.
+	// Rounds is how often races are repeated. Zero means [DefaultRounds].
+	// Races that take longer than others are repeated less often, but run at
+	// least once.
 	Rounds int
 
-	// Seed determines what the suite draws at random. How the goroutines of a
-	// race take turns is not the suite's to determine.
+	// Seed determines the suite's random choices. It does not determine how
+	// goroutines are scheduled.
 	Seed uint64
 
-	// Deep adds what takes long: bodies of the largest size, and listings
-	// longer than the longest page.
+	// Deep adds slow checks: bodies of the largest size, and listings longer
+	// than the largest page.
 	Deep bool
 
-	// Only restricts the suite to some checks: single ones, as
-	// "S3/32-racing-creates", whole clauses, as "S3", all of the store's
-	// clauses, "S", or all of the protocol's invariants, "I". Empty means all.
+	// Only selects checks: a single one, such as "S3/32-racing-creates", a
+	// clause, such as "S3", all of the store's clauses, "S", or all of the
+	// protocol's invariants, "I". Empty means all.
 	Only []string
 }
 
-// DefaultRounds is how often races are run unless the harness says otherwise.
-// Every fault known in the wild shows within so many.
+// DefaultRounds is how often races are repeated by default. It is enough to
+// find every fault known of real stores.
 const DefaultRounds = 20
 
-// Store is one store, and the ways in which the suite reaches it. A nil
-// function is a facility that [Harness.Lacks] accounts for; Open and Close are
-// no facilities: the first must be set, the second need not.
+// Store is one store, and the ways to reach it. Open is required, Close is
+// optional. Each other function is a facility; if it is nil, [Harness.Lacks]
+// must give the reason.
 type Store struct {
-	// Open opens a handle on the store as one more process would, through
-	// another endpoint where the store has several. The suite uses many
-	// handles at once, and closes those that are an io.Closer, some while
-	// others are in use. Where a file can be open but once in a process, the
-	// handles share what has it open, which the last of them closes.
+	// Open opens a handle on the store as another process would, and through
+	// another endpoint if the store has several. The suite uses many handles
+	// at once. It closes those that implement io.Closer, some of them while
+	// others are in use. If a process can open a file only once, the handles
+	// share the open file, and the last handle closes it.
 	Open func(ctx context.Context) (backend.VersionedStore, error)
 
-	// Restart has the store forget what it keeps in memory alone, as a crash
+	// Restart makes the store forget what it keeps only in memory, as a crash
 	// of its machine would. The suite closes its handles before and opens new
-	// ones after. It may do nothing, if handles share no memory and nothing
-	// runs but what they are made of. Variables of a package are memory, too: a
-	// cache that handles share there is to be emptied.
+	// ones after it. Restart may do nothing if handles share no memory and
+	// there is no server. Package variables are memory too: Restart must empty
+	// a cache that handles share there.
 	Restart func(ctx context.Context) error
 
-	// OpenDenied opens a handle that may neither read nor write, or returns
-	// the error of opening it.
+	// OpenDenied opens a handle without permission to read or write, or
+	// returns the error of opening it.
 	OpenDenied func(ctx context.Context) (backend.VersionedStore, error)
 
-	// OpenAbsent opens a handle on a store that is not there (a bucket that
-	// does not exist, a directory that was removed, a server that is down), or
+	// OpenAbsent opens a handle on a store that does not exist (a bucket that
+	// was never made, a directory that was removed, a server that is down), or
 	// returns the error of opening it.
 	OpenAbsent func(ctx context.Context) (backend.VersionedStore, error)
 
-	// OpenHTTP opens a handle that sends its HTTP requests through wrap of the
-	// transport that it would otherwise use. The suite so meets it with lost
-	// answers, refusals and stalls.
+	// OpenHTTP opens a handle whose HTTP requests go through wrap(transport),
+	// where transport is the one that it would otherwise use. The suite
+	// injects lost answers, error responses and stalls there.
 	OpenHTTP func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error)
 
-	// Worker makes a command that opens a handle on the store in a process of
-	// its own and calls [Work] with it. Standard input and output are the
-	// suite's. It kills the process at any moment, and so wants that itself,
-	// not a shell that starts it. A store that no second process can open while
-	// one has it, as many an embedded database, lacks Worker for that reason.
+	// Worker returns a command that opens a handle on the store in its own
+	// process and calls [Work] with it. The suite uses its standard input and
+	// output, and kills the process at any moment. The command must therefore
+	// be that process, not a shell that starts it. A store that only one
+	// process can open at a time, such as an embedded database, lacks Worker
+	// for that reason.
 	Worker func(ctx context.Context) (*exec.Cmd, error)
 
 	// Close removes the store.
 	Close func(ctx context.Context) error
 }
 
-// Facility is something that the suite can use but not every store has.
+// Facility is a capability that only some stores have.
 type Facility string
 
 // The facilities, each the field of [Store] of the same name.
@@ -106,8 +108,8 @@ const (
 	Worker     Facility = "Worker"
 )
 
-// Limits are what a kind of store declares of itself. Within them it must do
-// what the contract says, beyond them it must refuse as the contract says: the
+// Limits are the limits that a kind of store declares. Within them it must keep
+// the contract. Beyond them it must fail with the errors of the contract. The
 // suite checks both.
 type Limits struct {
 	// MaxBody is the largest body, in bytes; zero means
@@ -119,22 +121,22 @@ type Limits struct {
 	// RefusesName reports the names of at most MaxName bytes that the store
 	// cannot hold. Nil means none.
 	RefusesName func(name string) bool
-	// Clash reports pairs of names of which the store cannot hold both,
-	// though it can hold each: of "a" and "a/b", one that keeps names as
-	// paths. The suite then makes one of them. Nil means none.
+	// Clash reports whether the store can hold a or b, but not both. A store
+	// that keeps names as paths cannot hold both "a" and "a/b". The suite then
+	// makes only one of them. Nil means that no names clash.
 	Clash func(a, b string) bool
 }
 
 var facilities = []Facility{Restart, OpenDenied, OpenAbsent, OpenHTTP, Worker}
 
-// validate returns an error if the harness makes no sense.
+// validate returns an error if the harness is invalid.
 func (h *Harness) validate() error {
 	if h.New == nil {
 		return errors.New("the harness makes no stores: New is nil")
 	}
 	for _, f := range slices.Sorted(maps.Keys(h.Lacks)) {
 		if !slices.Contains(facilities, f) {
-			return fmt.Errorf("the harness declares to be lacking what is no facility: %q, of %q", f, facilities)
+			return fmt.Errorf("the harness declares that %q is lacking, which is not one of the facilities %q", f, facilities)
 		}
 		if strings.TrimSpace(h.Lacks[f]) == "" {
 			return fmt.Errorf("the harness lacks %s without a reason", f)
@@ -184,8 +186,8 @@ func (l Limits) clash(a, b string) bool {
 	return l.Clash != nil && (l.Clash(a, b) || l.Clash(b, a))
 }
 
-// held is the names that the store declares it can hold, of a pair that clashes
-// the one that comes first.
+// held returns the names that the store declares it can hold. Of two names that
+// clash it returns the first.
 func (l Limits) held(names []string) []string {
 	var held []string
 	for _, name := range names {

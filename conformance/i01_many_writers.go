@@ -10,8 +10,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I1: each acknowledged write is in the log exactly once, and the chain is whole,
-// whoever else writes.
+// I1: an acknowledged write is in the log exactly once.
 var manyWriterChecks = clause("I1",
 	check{
 		name: "processes", needs: []Facility{Worker}, cost: cost{fixed: 200 + 4*processSets*40},
@@ -31,13 +30,7 @@ var manyWriterChecks = clause("I1",
 	},
 )
 
-const (
-	processRacers = 4
-	processSets   = 15
-	// afterlife is how many writes a process may be acknowledged from the time
-	// on when it is to be killed, which comes within about one.
-	afterlife = 200
-)
+const processSets = 15 // of each process
 
 func checkProcesses(ctx context.Context, e *env) error {
 	s := e.stores[0]
@@ -76,7 +69,7 @@ func checkProcesses(ctx context.Context, e *env) error {
 	return sound(ctx, s, "", l)
 }
 
-// have has a worker set a key, and records what came of it.
+// have asks a worker to set a key, and records the outcome.
 func (l *ledger) have(w *worker, key, value string) error {
 	a := &attempt{key: key, value: value, err: immukv.ErrOutcomeUnknown}
 	l.mu.Lock()

@@ -6,7 +6,8 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// I2: what a caller was told holds, whatever becomes of requests and answers.
+// I2: a write that failed is never in the log. One of unknown outcome is there
+// once at most.
 var lostAnswerChecks = clause("I2",
 	check{
 		name: "lost-answers-everywhere", cost: cost{fixed: 4000},
@@ -17,9 +18,8 @@ var lostAnswerChecks = clause("I2",
 	},
 )
 
-// answerFaults are what can become of a request without a scheduler, save those
-// that take time to answer: a wait that the store asks for is the simulator's to
-// play, which has a clock of its own.
+// answerFaults are the faults that need no scheduler. Faults that delay an
+// answer are left to the simulator, which has a virtual clock.
 var answerFaults = []sim.Fault{
 	{Effect: sim.Never, Answer: sim.Lost},
 	{Effect: sim.Now, Answer: sim.Lost},

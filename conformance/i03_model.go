@@ -14,8 +14,9 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// The protocol against a model so small that it is plainly right: a list of
-// what was set.
+// I3: the log is a chain of entries numbered 0, 1, 2 and so on. The check
+// compares clients with a model that is small enough to be plainly right: a
+// list of what was set.
 var modelChecks = clause("I3",
 	check{
 		name: "model", cost: cost{fixed: 500, perRound: 150},
@@ -27,8 +28,8 @@ var modelChecks = clause("I3",
 // modelSteps is how many steps are drawn for one history.
 const modelSteps = 30
 
-// modelStep is one step of a history, with all that it may need. The zero value
-// of a field is what it needs not.
+// modelStep is one step of a history. The fields that its action does not need
+// are zero.
 type modelStep struct {
 	action  action
 	client  int
@@ -71,7 +72,7 @@ func drawStep(r *rand.Rand) modelStep {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// String is the step as a report shows it.
+// String describes the step for a report.
 func (s modelStep) String() string {
 	switch s.action {
 	case "set", "get":
@@ -91,7 +92,7 @@ func (s modelStep) String() string {
 	}
 }
 
-// model is the list, and the clients that it is held against.
+// model is the list, and the clients that it is compared with.
 type model struct {
 	ctx    context.Context // of the check, for every step
 	stores []backend.VersionedStore
@@ -129,9 +130,10 @@ func checkModel(ctx context.Context, e *env) error {
 	return nil
 }
 
-// shorten drops steps from a history that failed for as long as the rest fails,
-// too, and returns the error of the shortest one with its steps. It plays at most
-// so many histories: those that the suite has announced and no longer draws.
+// shorten removes steps from a failed history while the rest still fails. It
+// returns the error and the steps of the shortest history. It plays at most the
+// given number of histories: those that the suite has announced and does not
+// need any more.
 func shorten(steps []modelStep, failed error, histories int, play func([]modelStep) error) error {
 	for n := len(steps) / 2; n > 0; n /= 2 {
 		for at := 0; at+n <= len(steps) && histories > 0; histories-- {
@@ -150,8 +152,8 @@ func shorten(steps []modelStep, failed error, histories int, play func([]modelSt
 	return fmt.Errorf("%w, in the history%s", failed, list.String())
 }
 
-// play takes the steps one by one, and then holds all of the store against all of
-// the model. It stops at the first difference.
+// play performs the steps, and then compares the whole store with the model. It
+// stops at the first difference.
 func (m *model) play(steps []modelStep) error {
 	defer m.close()
 	for i, dialect := range []immukv.Dialect{immukv.Python, immukv.TypeScript} {
@@ -169,16 +171,16 @@ func (m *model) play(steps []modelStep) error {
 	return m.audit()
 }
 
-// connect makes a client that looks for an orphan at every read. None defers its
-// apply: others may then see a write a moment later, which is not for a plain
-// list to tell.
+// connect makes a client that checks for an orphan at every read. No client
+// defers its apply: other clients could then see a write late, which a plain
+// list cannot express.
 func (m *model) connect(i int, dialect immukv.Dialect) (*client, error) {
 	return connect(m.ctx, m.stores[i], m.prefix, eager, immukv.WithDialect(dialect))
 }
 
 func (m *model) close() {
 	for _, c := range m.clients {
-		_ = c.Close() // what it wrote is looked at by others
+		_ = c.Close() // others read what it wrote
 	}
 }
 
@@ -200,7 +202,7 @@ func (m *model) set(s modelStep) error {
 	return nil
 }
 
-// crash has a client die at a drawn request of a Set.
+// crash makes a client die at some request of a Set.
 func (m *model) crash(s modelStep) error {
 	key, value := s.key, m.value()
 	injection := &sim.Injection{Fault: s.crash, At: s.at}
@@ -229,8 +231,8 @@ func (m *model) crash(s modelStep) error {
 	return nil
 }
 
-// newest is the newest entry of the log, or nil, as a client sees it that never
-// writes.
+// newest returns the newest entry of the log, or nil, as a read-only client
+// sees it.
 func (m *model) newest() (*entry, error) {
 	c, err := connect(m.ctx, m.stores[1], m.prefix, immukv.WithReadOnly())
 	if err != nil {
@@ -246,7 +248,7 @@ func (m *model) newest() (*entry, error) {
 	return nil, nil
 }
 
-// of lists the entries of a key, newest first.
+// of returns the entries of a key, newest first.
 func (m *model) of(key string) []modelEntry {
 	var of []modelEntry
 	for _, e := range slices.Backward(m.entries) {
@@ -354,7 +356,7 @@ func (m *model) restart(s modelStep) error {
 	return nil
 }
 
-// audit holds all of the store against all of the model.
+// audit compares the whole store with the model.
 func (m *model) audit() error {
 	m.close()
 	if _, err := audited(m.ctx, m.stores[1], m.prefix); err != nil {

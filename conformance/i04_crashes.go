@@ -6,7 +6,7 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// I4: a client that dies leaves one orphan at most.
+// I4: there is at most one orphan, and it is the head.
 var crashChecks = clause("I4",
 	check{
 		name: "crash-everywhere", cost: cost{fixed: 800},

@@ -7,7 +7,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I5: clients of every kind share a log.
+// I5: the versions of a key object are the log's entries of that key, in order,
+// whatever clients wrote them.
 var fleetChecks = clause("I5",
 	check{
 		name: "mixed-fleet", cost: cost{fixed: 100 + 8*contendingWrites*30},

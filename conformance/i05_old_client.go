@@ -13,8 +13,8 @@ import (
 )
 
 // oldClient writes as the Python client 0.1.30 does: five requests, of which
-// the second repairs blindly, no write_id, and its own idea of what to keep in
-// a key object. Fleets of old and new clients are real.
+// the second is a blind repair, no write_id, and different fields in the key
+// object. Old and new clients share logs in practice.
 type oldClient struct {
 	store  backend.VersionedStore
 	ledger *ledger
@@ -34,8 +34,8 @@ func quoted(s string) json.RawMessage {
 	return text
 }
 
-// set tries until it wins, more often than the ten times of the original: it is
-// here for what it does to the log, not for how it gives up.
+// set retries until it wins. The original gives up after ten attempts, but this
+// test is about what the client writes.
 func (o *oldClient) set(ctx context.Context, key, value string) error {
 	for range 400 {
 		e, err := o.try(ctx, key, value)
@@ -98,7 +98,8 @@ func (o *oldClient) try(ctx context.Context, key, value string) (entry, error) {
 	return e, nil
 }
 
-// follow fills in what depends on the entry before, and repairs that blindly.
+// follow fills in the fields that depend on the entry before, and applies that
+// entry without reading its key object.
 func (o *oldClient) follow(ctx context.Context, fields document, head backend.Object) error {
 	var before document
 	if err := json.Unmarshal(head.Body, &before); err != nil {

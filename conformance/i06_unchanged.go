@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// I6: an entry never changes.
+// I6: a version that is read twice is the same twice.
 var unchangedChecks = clause("I6",
 	check{
 		name: "nothing-changes", cost: cost{fixed: 250},

@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// I7: the log is in the order of real time.
+// I7: a write that returned before another began precedes it in the log.
 var orderChecks = clause("I7",
 	check{
 		name: "real-time-order", cost: cost{fixed: 100 + 4*contendingWrites*30},

@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I8: reads of a key never go back.
+// I8: a read never returns what is not in the log.
 var readChecks = clause("I8",
 	check{
 		name: "reads-under-load", cost: cost{fixed: 100 + 4*contendingWrites*30 + 2*2*30*4},
@@ -23,7 +23,7 @@ func checkReadsUnderLoad(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	defer writer.Close() //nolint:errcheck // what it wrote is looked at
+	defer writer.Close() //nolint:errcheck // others read what it wrote
 	l := &ledger{}
 	if err := l.set(ctx, writer, "key", "first"); err != nil {
 		return err
@@ -67,7 +67,7 @@ func checkReadsUnderLoad(ctx context.Context, e *env) error {
 	return l.agrees(log)
 }
 
-// neverBack checks what one reader of a key was shown against the log.
+// neverBack compares what one reader of a key read with the log.
 func neverBack(seen, log []entry) error {
 	last := int64(-1)
 	for _, got := range seen {
@@ -75,7 +75,7 @@ func neverBack(seen, log []entry) error {
 			return unlike("reads to return what is in the log", "%q as entry %d", got.Value, got.Sequence)
 		}
 		if got.Sequence < last {
-			return unlike("a key that was read not to go back", "entry %d after %d", got.Sequence, last)
+			return unlike("a key never to return an older entry than before", "entry %d after %d", got.Sequence, last)
 		}
 		last = got.Sequence
 	}

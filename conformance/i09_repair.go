@@ -8,7 +8,7 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// I9: anybody can repair an orphan, at any time.
+// I9: a repair can be made by any client, any number of times.
 var repairChecks = clause("I9",
 	check{
 		name: "crash-in-repair", cost: cost{fixed: 800},
@@ -64,7 +64,7 @@ func checkRepairersRacing(ctx context.Context, e *env) error {
 			if err != nil {
 				return err
 			}
-			defer c.Close() //nolint:errcheck // what it wrote is looked at
+			defer c.Close() //nolint:errcheck // others read what it wrote
 			_, err = c.Repair(ctx)
 			return err
 		})

@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I11: nothing rests on clocks.
+// I11: the result does not depend on clocks.
 var clockChecks = clause("I11",
 	check{
 		name: "skewed-clocks", cost: cost{fixed: 100 + 4*contendingWrites*30},

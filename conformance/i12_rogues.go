@@ -9,7 +9,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I12: the audit finds what was written outside the protocol.
+// I12: the audit reports what was written outside the protocol.
 var rogueChecks = clause("I12",
 	check{
 		name: "rogue-versions", cost: cost{fixed: 500},
@@ -63,7 +63,7 @@ func checkRogueVersions(ctx context.Context, e *env) error {
 	return nil
 }
 
-// intrude writes to an object past the protocol.
+// intrude writes to an object outside the protocol.
 func intrude(ctx context.Context, s backend.VersionedStore, name string, body func([]byte) []byte) error {
 	if body == nil {
 		_, err := write(ctx, s, name, []byte(`{}`), backend.IfAbsent())

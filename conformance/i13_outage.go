@@ -9,7 +9,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// I13: a client works again after an outage.
+// I13: after a failure the next write commits, and leaves no orphan.
 var outageChecks = clause("I13",
 	check{
 		name: "after-an-outage", cost: cost{fixed: 60},
@@ -18,7 +18,7 @@ var outageChecks = clause("I13",
 	},
 )
 
-// outage is a store that answers nothing while it is down.
+// outage is a store that can be down.
 type outage struct {
 	backend.VersionedStore
 	down   atomic.Bool
@@ -58,7 +58,7 @@ func checkAfterOutage(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close() //nolint:errcheck // what it wrote is looked at
+	defer c.Close() //nolint:errcheck // others read what it wrote
 	l := &ledger{}
 	for i := range 3 {
 		if err := l.set(ctx, c, "key", fmt.Sprintf("before outage %d", i)); err != nil {

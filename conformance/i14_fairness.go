@@ -8,7 +8,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I14: every contending writer gets through.
+// I14: each of any number of contending writers commits.
 var fairnessChecks = clause("I14",
 	check{
 		name: "everyone-gets-through", handles: 4, cost: cost{fixed: 100 + 16*4*40},
@@ -29,7 +29,7 @@ func checkEveryoneGetsThrough(ctx context.Context, e *env) error {
 		for n := range writes {
 			err := l.set(ctx, c, "the one key", fmt.Sprintf("writer %d, write %d", i, n))
 			if errors.Is(err, immukv.ErrOutcomeUnknown) {
-				continue // a server may fail under load; what it then did is looked at below
+				continue // a server may fail under load; the log is checked below
 			}
 			if err != nil {
 				return unlike("every contending writer to get through", "%v", err)

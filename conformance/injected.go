@@ -11,35 +11,8 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// settle checks an object at the end: everything that was seen or acknowledged
-// is in its one history, and nothing else.
-func (w *witness) settle(ctx context.Context, s backend.VersionedStore, name string) error {
-	wrote := w.wrote[name]
-	list, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(wrote))
-	if err != nil {
-		return err
-	}
-	if len(list) != len(wrote) {
-		return unlike(fmt.Sprintf("one version of %s for each write acknowledged, %d", show(name), len(wrote)), "%d", len(list))
-	}
-	for _, v := range list {
-		body, ok := wrote[v.ID]
-		if !ok {
-			return unlike("only versions whose write was acknowledged", "version %q", v.ID)
-		}
-		if err := readable(ctx, s, name, backend.Object{Version: v, Body: []byte(body)}); err != nil {
-			return err
-		}
-		delete(w.tags[name], v.ID)
-	}
-	for id := range w.tags[name] {
-		return unlike("every version that was seen to be listed at the end", "no version %q", id)
-	}
-	return nil
-}
-
-// injected runs a short program once for each injection, each under a prefix
-// of its own, and looks whether all is well afterwards.
+// injected runs a short program once for each injection, each under its own
+// prefix, and checks the result.
 func (e *env) injected(ctx context.Context, injections iter.Seq[*sim.Injection]) error {
 	stores := e.stores
 	n := 0
@@ -47,7 +20,7 @@ func (e *env) injected(ctx context.Context, injections iter.Seq[*sim.Injection])
 		n++
 		prefix := fmt.Sprintf("%d/", n)
 		l := &ledger{}
-		_ = injection.Run(ctx, stores[0], func(ctx context.Context, s backend.VersionedStore) error { // what it is told is in the ledger
+		_ = injection.Run(ctx, stores[0], func(ctx context.Context, s backend.VersionedStore) error { // the ledger has the outcome
 			return l.program(ctx, s, prefix)
 		})
 		if err := sound(ctx, stores[1], prefix, l); err != nil {
@@ -55,12 +28,12 @@ func (e *env) injected(ctx context.Context, injections iter.Seq[*sim.Injection])
 		}
 	}
 	if n < 10 {
-		return fmt.Errorf("only %d places found at which something can go wrong", n)
+		return fmt.Errorf("only %d places found for faults", n)
 	}
 	return nil
 }
 
-// program is the life of a client: a new key, the same again, another.
+// program sets a new key, the same key again, and another key.
 func (l *ledger) program(ctx context.Context, s backend.VersionedStore, prefix string) error {
 	c, err := connect(ctx, s, prefix)
 	if err != nil {
@@ -79,8 +52,8 @@ func (l *ledger) program(ctx context.Context, s backend.VersionedStore, prefix s
 	return nil
 }
 
-// settle asks what became of the last write, and records the answer if there
-// is one.
+// settle finds out whether the last write is in the log, and records the answer
+// if there is one.
 func (l *ledger) settle(ctx context.Context, c *client, unknown *immukv.OutcomeUnknownError) error {
 	e, err := c.Settle(ctx, unknown)
 	if err != nil && !errors.Is(err, immukv.ErrConflict) {

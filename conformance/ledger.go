@@ -11,21 +11,21 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// The protocol's part of the suite works with values that are strings, each
-// set only once, so that an entry is known by its value.
+// The checks of the protocol set each value, a string, only once. So the value
+// identifies the entry.
 type (
 	client = immukv.Client[string]
 	entry  = immukv.Entry[string]
 )
 
-// Lazy clients never look for orphans on their own, so that what a check finds is
-// what it did itself; eager ones look at every read.
+// A lazy client never checks for orphans, so that a check controls every
+// request. An eager client checks at every read.
 var (
 	lazy  = immukv.WithRepairCheckInterval(-1)
 	eager = immukv.WithRepairCheckInterval(0)
 )
 
-// connect makes a client that is to be closed.
+// connect opens a client. The caller closes it.
 func connect(ctx context.Context, s backend.VersionedStore, prefix string, opts ...immukv.Option) (*client, error) {
 	c, err := immukv.Open[string](ctx, s, append(opts, immukv.WithPrefix(prefix))...)
 	if err != nil {
@@ -34,7 +34,7 @@ func connect(ctx context.Context, s backend.VersionedStore, prefix string, opts 
 	return c, nil
 }
 
-// attempt is one Set, and what it was told.
+// attempt is one Set and its outcome.
 type attempt struct {
 	key, value   string
 	entry        entry
@@ -42,14 +42,14 @@ type attempt struct {
 	began, ended int // ticks of the ledger's clock
 }
 
-// ledger records what clients were told.
+// ledger records the outcome of every Set.
 type ledger struct {
 	mu       sync.Mutex
 	ticks    int
 	attempts []*attempt
 }
 
-// set sets a key through a client and records what came of it.
+// set sets a key through a client and records the outcome.
 func (l *ledger) set(ctx context.Context, c *client, key, value string) error {
 	a := &attempt{key: key, value: value}
 	l.mu.Lock()
@@ -65,7 +65,8 @@ func (l *ledger) set(ctx context.Context, c *client, key, value string) error {
 	return err
 }
 
-// agrees checks what clients were told against the log, given oldest first.
+// agrees compares the recorded outcomes with the log, which is given oldest
+// first.
 func (l *ledger) agrees(log []entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,7 +78,7 @@ func (l *ledger) agrees(log []entry) error {
 		n := len(found[a.value])
 		switch {
 		case n > 1:
-			return unlike("no write to stand in the log twice", "%q at %d places", a.value, n)
+			return unlike("every write to be in the log once", "%q at %d places", a.value, n)
 		case a.err == nil && n == 0:
 			return unlike("an acknowledged write to be in the log", "%q nowhere", a.value)
 		case a.err == nil && (found[a.value][0].VersionID != a.entry.VersionID || found[a.value][0].Hash != a.entry.Hash):
@@ -93,8 +94,8 @@ func (l *ledger) agrees(log []entry) error {
 	return nil
 }
 
-// ordered checks that of two writes, of which one was acknowledged before the
-// other began, the first stands first.
+// ordered checks that a write which was acknowledged before another began
+// precedes it in the log.
 func (l *ledger) ordered() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +112,7 @@ func (l *ledger) ordered() error {
 			byEnd = byEnd[1:]
 		}
 		if b.err == nil && newest != nil && b.entry.Sequence < newest.entry.Sequence {
-			return unlike(fmt.Sprintf("%q, which was acknowledged before %q was begun, to stand before it", newest.value, b.value),
+			return unlike(fmt.Sprintf("%q, which was acknowledged before %q was begun, to precede it", newest.value, b.value),
 				"it at %d and the later at %d", newest.entry.Sequence, b.entry.Sequence)
 		}
 	}
@@ -150,7 +151,7 @@ func audit(ctx context.Context, s backend.VersionedStore, prefix string) (*immuk
 	return report, nil
 }
 
-// audited audits and expects no finding.
+// audited audits, and fails on any finding.
 func audited(ctx context.Context, s backend.VersionedStore, prefix string) (*immukv.Report, error) {
 	report, err := audit(ctx, s, prefix)
 	if err == nil && (!report.Valid() || !report.Complete) {
@@ -159,9 +160,8 @@ func audited(ctx context.Context, s backend.VersionedStore, prefix string) (*imm
 	return report, err
 }
 
-// sound is what must hold at the end of every check: the next activity leaves
-// no orphan, chain and key objects are as they must be, and everybody was told
-// the truth.
+// sound checks what must hold at the end of every check: the next write leaves
+// no orphan, an audit finds nothing, and every recorded outcome is true.
 func sound(ctx context.Context, s backend.VersionedStore, prefix string, l *ledger) error {
 	if _, err := audited(ctx, s, prefix); err != nil {
 		return err
@@ -170,7 +170,7 @@ func sound(ctx context.Context, s backend.VersionedStore, prefix string, l *ledg
 	if err != nil {
 		return err
 	}
-	defer c.Close() //nolint:errcheck // what it wrote is looked at
+	defer c.Close() //nolint:errcheck // others read what it wrote
 	if err := l.set(ctx, c, "the next", "the next write "+prefix); err != nil {
 		return unlike("the next write to commit", "%v", err)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// faultyLink stands between a handle and its server and does to requests what
-// networks and servers do.
+// faultyLink is the transport between a handle and its server. It injects the
+// faults of networks and servers.
 type faultyLink struct {
 	mu     sync.Mutex
 	next   http.RoundTripper
@@ -29,7 +29,7 @@ type faultyLink struct {
 // fault is one thing that can happen to a request.
 type fault struct {
 	name string
-	// meet answers a request in place of the server, to which it may pass it.
+	// meet answers a request. It may pass the request on to the server.
 	meet func(link http.RoundTripper, req *http.Request) (*http.Response, error)
 }
 
@@ -49,7 +49,7 @@ var (
 		}
 		return nil, errCut
 	}}
-	// failAfterwards has the server carry the request out and answer that it
+	// failAfterwards lets the server perform the request, and reports that it
 	// failed.
 	failAfterwards = fault{"an internal error reported of a write that applied", func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
 		if err := passOn(link, req); err != nil {
@@ -57,15 +57,15 @@ var (
 		}
 		return respond(req, http.StatusInternalServerError, "InternalError"), nil
 	}}
-	// stall never answers, nor sends the request.
+	// stall neither sends the request nor answers.
 	stall = fault{"a stalled connection", func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
 		return nil, req.Context().Err()
 	}}
 )
 
-// cancelling is stall for a caller whose context it cancels as soon as the
-// request is there.
+// cancelling is a stall that cancels the context of the caller when the request
+// arrives.
 func cancelling(cancel context.CancelFunc) fault {
 	return fault{stall.name, func(link http.RoundTripper, req *http.Request) (*http.Response, error) {
 		cancel()
@@ -73,8 +73,8 @@ func cancelling(cancel context.CancelFunc) fault {
 	}}
 }
 
-// answer answers in place of the server. The body is S3's, and as good as any
-// for those who speak something else.
+// answer answers in place of the server, with a body in the form of S3's
+// errors.
 func answer(status int, code string) fault {
 	return fault{fmt.Sprintf("status %d, %s", status, code), func(_ http.RoundTripper, req *http.Request) (*http.Response, error) {
 		return respond(req, status, code), nil
@@ -104,7 +104,7 @@ func respond(req *http.Request, status int, code string) *http.Response {
 	}
 }
 
-// passOn has the server carry the request out.
+// passOn lets the server perform the request.
 func passOn(link http.RoundTripper, req *http.Request) error {
 	resp, err := link.RoundTrip(req)
 	if err != nil {
@@ -133,16 +133,15 @@ func (l *faultyLink) RoundTrip(req *http.Request) (*http.Response, error) {
 	return f.meet(next, req)
 }
 
-// during makes a call while all requests meet the fault, so that no retry gets
-// past it.
+// during makes a call all of whose requests meet the fault, retries included.
 func (l *faultyLink) during(f fault, call func() error) error {
 	l.arm(f, false)
 	defer l.disarm()
 	return call()
 }
 
-// once makes a call of which the first request meets the fault. A retry would
-// reach the server.
+// once makes a call whose first request meets the fault. A retry would reach
+// the server.
 func (l *faultyLink) once(f fault, call func() error) error {
 	l.arm(f, true)
 	defer l.disarm()
@@ -161,8 +160,8 @@ func (l *faultyLink) disarm() {
 	l.fault, l.spent, l.armed, l.met = fault{}, false, false, false
 }
 
-// raw reports whether the answers to a call are those to a fault. Until the fault
-// was met they are the store's own.
+// raw reports whether a request has met the fault of the current call. Before
+// that, answers are the store's own.
 func (l *faultyLink) raw() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,7 +195,7 @@ func (e *env) openThrough(ctx context.Context) (backend.VersionedStore, *faultyL
 	return s, link, err
 }
 
-// linked is a store that is reached in two ways, and what is in it.
+// linked is a store with one object, and two handles on it.
 type linked struct {
 	store   backend.VersionedStore // directly, to see what is there
 	through backend.VersionedStore // through the link
@@ -204,7 +203,8 @@ type linked struct {
 	written backend.Object // the one version of the object
 }
 
-// openLinked is how a check begins that has faults meet an object that exists.
+// openLinked makes an object, and opens a handle on it whose requests can meet
+// faults.
 func (e *env) openLinked(ctx context.Context) (*linked, error) {
 	s, written, err := e.written(ctx, 1)
 	if err != nil {

@@ -29,23 +29,24 @@ func sameVersions(what string, want, got []backend.Version) error {
 	return nil
 }
 
-// sameSet compares the versions listed of an object with those written, whatever
-// the order.
+// sameSet compares the versions listed of an object with those written, in any
+// order.
 func sameSet(name string, want, got []backend.Version) error {
 	for _, v := range want {
 		if !slices.Contains(got, v) {
 			return unlike(fmt.Sprintf("version %+v to be listed among the %d of %s", v, len(want), name), "%+v", got)
 		}
 	}
-	// All of them are there: what is beyond is another, or one of them twice.
+	// All of them are there. What is left over is another version, or one of
+	// them twice.
 	if len(got) > len(want) {
 		return unlike(fmt.Sprintf("%d versions of %s", len(want), name), "%d: %+v", len(got), got)
 	}
 	return nil
 }
 
-// listVersions collects the pages of a listing of which bound versions are
-// expected at most, and checks that every page keeps to its limit.
+// listVersions collects the pages of a listing of at most bound versions, and
+// checks that no page exceeds its limit.
 func listVersions(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest, bound int) ([]backend.Version, error) {
 	what := fmt.Sprintf("the versions of %s%s", show(name), versionsAsked(req))
 	return collect(what, bound, req.Limit, func(token backend.PageToken) ([]backend.Version, backend.PageToken, error) {
@@ -65,7 +66,7 @@ func listNames(ctx context.Context, s backend.VersionedStore, req backend.NamesR
 	})
 }
 
-// expected is the listing as the contract has it.
+// expected returns the names that the contract puts in the listing.
 func expected(names []string, req backend.NamesRequest) []string {
 	var want []string
 	for _, name := range names {
@@ -76,7 +77,7 @@ func expected(names []string, req backend.NamesRequest) []string {
 	return want
 }
 
-// listed checks one listing against what it should hold of the names.
+// listed checks that a listing holds the names that it should.
 func listed(ctx context.Context, s backend.VersionedStore, names []string, req backend.NamesRequest) error {
 	want := expected(names, req)
 	got, err := listNames(ctx, s, req, len(want))
@@ -90,11 +91,11 @@ func listed(ctx context.Context, s backend.VersionedStore, names []string, req b
 }
 
 // pagesAtMost is how many pages a listing of that many items may have. A store
-// may cut pages anywhere, and any page may be empty, while a store passes by what
-// does not belong in it; but a listing has to come to an end.
+// may end a page anywhere, and a page may be empty because the store skips what
+// does not belong to the listing. But every listing must end.
 func pagesAtMost(items int) int { return 2*items + 100 }
 
-// collect asks for page after page of a listing, up to the end.
+// collect returns the items of all pages of a listing.
 func collect[T any](what string, bound, limit int, page func(backend.PageToken) ([]T, backend.PageToken, error)) ([]T, error) {
 	var all []T
 	var token backend.PageToken
@@ -115,8 +116,8 @@ func collect[T any](what string, bound, limit int, page func(backend.PageToken) 
 	return nil, unlike(what+" to come to an end", "%d pages with %d items and no end", pagesAtMost(bound), len(all))
 }
 
-// begins asks for pages of a listing of versions until one holds some, and
-// returns that page. Only a listing without versions has none.
+// begins returns the first page of a listing that holds versions. It returns
+// none if no page does.
 func begins(ctx context.Context, s backend.VersionedStore, name string, req backend.VersionsRequest) ([]backend.Version, error) {
 	for range pagesAtMost(0) {
 		page, err := s.ListVersions(ctx, name, req)

@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// The methods of the contract, to try one failure on all of them.
+// The methods of the contract, for checks that try all of them.
 var (
 	objectMethods = []string{"Get", "GetVersion", "Head", "Put if absent", "Put if matching", "ListVersions"}
 	readMethods   = []string{"Get", "GetVersion", "Head", "ListVersions", "ListNames"}
@@ -18,13 +18,14 @@ var (
 // call makes one call and returns its error.
 type call func(ctx context.Context, s backend.VersionedStore) error
 
-// callsOn are calls of each method on the object, by a version and an ETag that
-// it does not have.
+// callsOn returns a call of each method on the object, with a version ID and an
+// ETag that it does not have.
 func callsOn(name string) map[string]call {
 	return callsOnVersion(name, backend.Version{ID: "made-up", ETag: `"made-up"`})
 }
 
-// callsOnVersion are calls of each method on the object and the given version.
+// callsOnVersion returns a call of each method on the object and the given
+// version.
 func callsOnVersion(name string, v backend.Version) map[string]call {
 	body := []byte("written by a call that was to fail")
 	return map[string]call{

@@ -22,7 +22,7 @@ func orphan(ctx context.Context, s backend.VersionedStore, prefix, key string, l
 		if err != nil {
 			return err
 		}
-		defer c.Close() //nolint:errcheck // what it wrote is looked at
+		defer c.Close() //nolint:errcheck // others read what it wrote
 		if err := l.set(ctx, c, step.key, step.value); err != nil {
 			return unlike("a write to succeed once its entry is in the log", "%v", err)
 		}
@@ -37,7 +37,8 @@ func orphan(ctx context.Context, s backend.VersionedStore, prefix, key string, l
 	return nil
 }
 
-// keyless denies the apply of every write.
+// keyless is a store that denies writes of key objects, so that no entry is
+// applied.
 type keyless struct {
 	backend.VersionedStore
 	prefix string

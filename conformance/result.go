@@ -9,12 +9,12 @@ import (
 type Outcome string
 
 const (
-	// Pass and Fail are the outcomes of a check that was made: it found the store
-	// to be as its title says, or not. One that could not be made to its end fails.
+	// Pass means that the store is as the title of the check says. Fail means
+	// that it is not, or that the check could not be completed.
 	Pass Outcome = "pass"
 	Fail Outcome = "fail"
-	// NotApplicable is the outcome of a check that needs what the harness
-	// declares to be lacking, or asks about what its stores do not have.
+	// NotApplicable means that the check needs a facility that the harness
+	// declares to be lacking, or tests a feature that its stores do not have.
 	NotApplicable Outcome = "n/a"
 )
 
@@ -28,8 +28,8 @@ type Result struct {
 	Seen     string  `json:"seen,omitempty"`     // on failure
 	Reason   string  `json:"reason,omitempty"`   // why not applicable
 	Requests int     `json:"requests"`           // how many were made of the store
-	// Unavailable is how many requests the suite made again, because the store
-	// was unavailable for them. Requests does not count them.
+	// Unavailable is how many requests the suite repeated because the store
+	// was unavailable. Requests does not count the repetitions.
 	Unavailable int `json:"unavailable,omitempty"`
 }
 
@@ -44,8 +44,8 @@ func (r Result) Err() error {
 	return fmt.Errorf("%s: expected %s; saw %s", r.Check, r.Expected, r.Seen)
 }
 
-// mismatch is the error of a check that saw something else than the contract
-// has it.
+// mismatch is the error of a check that saw something other than what it
+// expected.
 type mismatch struct {
 	expected, seen string
 }
@@ -59,8 +59,8 @@ func unlike(expected, seen string, args ...any) error {
 	return &mismatch{expected: expected, seen: fmt.Sprintf(seen, args...)}
 }
 
-// inapplicable is the error of a check that has nothing to ask of the store. It
-// is the reason.
+// inapplicable is the error of a check that does not apply to the store. It
+// holds the reason.
 type inapplicable string
 
 func (i inapplicable) Error() string { return string(i) }

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Run tests stores of one kind. Each check is a subtest, named for the clause it
-// tests, on a store of its own; the checks of one clause run side by side. Run
-// returns when all have ended, so that what the caller started for them can
-// then be stopped. A call of the store that does not return is given up as
-// [Examine] does it.
+// Run tests stores of one kind. Each check is a subtest, named for the clause
+// it tests, with its own store. The checks of one clause run in parallel. Run
+// returns when all have ended, so the caller can then stop servers that it
+// started for them. A call of the store that does not return is handled as by
+// [Examine].
 //
 // A check that is not applicable is skipped, with the reason. At the end Run
 // logs how many checks passed, failed and were not applicable.
@@ -50,8 +50,8 @@ func Run(t *testing.T, h Harness) {
 	t.Log(Summarize(results))
 }
 
-// whileTimeIsLeft is a context that ends some time before go test kills the
-// program, so that what takes so long is named.
+// whileTimeIsLeft returns a context that ends some time before go test kills
+// the program, so that the slow check is named.
 func whileTimeIsLeft(t *testing.T) (context.Context, context.CancelFunc) {
 	deadline, ok := t.Deadline()
 	if !ok {
@@ -61,7 +61,7 @@ func whileTimeIsLeft(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithDeadlineCause(t.Context(), deadline.Add(-margin), overdue("the check had not ended when go test's time was nearly up"))
 }
 
-// tell reports a result as that of a test.
+// tell reports a result to a test.
 func tell(t *testing.T, r Result) {
 	t.Helper()
 	switch r.Outcome {

@@ -53,7 +53,7 @@ func checkCreateOnPresent(ctx context.Context, e *env) error {
 		cond = backend.IfMatch(o.ETag)
 		for _, again := range []string{body, "another", ""} {
 			for _, handle := range []backend.VersionedStore{s, other} {
-				if err := refused(ctx, handle, object, []byte(again), backend.IfAbsent()); err != nil {
+				if err := mustFail(ctx, handle, object, []byte(again), backend.IfAbsent()); err != nil {
 					return err
 				}
 			}

@@ -84,9 +84,9 @@ func checkMatchStale(ctx context.Context, e *env) error {
 		return err
 	}
 	for _, old := range written[:len(written)-1] {
-		// Its own body again, too: the write is no repetition of that one.
+		// Even with its own body: the write does not repeat that one.
 		for _, body := range [][]byte{old.Body, []byte("another")} {
-			if err := refused(ctx, other, object, body, backend.IfMatch(old.ETag)); err != nil {
+			if err := mustFail(ctx, other, object, body, backend.IfMatch(old.ETag)); err != nil {
 				return err
 			}
 		}
@@ -112,7 +112,7 @@ func checkMatchForeign(ctx context.Context, e *env) error {
 		if foreign == "" || foreign == tag {
 			continue // of tags as short as they are opaque
 		}
-		if err := refused(ctx, s, object, []byte("another"), backend.IfMatch(foreign)); err != nil {
+		if err := mustFail(ctx, s, object, []byte("another"), backend.IfMatch(foreign)); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func checkMatchMissing(ctx context.Context, e *env) error {
 	tag := foreign[0].ETag
 	for _, name := range e.h.Limits.held([]string{object + "-2", "elsewhere", "elsewhere/below"}) {
 		for _, tag := range []backend.ETag{tag, unlikeTag(tag)} {
-			if err := refused(ctx, s, name, []byte("created by a condition that fails"), backend.IfMatch(tag)); err != nil {
+			if err := mustFail(ctx, s, name, []byte("created by a condition that fails"), backend.IfMatch(tag)); err != nil {
 				return err
 			}
 		}
@@ -148,7 +148,7 @@ func checkNoCondition(ctx context.Context, e *env) error {
 	for _, cond := range []backend.Condition{{}, backend.IfMatch("")} {
 		for _, name := range []string{object, "elsewhere"} {
 			if _, err := s.Put(ctx, name, []byte("unconditional"), cond); err == nil {
-				return unlike("a write without a condition to be refused", "success")
+				return unlike("a write without a condition to fail", "success")
 			}
 		}
 	}

@@ -98,7 +98,7 @@ func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
 		if err := current(ctx, stores[len(stores)-1], name, winner); err != nil {
 			return err
 		}
-		// All of the history is looked at in the end only, for it grows.
+		// The whole history is read only at the end, because it grows.
 		if update && round+1 < e.rounds() {
 			continue
 		}
@@ -109,8 +109,7 @@ func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
 	return nil
 }
 
-// race has n racers write at once and returns what the one that was accepted
-// wrote.
+// race makes n concurrent writes, and returns the one that applied.
 func race(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) (backend.Object, error) {
 	winners, err := contest(ctx, stores, n, name, round, cond)
 	if err != nil {
@@ -123,8 +122,7 @@ func race(ctx context.Context, stores []backend.VersionedStore, n int, name stri
 	return winners[0], nil
 }
 
-// contest does the same for checks that ask something else of those that were
-// accepted than how many they are.
+// contest makes n concurrent writes, and returns all that applied.
 func contest(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) ([]backend.Object, error) {
 	type attempt struct {
 		backend.Object
@@ -152,19 +150,19 @@ func contest(ctx context.Context, stores []backend.VersionedStore, n int, name s
 	return winners, nil
 }
 
-// always is the same condition for every racer.
+// always gives every racer the same condition.
 func always(c backend.Condition) func(int) backend.Condition {
 	return func(int) backend.Condition { return c }
 }
 
-// pairsPerRound is how many pairs race for one race of many writers, at about
-// the same cost.
+// pairsPerRound is how many pairs race in one round, at about the cost of one
+// race of many writers.
 const pairsPerRound = 10
 
-// checkPairs has two writers meet, over and over. Many writers queue up for the
-// processors, and then find that the first of them is done; two run side by
-// side from the first step to the last, and a window between a look and a
-// deed that is too narrow for the many is met by some of the pairs.
+// checkPairs races pairs of writers. Many writers queue for the processors, and
+// find that the first of them is done. Two writers run in parallel from the
+// first step to the last, so that some pair hits even a narrow window between a
+// check and a write.
 func checkPairs(ctx context.Context, e *env) error {
 	stores := e.stores
 	for i := range pairsPerRound * e.rounds() {
@@ -233,8 +231,8 @@ func checkCounter(ctx context.Context, e *env) error {
 	return nil
 }
 
-// countUp adds one to the number in the object. Each time that it loses
-// another has counted, so that it cannot lose more often than there are counts.
+// countUp adds one to the number in the object. It loses only to another
+// writer's count, so the number of counts bounds how often it loses.
 func countUp(ctx context.Context, s backend.VersionedStore, bound int) error {
 	for range bound {
 		o, err := s.Get(ctx, object)

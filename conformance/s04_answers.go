@@ -8,7 +8,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S4: what a successful write answers.
+// S4: what a successful write returns.
 var answerChecks = clause("S4",
 	check{
 		name: "id-and-etag", cost: cost{fixed: 60},

@@ -7,9 +7,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S5: what was acknowledged stays. The suite cannot pull the plug; it abandons
-// handles and restarts the store, and looks whether anything was acknowledged
-// that was not written at all.
+// S5: what was acknowledged is durable. The suite cannot cut the power. It
+// abandons handles, restarts the store, and checks that every acknowledged
+// write is there.
 var durabilityChecks = clause("S5",
 	check{
 		name: "nothing-lost", handles: 3, cost: cost{fixed: 120, perRound: 10},
@@ -62,8 +62,9 @@ func checkNothingLost(ctx context.Context, e *env) error {
 	return nil
 }
 
-// checkClosedHandle closes handles while others are at work. What handles of
-// one process share (a database, the locks of a file) is easily closed for all.
+// checkClosedHandle closes handles while others are in use. A store whose
+// handles share something (a database, the locks of a file) may close it for
+// all of them.
 func checkClosedHandle(ctx context.Context, e *env) error {
 	const others = 2
 	stores := e.stores[:others]
@@ -157,11 +158,11 @@ func checkSurvivesRestart(ctx context.Context, e *env) error {
 			if err := sameVersions(fmt.Sprintf("the versions of %s, listed before a restart and after,", show(name)), listed[name], again); err != nil {
 				return err
 			}
-			// The ETags of before are good for a condition.
-			if err := refused(ctx, s, name, []byte("again"), backend.IfAbsent()); err != nil {
+			// The ETags from before the restart work in conditions.
+			if err := mustFail(ctx, s, name, []byte("again"), backend.IfAbsent()); err != nil {
 				return err
 			}
-			if err := refused(ctx, s, name, []byte("again"), backend.IfMatch(before[0].ETag)); err != nil {
+			if err := mustFail(ctx, s, name, []byte("again"), backend.IfMatch(before[0].ETag)); err != nil {
 				return err
 			}
 			o, err := write(ctx, s, name, fmt.Appendf(nil, "after restart, version %d", len(before)), backend.IfMatch(before[len(before)-1].ETag))

@@ -29,9 +29,9 @@ func checkKilledWriter(ctx context.Context, e *env) error {
 	return nil
 }
 
-// writeOn is what comes after a process that was killed: what it was
-// acknowledged is there, and at most one version more, the last. That one may
-// arrive late, where the store is reached over a network.
+// writeOn checks an object after its writer was killed: the acknowledged
+// versions are there, and at most one version more. That one may arrive late if
+// the store is reached over a network.
 func writeOn(ctx context.Context, s backend.VersionedStore, name string, acknowledged []backend.Object) error {
 	for late := false; ; late = true {
 		list, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(acknowledged)+1)
@@ -66,8 +66,12 @@ func writeOn(ctx context.Context, s backend.VersionedStore, name string, acknowl
 	}
 }
 
-// writeUntilKilled has a worker write versions of an object, and kills it in
-// the middle of one of them, though not before it was acknowledged the first.
+// afterlife bounds the writes that a process may be acknowledged after it
+// should have been killed. One or two are usual.
+const afterlife = 200
+
+// writeUntilKilled makes a worker write versions of an object, and kills it
+// during one of the writes, but not during the first.
 func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]backend.Object, error) {
 	var acknowledged []backend.Object
 	var match backend.ETag

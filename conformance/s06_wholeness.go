@@ -35,8 +35,8 @@ const (
 	wholeSize    = 128 << 10 // more than a pipe or a socket takes at once
 )
 
-// pattern is a body that shows from any eight bytes of it which one it is. Its
-// length tells, too.
+// pattern returns a body that any eight bytes of it identify, as its length
+// does.
 func pattern(i int) []byte {
 	return bytes.Repeat(patternWord(i), (wholeSize+i*512)/8)
 }
@@ -58,8 +58,7 @@ func whole(body []byte, n int) error {
 	return unlike("a body that was written", "%s", showBody(body))
 }
 
-// whileWriting writes version after version of an object and has readers at
-// work during each write.
+// whileWriting writes versions of an object, with readers during each write.
 func (e *env) whileWriting(ctx context.Context, read func(s backend.VersionedStore, writes int) error) error {
 	stores := e.stores
 	o, err := write(ctx, stores[0], object, pattern(0), backend.IfAbsent())

@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S7: what a write returned is what is read from then on, through any handle.
+// S7: once a write has returned, every read through any handle reflects it.
 var freshnessChecks = clause("S7",
 	check{
 		name: "read-after-write", cost: cost{fixed: 10, perRound: 14},
@@ -31,8 +31,8 @@ func checkReadAfterWrite(ctx context.Context, e *env) error {
 	var written []backend.Object
 	cond := backend.IfAbsent()
 	for i := range e.rounds() {
-		// The handles take turns in writing, so that what one remembers of its
-		// own writes is soon out of date.
+		// The handles write alternately, so that what one of them caches of
+		// its own writes becomes stale.
 		o, err := write(ctx, stores[i%2], object, fmt.Appendf(nil, "version %d", i), cond)
 		if err != nil {
 			return err
@@ -59,7 +59,7 @@ func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Obje
 	if err := history(ctx, s, object, written); err != nil {
 		return err
 	}
-	// A listing from the newest version on needs to know that one.
+	// A listing after the newest version must know that version.
 	before := newestFirst(written[:len(written)-1])
 	versions, err := listVersions(ctx, s, object, backend.VersionsRequest{After: newest.ID}, len(before))
 	if err != nil {
@@ -74,8 +74,8 @@ func fresh(ctx context.Context, s backend.VersionedStore, written []backend.Obje
 func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
 	stores := e.stores
 	for i := range e.rounds() {
-		// The name under which the object was absent tells what was read, too:
-		// a store may remember a directory that was not there.
+		// Each object has a new prefix: a store may cache that a directory
+		// does not exist.
 		prefix := fmt.Sprintf("new-%d/", i)
 		name := prefix + "object"
 		for _, s := range stores {
@@ -105,8 +105,8 @@ func checkCreatedAfterAbsent(ctx context.Context, e *env) error {
 	return nil
 }
 
-// readings are the ways to read the object's current version, and one of a version
-// that it has had.
+// readings are the ways to read the object's current version, and one to read
+// an earlier version.
 func readings(ctx context.Context, s backend.VersionedStore, id backend.VersionID) []func() (backend.Version, error) {
 	return []func() (backend.Version, error){
 		func() (backend.Version, error) { o, err := s.Get(ctx, object); return o.Version, err },

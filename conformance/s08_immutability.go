@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S8: a version stays what it was.
+// S8: a version never changes.
 var immutabilityChecks = clause("S8",
 	check{
 		name: "old-versions-readable", cost: cost{fixed: 80},
@@ -65,8 +65,8 @@ func checkReadsAgree(ctx context.Context, e *env) error {
 			}
 		}
 	}
-	// A version of equal body has an ETag that may be equal, and must not be
-	// taken for the older one.
+	// A version with an equal body may have an equal ETag, and is still
+	// another version.
 	again, err := write(ctx, stores[0], object, written[2].Body, backend.IfMatch(written[2].ETag))
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func checkReadsAgree(ctx context.Context, e *env) error {
 
 func checkBodyNotKept(ctx context.Context, e *env) error {
 	s := e.stores[0]
-	// Room beyond the length of the slice is the caller's, too.
+	// The capacity beyond the length of the slice is the caller's, too.
 	body := append(make([]byte, 0, 64), "as written"...)
 	o, err := write(ctx, s, object, body, backend.IfAbsent())
 	if err != nil {
@@ -100,7 +100,7 @@ func checkBodyNotChanged(ctx context.Context, e *env) error {
 	if _, err := write(ctx, s, object, body, backend.IfAbsent()); err != nil {
 		return err
 	}
-	if err := refused(ctx, s, object, body, backend.IfAbsent()); err != nil {
+	if err := mustFail(ctx, s, object, body, backend.IfAbsent()); err != nil {
 		return err
 	}
 	if string(buffer) != "as passed|beyond" {

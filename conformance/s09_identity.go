@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S9: how versions are told apart.
+// S9: IDs and ETags tell versions apart.
 var identityChecks = clause("S9",
 	check{
 		name: "ids-unique", cost: cost{fixed: 20, perRound: 3},
@@ -91,8 +91,8 @@ func checkETagsDiffer(ctx context.Context, e *env) error {
 	return nil
 }
 
-// checkUniqueIDsUnderRace does not mind how many writes are accepted, which is
-// for S3 to say: each of them was told of a version of its own.
+// checkUniqueIDsUnderRace accepts any number of writes that apply, which S3
+// checks. Each of them must return an ID of its own.
 func checkUniqueIDsUnderRace(ctx context.Context, e *env) error {
 	stores := e.stores
 	seen := make(ids)

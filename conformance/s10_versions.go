@@ -118,7 +118,7 @@ func checkAfterNoVersion(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	// IDs are an object's own: only the fourth of four is surely none of three.
+	// IDs are per object. Only the fourth ID of four cannot be one of three.
 	foreign, err := chain(ctx, s, object+"-2", 4)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func checkAfterNoVersion(ctx context.Context, e *env) error {
 
 func checkNeverWritten(ctx context.Context, e *env) error {
 	s := e.stores[0]
-	// Once with an empty store, and once with names around.
+	// Once with an empty store, and once with similar names.
 	for range 2 {
 		for _, name := range []string{object, "a", "a/b"} {
 			for _, limit := range []int{0, 1} {

@@ -48,17 +48,16 @@ var nameListChecks = clause("S11",
 	},
 )
 
-// sortable are names whose order is easily got wrong: by locale, by letter
-// case, by UTF-16 code unit, by directory, or with the separator out of its
-// place.
+// sortable are names that stores sort in a wrong order: by locale, by letter
+// case, by UTF-16 code unit, or by directory.
 var sortable = []string{
 	"!", "A", "B", "Z", "_log.json", "a", "a ", "a!", "a-", "a-b.json", "a.", "a.b", "a.json", "a/", "a/-", "a/b", "a/b/c",
 	"a/b.", "a/b0", "a0", "a00", "aB", "ab", "ab/", "ab/c", "b", "b/a", "keys/a.json", "keys/a-b.json", "keys/a/b.json",
 	"z", "~", "é", "e\u0301", "ÿ", "\uffee", "\U0001f600", "\U0001f600/a", "\ue000",
 }
 
-// fill makes an object of each name that the store can hold, and returns them
-// in order.
+// fill makes an object of each name that the store can hold, and returns the
+// names in order.
 func (e *env) fill(ctx context.Context, s backend.VersionedStore, names []string) ([]string, error) {
 	held := e.h.Limits.held(names)
 	// Written out of order, for a store that lists in the order of writing.

@@ -11,7 +11,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S12: what may be a name, and that no two are taken for one.
+// S12: any valid UTF-8 is a name, and different names are different objects.
 var nameChecks = clause("S12",
 	check{
 		name: "any-name", cost: cost{fixed: 1600},
@@ -40,8 +40,8 @@ var nameChecks = clause("S12",
 	},
 )
 
-// oddNames are valid, and have made trouble: with paths, with URLs, with case
-// and Unicode normalisation, with what some system reserves.
+// oddNames are valid names that some stores do not handle well: as paths, in
+// URLs, with case or Unicode normalisation, or because a system reserves them.
 var oddNames = []string{
 	".", "..", "...", "../x", "../../x", "x/..", "x/../y", "./x", "x/.", "x/./y", "/", "//", "/x", "//x", "x/", "x//", "x//y", "a/.", "a//b",
 	"/etc/passwd", "a", "A", "a/b", "A/b", "a/B", "aux", "CON", "nul.txt", "a.", "a ", " a", " ", "~", "~root", ".hidden", ".git/config",
@@ -53,8 +53,8 @@ var oddNames = []string{
 	"null", "undefined", "index.html", "__proto__",
 }
 
-// longNames are as long as names may be, some with parts longer than a file's
-// name may be.
+// longNames have the maximum length, some with parts that are longer than a
+// file name may be.
 func longNames(limit int) []string {
 	fit := func(part string) string {
 		name := strings.Repeat(part, limit/len(part))
@@ -76,8 +76,7 @@ func (e *env) allNames() []string {
 
 func checkAnyName(ctx context.Context, e *env) error {
 	stores := e.stores
-	// All of them are made before any is read, so that two which the store
-	// takes for one are seen.
+	// All are made before any is read, to find two names that are one object.
 	names, err := e.fill(ctx, stores[0], e.allNames())
 	if err != nil {
 		return err
@@ -96,8 +95,7 @@ func checkAnyName(ctx context.Context, e *env) error {
 	return listed(ctx, stores[1], names, backend.NamesRequest{})
 }
 
-// ownBody checks that the object of that name holds the name, with which it was
-// made.
+// ownBody checks that the body of the object is its name, as it was made.
 func ownBody(ctx context.Context, s backend.VersionedStore, name string) error {
 	o, err := s.Get(ctx, name)
 	if err != nil {
@@ -156,7 +154,7 @@ func checkInvalidNames(ctx context.Context, e *env) error {
 	return listed(ctx, s, nil, backend.NamesRequest{})
 }
 
-// invalidName checks that every method refuses the name.
+// invalidName checks that every method rejects the name.
 func invalidName(ctx context.Context, s backend.VersionedStore, name string) error {
 	calls := callsOn(name)
 	for _, method := range objectMethods {
@@ -196,8 +194,8 @@ func checkDirectories(ctx context.Context, e *env) error {
 	return listed(ctx, s, names, backend.NamesRequest{})
 }
 
-// checkClashes looks at what becomes of names that clash. Where the second is
-// taken either may be missing from listings, which is what the store declares.
+// checkClashes makes pairs of names that clash. If the store takes both, either
+// may be missing from listings, as the store declares.
 func checkClashes(ctx context.Context, e *env) error {
 	s := e.stores[0]
 	pairs := [][2]string{{"up", "up/b"}, {"down/b", "down"}, {"far/b/c", "far"}, {"Case", "case"}, {"\u00e9", "e\u0301"}}
@@ -218,7 +216,7 @@ func checkClashes(ctx context.Context, e *env) error {
 		case errors.Is(err, backend.ErrInvalidName):
 			err = absent(ctx, s, second)
 		default:
-			err = unlike(fmt.Sprintf("%s, beside %s, to be made or to be refused with %q", show(second), show(first), backend.ErrInvalidName), "%v", err)
+			err = unlike(fmt.Sprintf("%s, beside %s, to be made or to fail with %q", show(second), show(first), backend.ErrInvalidName), "%v", err)
 		}
 		if err != nil {
 			return err

@@ -85,7 +85,7 @@ func checkSizes(ctx context.Context, e *env) error {
 	return bodiesComeBack(ctx, e, bodies)
 }
 
-// noise is a body of random bytes, which nothing makes shorter on its way.
+// noise returns a body of random bytes, which cannot be compressed.
 func (e *env) noise(size int) []byte {
 	body := make([]byte, 0, size+8)
 	for len(body) < size {
@@ -98,8 +98,8 @@ func (e *env) noise(size int) []byte {
 func checkLargest(ctx context.Context, e *env) error {
 	size := e.h.Limits.maxBody()
 	if !e.h.Deep {
-		// A body of the contract's limit takes seconds on a network. What is
-		// said of it then is said by too-large and sizes alone.
+		// A body of the contract's limit takes seconds on a network. The limit
+		// itself is then left to the check too-large.
 		size = min(size, 4<<20)
 	}
 	s := e.stores[0]
@@ -129,7 +129,7 @@ func checkTooLarge(ctx context.Context, e *env) error {
 	}{{"new", backend.IfAbsent()}, {object, backend.IfMatch(written[0].ETag)}}
 	for _, c := range calls {
 		if _, err := s.Put(ctx, c.name, body, c.cond); !errors.Is(err, backend.ErrTooLarge) {
-			return unlike(fmt.Sprintf("a body of %d bytes to be refused with %q", len(body), backend.ErrTooLarge), "%s", outcome(err))
+			return unlike(fmt.Sprintf("a body of %d bytes to fail with %q", len(body), backend.ErrTooLarge), "%s", outcome(err))
 		}
 	}
 	if err := absent(ctx, s, "new"); err != nil {

@@ -9,8 +9,8 @@ import (
 
 const largeWriters = 8
 
-// largeSizes are the sizes of the bodies of one round: all of one, for calls that
-// take each other's place, or of several, for calls that overtake each other.
+// largeSizes are the sizes of the bodies of each round: equal, for bodies that
+// are swapped, or different, for calls that overtake each other.
 var largeSizes = [][]int{{1 << 20}, {64 << 10, 2 << 20, 256 << 10, 1 << 20}, {64 << 10}, {2 << 20}, {256 << 10}}
 
 // largeBodies are n random bodies for a round.
@@ -23,7 +23,7 @@ func (e *env) largeBodies(round, n int) [][]byte {
 	return bodies
 }
 
-// largeName is the object that one of the writers of a round makes.
+// largeName is the name of the object that a writer makes in a round.
 func largeName(round, writer int) string { return fmt.Sprintf("%s-%d-%d", object, round, writer) }
 
 func checkLargeSideBySide(ctx context.Context, e *env) error {
@@ -53,7 +53,7 @@ func checkLargeSideBySide(ctx context.Context, e *env) error {
 	return nil
 }
 
-// largeComeBack reads the bodies of a round, all at the same time.
+// largeComeBack reads the bodies of a round concurrently.
 func largeComeBack(ctx context.Context, stores []backend.VersionedStore, round int, written []backend.Object) error {
 	return together(2*len(written), func(i int) error {
 		got, err := stores[i%len(stores)].Get(ctx, largeName(round, i/2))
@@ -61,7 +61,7 @@ func largeComeBack(ctx context.Context, stores []backend.VersionedStore, round i
 	})
 }
 
-// unmixed compares the answer of a read with what was written.
+// unmixed compares the result of a read with what was written.
 func unmixed(want, got backend.Object, err error) error {
 	if err != nil {
 		return unlike("a large body to be read while others are read or written", "%v", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S14: absence, and what is not to be taken for it.
+// S14: absence is ErrNotFound, and nothing else is.
 var absenceChecks = clause("S14",
 	check{
 		name: "absent-is-not-found", cost: cost{fixed: 80},
@@ -42,7 +42,7 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	// IDs are an object's own: only the third of three is surely none of two.
+	// IDs are per object. Only the third ID of three cannot be one of two.
 	foreign, err := chain(ctx, s, object+"-2", 3)
 	if err != nil {
 		return err
@@ -66,8 +66,8 @@ func checkAbsentIsNotFound(ctx context.Context, e *env) error {
 	return nil
 }
 
-// notAbsence checks that no method of a handle that cannot reach its objects
-// reports them, or anything, as absent.
+// notAbsence checks that a handle that cannot reach its objects never reports
+// one as absent.
 func (e *env) notAbsence(ctx context.Context, opening string, open func(context.Context) (backend.VersionedStore, error)) error {
 	s, written, err := e.written(ctx, 1)
 	if err != nil {
@@ -78,7 +78,7 @@ func (e *env) notAbsence(ctx context.Context, opening string, open func(context.
 		return unlike("opening to end with another error than that of absence", "%v", err)
 	}
 	if err != nil {
-		return nil // refused at opening, which is as good
+		return nil // failing to open is as good
 	}
 	for _, name := range []string{object, "never-written"} {
 		calls := callsOnVersion(name, written[0].Version)
@@ -100,7 +100,7 @@ func checkFaultsAreNotAbsence(ctx context.Context, e *env) error {
 	}
 	for _, fault := range []fault{answer(http.StatusForbidden, "AccessDenied"), answer(http.StatusInternalServerError, "InternalError"),
 		answer(http.StatusBadRequest, "InvalidRequest"), cut} {
-		// All at once, for a store may try for some time to get past a fault.
+		// All at once, because a store may retry for some time.
 		err := l.link.during(fault, func() error {
 			return together(2*len(readMethods), func(i int) error {
 				name, method := []string{object, "never-written"}[i%2], readMethods[i/2]

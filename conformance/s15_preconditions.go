@@ -9,7 +9,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S15: a failed precondition is one.
+// S15: a write that did not apply because of its condition is
+// ErrPreconditionFailed, and nothing else is.
 var preconditionChecks = clause("S15",
 	check{
 		name: "told-the-truth", cost: cost{fixed: 60, perRound: 17},
@@ -48,7 +49,7 @@ func checkToldTheTruth(ctx context.Context, e *env) error {
 		had := written[n]
 		cond := backend.IfAbsent()
 		if len(had) > 0 {
-			// Mostly one of the newest, so that half of them hold.
+			// Mostly a new one, so that about half of the conditions hold.
 			old := min(e.rand.IntN(4)*e.rand.IntN(3), len(had)-1)
 			cond = backend.IfMatch(had[len(had)-1-old].ETag)
 		}
@@ -61,7 +62,7 @@ func checkToldTheTruth(ctx context.Context, e *env) error {
 		holds := cond.Absent() && len(had) == 0 || len(had) > 0 && cond.ETag() == had[len(had)-1].ETag
 		body := fmt.Appendf(nil, "write %d", i)
 		if !holds {
-			if err := refused(ctx, stores[i%2], name, body, cond); err != nil {
+			if err := mustFail(ctx, stores[i%2], name, body, cond); err != nil {
 				return err
 			}
 			continue
@@ -119,7 +120,7 @@ func checkLosersLeftNoTrace(ctx context.Context, e *env) error {
 			return err
 		}
 		if err := told[string(o.Body)]; errors.Is(err, backend.ErrPreconditionFailed) {
-			return unlike("a write that was told its precondition failed to have had no effect", "version %q, which it wrote", v.ID)
+			return unlike("a write that failed its precondition to have no effect", "version %q, which it wrote", v.ID)
 		}
 	}
 	return nil
@@ -153,16 +154,16 @@ func checkNothingElse(ctx context.Context, e *env) error {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	refusals := map[string]error{
+	failures := map[string]error{
 		"an invalid name":      callsOn("\xff")["Put if absent"](ctx, s),
 		"an empty name":        callsOn("")["Put if matching"](ctx, s),
 		"a cancelled context":  callsOn(object)["Put if absent"](ended, s),
 		"the lack of any":      second(s.Put(ctx, object, nil, backend.Condition{})),
 		"the lack of an ETag ": second(s.Put(ctx, object, nil, backend.IfMatch(""))),
 	}
-	for why, err := range refusals {
+	for why, err := range failures {
 		if err == nil || errors.Is(err, backend.ErrPreconditionFailed) {
-			return unlike(fmt.Sprintf("a write refused for %s to end with another error than %q", why, backend.ErrPreconditionFailed), "%s", outcome(err))
+			return unlike(fmt.Sprintf("a write that fails for %s to end with another error than %q", why, backend.ErrPreconditionFailed), "%s", outcome(err))
 		}
 	}
 	return history(ctx, s, object, written)

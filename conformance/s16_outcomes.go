@@ -12,7 +12,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S16: what is known of a write that did not get its answer.
+// S16: a write that may or may not have applied is ErrOutcomeUnknown.
 var outcomeChecks = clause("S16",
 	check{
 		name: "cancelled-under-way", cost: cost{fixed: 30, perRound: 4 * cancelledWrites},
@@ -69,7 +69,8 @@ func checkCancelledUnderWay(ctx context.Context, e *env) error {
 			return unlike(fmt.Sprintf("the error of a cancelled write to say whether it can have applied, with %q if it can", backend.ErrOutcomeUnknown), "%v", err)
 		}
 		if errors.Is(err, backend.ErrOutcomeUnknown) {
-			// Whatever became of it, sent again it applies at most once.
+			// Whether or not it applied, sending it again applies it at most
+			// once.
 			if _, err := stores[1].Put(ctx, object, []byte(body), backend.IfMatch(v.ETag)); err != nil && !errors.Is(err, backend.ErrPreconditionFailed) {
 				return err
 			}
@@ -78,13 +79,13 @@ func checkCancelledUnderWay(ctx context.Context, e *env) error {
 	return settled(ctx, stores[1], len(written), told)
 }
 
-// fickle is a context that ends in the middle of a write. It does so when it is
-// looked at for the n-th time, which falls between the steps of a write however
-// slow the machine is; or else at a moment drawn from the time that a write
-// takes, for what happens where nobody looks.
-func (e *env) fickle(ctx context.Context, looks bool, usual time.Duration) (context.Context, context.CancelFunc) {
+// fickle returns a context that ends during a write. It ends either when it is
+// checked for the n-th time, which falls between the steps of a write however
+// slow the machine is, or at a random moment within the usual time of a write,
+// for the steps that do not check the context.
+func (e *env) fickle(ctx context.Context, byChecks bool, usual time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	if looks {
+	if byChecks {
 		f := &fickleContext{Context: ctx, cancel: cancel}
 		f.left.Store(1 + e.rand.Int64N(6))
 		return f, cancel
@@ -99,26 +100,26 @@ func (e *env) fickle(ctx context.Context, looks bool, usual time.Duration) (cont
 type fickleContext struct {
 	context.Context
 	cancel context.CancelFunc
-	left   atomic.Int64 // looks
+	left   atomic.Int64 // checks until it ends
 }
 
-func (f *fickleContext) look() {
+func (f *fickleContext) checked() {
 	if f.left.Add(-1) == 0 {
 		f.cancel()
 	}
 }
 
 func (f *fickleContext) Done() <-chan struct{} {
-	f.look()
+	f.checked()
 	return f.Context.Done()
 }
 
 func (f *fickleContext) Err() error {
-	f.look()
+	f.checked()
 	return f.Context.Err()
 }
 
-// settled checks what writes were told against the versions of the object.
+// settled compares the errors of writes with the versions of the object.
 func settled(ctx context.Context, s backend.VersionedStore, before int, told map[string]error) error {
 	list, err := listVersions(ctx, s, object, backend.VersionsRequest{}, before+len(told))
 	if err != nil {
@@ -141,7 +142,7 @@ func settled(ctx context.Context, s backend.VersionedStore, before int, told map
 		case n == 0 && !noEffect(err):
 			return unlike("a write sent again after its outcome was unknown to be there", "%q in no version", body)
 		case n == 1 && noEffect(err):
-			return unlike("a write to have no effect, as its error promised", "%q, which ended with %q, in a version", body, err)
+			return unlike("a write to have no effect, as its error says", "%q, which ended with %q, in a version", body, err)
 		}
 	}
 	return nil
@@ -214,7 +215,7 @@ func checkOneAttempt(ctx context.Context, e *env) error {
 			return err
 		}
 		l.link.count()
-		_ = l.link.once(fault, func() error { // whatever it is told, the count is what matters
+		_ = l.link.once(fault, func() error { // only the number of requests matters
 			return second(l.through.Put(ctx, object, fmt.Appendf(nil, "fault %d", i), backend.IfMatch(v.ETag)))
 		})
 		if _, writes := l.link.count(); writes != 1 {

@@ -37,7 +37,7 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 		for _, name := range []string{object, "never-written"} {
 			calls := callsOnVersion(name, written[1].Version)
 			for _, method := range allMethods {
-				if err := looking(ended, s, calls[method]); !errors.Is(err, ended.Err()) {
+				if err := whenAvailable(ended, s, calls[method]); !errors.Is(err, ended.Err()) {
 					return unlike(fmt.Sprintf("%s of %q under an ended context to end with %q", method, name, ended.Err()), "%s", outcome(err))
 				}
 			}
@@ -49,9 +49,9 @@ func checkEndedBefore(ctx context.Context, e *env) error {
 	return survived(ctx, s, object, written)
 }
 
-// looking makes a call under a context that has ended, until the store looks at
-// it: a store that is unavailable may say so before.
-func looking(ended context.Context, s backend.VersionedStore, call call) error {
+// whenAvailable makes a call under a context that has ended, and repeats it while the
+// store is unavailable: a store may report that before it checks the context.
+func whenAvailable(ended context.Context, s backend.VersionedStore, call call) error {
 	for try := 1; ; try++ {
 		err := call(ended, s)
 		if try == availableTries || !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, ended.Err()) {
@@ -67,8 +67,9 @@ func checkEndedWhileStalled(ctx context.Context, e *env) error {
 	}
 	calls := callsOnVersion(object, l.written.Version)
 	for _, method := range allMethods {
-		// The call is cancelled once it has reached the server that stalls. If
-		// it did not return then, the check would run into its own limit.
+		// The call is cancelled when its request has reached the stalled
+		// server. A call that does not return then exceeds the time limit of
+		// the check.
 		stalled, cancel := context.WithCancel(ctx)
 		err := l.link.during(cancelling(cancel), func() error { return calls[method](stalled, l.through) })
 		cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S19: every method from any number of goroutines.
+// S19: every method may be called from any number of goroutines.
 var concurrencyChecks = clause("S19",
 	check{
 		name: "everything-at-once", cost: cost{fixed: 50, perRound: 2 * atOnce * 3},
@@ -23,7 +23,7 @@ var concurrencyChecks = clause("S19",
 // atOnce is how many goroutines call at once.
 const atOnce = 16
 
-// witness collects what goroutines have seen of objects.
+// witness records the versions that goroutines have seen.
 type witness struct {
 	names []string // of the objects
 
@@ -88,12 +88,12 @@ func checkEverythingAtOnce(ctx context.Context, e *env) error {
 	return nil
 }
 
-// stepsToDraw is how many numbers a step is drawn from. Two of them write, for
-// there is little to see where nothing changes; each other one reads in its way.
+// stepsToDraw is the number of different steps. Two of them write; each of the
+// others reads in another way.
 const stepsToDraw = 6
 
-// step makes a drawn call, after one that shows what there is: to write, the
-// current ETag is needed.
+// step makes the call of that number. It reads the current version first,
+// because a write needs its ETag.
 func (w *witness) step(ctx context.Context, s backend.VersionedStore, name string, drawn int, body string) error {
 	v, err := s.Head(ctx, name)
 	if errors.Is(err, backend.ErrNotFound) {
@@ -150,4 +150,31 @@ func (w *witness) write(ctx context.Context, s backend.VersionedStore, name, bod
 		return err
 	}
 	return w.acknowledged(name, v, body)
+}
+
+// settle checks at the end that the object has exactly the versions that were
+// acknowledged, and all that were seen.
+func (w *witness) settle(ctx context.Context, s backend.VersionedStore, name string) error {
+	wrote := w.wrote[name]
+	list, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(wrote))
+	if err != nil {
+		return err
+	}
+	if len(list) != len(wrote) {
+		return unlike(fmt.Sprintf("one version of %s for each write acknowledged, %d", show(name), len(wrote)), "%d", len(list))
+	}
+	for _, v := range list {
+		body, ok := wrote[v.ID]
+		if !ok {
+			return unlike("only versions whose write was acknowledged", "version %q", v.ID)
+		}
+		if err := readable(ctx, s, name, backend.Object{Version: v, Body: []byte(body)}); err != nil {
+			return err
+		}
+		delete(w.tags[name], v.ID)
+	}
+	for id := range w.tags[name] {
+		return unlike("every version that was seen to be listed at the end", "no version %q", id)
+	}
+	return nil
 }

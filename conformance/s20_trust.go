@@ -6,8 +6,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S20: a store that cannot keep its word says so. Whether it can is what the
-// other clauses show; here it is about being asked.
+// S20: a store that cannot keep the contract is reported as unsupported. These
+// checks run the probe and count the requests of opening; the other clauses
+// check the store itself.
 var trustChecks = clause("S20",
 	check{
 		name: "probe-trusts", cost: cost{fixed: 100},

@@ -9,13 +9,13 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Steps that many checks take. Each returns the error of the check.
+// Steps that checks have in common. Each returns the error of the check.
 
 // object is the name that a check uses when the name does not matter.
 const object = "plant-7/sensor"
 
-// write writes under a condition that holds and returns the version with its
-// body.
+// write writes under a condition that holds, and returns the new version with
+// its body.
 func write(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) (backend.Object, error) {
 	v, err := s.Put(ctx, name, body, cond)
 	if err != nil {
@@ -27,8 +27,8 @@ func write(ctx context.Context, s backend.VersionedStore, name string, body []by
 	return backend.Object{Version: v, Body: body}, nil
 }
 
-// refused writes under a condition that does not hold.
-func refused(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) error {
+// mustFail writes under a condition that does not hold.
+func mustFail(ctx context.Context, s backend.VersionedStore, name string, body []byte, cond backend.Condition) error {
 	_, err := s.Put(ctx, name, body, cond)
 	if !errors.Is(err, backend.ErrPreconditionFailed) {
 		return unlike(fmt.Sprintf("a write of %s %v, which does not hold, to end with %q", show(name), cond, backend.ErrPreconditionFailed),
@@ -37,7 +37,7 @@ func refused(ctx context.Context, s backend.VersionedStore, name string, body []
 	return nil
 }
 
-// second is the error of a call that returns something else first.
+// second returns the error of a call with two results.
 func second[T any](_ T, err error) error { return err }
 
 // chain writes n versions of an object that is absent, oldest first, each under
@@ -113,8 +113,8 @@ func absent(ctx context.Context, s backend.VersionedStore, name string) error {
 	return nil
 }
 
-// history checks that the object has exactly the given versions. In which order
-// they are listed is for the checks of S10 to judge.
+// history checks that the object has exactly the given versions, listed in any
+// order. The checks of S10 check the order.
 func history(ctx context.Context, s backend.VersionedStore, name string, want []backend.Object) error {
 	got, err := listVersions(ctx, s, name, backend.VersionsRequest{}, len(want))
 	if err != nil {
@@ -123,7 +123,8 @@ func history(ctx context.Context, s backend.VersionedStore, name string, want []
 	return sameSet(show(name), newestFirst(want), got)
 }
 
-// survived checks that an object is all that was written of it.
+// survived checks that every version that was written of an object can be read
+// and is listed.
 func survived(ctx context.Context, s backend.VersionedStore, name string, written []backend.Object) error {
 	if err := current(ctx, s, name, written[len(written)-1]); err != nil {
 		return err
@@ -139,7 +140,8 @@ func survived(ctx context.Context, s backend.VersionedStore, name string, writte
 	return nil
 }
 
-// unlikeTag is a tag of the same form as the given one, which no version has.
+// unlikeTag returns a tag of the same form as the given one, which no version
+// has.
 func unlikeTag(tag backend.ETag) backend.ETag {
 	b := []byte(tag)
 	for i, c := range b {

@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// maxSpins is how often those who are ready look for the others before they
-// sleep: far more than it takes when there are processors for all.
+// maxSpins is how often a goroutine that is ready polls for the others before
+// it sleeps: far more than it takes when there is a processor for each.
 const maxSpins = 1000
 
-// together calls f n times at once, as nearly as can be, and returns the error of
-// the first that has one: it is enough to tell, and the others say the same.
+// together calls f n times, as nearly at the same time as possible. It returns
+// the first error in the order of the calls, because the others say the same.
 func together(n int, f func(i int) error) error {
 	errs := make([]error, n)
 	var ready atomic.Int64
@@ -24,8 +24,9 @@ func together(n int, f func(i int) error) error {
 			if ready.Add(1) == int64(n) {
 				close(all)
 			}
-			// All wait at work: of many that are woken, each comes later. But
-			// where processors are scarce, the last may wait for those who do.
+			// All wait by polling, because goroutines that are woken start one
+			// after another. With few processors the last one may have to wait
+			// for those that poll.
 			for spins := 0; ready.Load() < int64(n); spins++ {
 				if spins == maxSpins {
 					<-all

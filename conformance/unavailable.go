@@ -9,19 +9,21 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// A store may be unavailable for a request, which then has no effect (S17): a
-// busy S3 answers one in many so. The suite waits and asks again, and counts how
-// often it did. A store that is not available after that fails the check.
+// A store may be unavailable for a request, which then has no effect (S17), as
+// a busy S3 is for one in many. The suite waits, repeats the request, and
+// counts the repetitions. A store that is still unavailable after that fails
+// the check.
 const (
 	availableTries = 8
-	// firstWait doubles with each try, and is the time that the store asked for
-	// where that is longer.
+	// The wait begins with firstWait and doubles. It is longer if the store
+	// asks for more, up to longestWait.
 	firstWait   = 20 * time.Millisecond
 	longestWait = 5 * time.Second
 )
 
-// available makes a call until the store is available for it, and returns its
-// error. Raw reports whether the check asks for that very answer; nil means never.
+// available makes a call, repeats it while the store is unavailable, and
+// returns its error. It does not repeat the call if raw returns true. A nil raw
+// returns false.
 func (w *watch) available(ctx context.Context, raw func() bool, call func() error) error {
 	for try := 1; ; try++ {
 		err := call()

@@ -12,19 +12,19 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// callLimit is how long one call may take. A body of the largest size takes a
-// good part of it on a slow line.
+// callLimit is how long one call may take. A body of the largest size takes
+// much of it on a slow network.
 const callLimit = 2 * time.Minute
 
-// watch is kept over what a check does to its store.
+// watch observes the calls that a check makes of its store.
 type watch struct {
 	requests atomic.Int64
-	// unavailable counts the answers that the store was unavailable, after which
-	// the suite asked again; gone is set when that was in vain.
+	// unavailable counts the requests that were repeated because the store was
+	// unavailable. gone is set when it stayed unavailable.
 	unavailable atomic.Int64
 	gone        atomic.Bool
-	// giveUp ends the check for a reason other than its own: the cause is an
-	// overdue or a *mismatch.
+	// giveUp ends the check from outside. The cause is an overdue or a
+	// *mismatch.
 	giveUp context.CancelCauseFunc
 	claims claims
 
@@ -32,14 +32,13 @@ type watch struct {
 	malformed error // the first error that was not in the form of the contract
 }
 
-// overdue is the cause of the end of a check that took too long, or of which a
-// call did.
+// overdue is the cause when a check, or one of its calls, took too long.
 type overdue string
 
 func (o overdue) Error() string { return string(o) }
 
-// during calls f, and gives the check up if that does not return in time. What
-// words the call.
+// during calls f, and ends the check if f does not return in time. what
+// describes the call.
 func (w *watch) during(what func() string, f func()) {
 	timer := time.AfterFunc(callLimit, func() {
 		w.giveUp(overdue(fmt.Sprintf("%s did not return within %v", what(), callLimit)))
@@ -48,14 +47,14 @@ func (w *watch) during(what func() string, f func()) {
 	f()
 }
 
-// doing is during for what is no call of a store and may fail.
+// doing does the same for an f that can fail.
 func (w *watch) doing(what string, f func() error) (err error) {
 	w.during(func() string { return what }, func() { err = f() })
 	return err
 }
 
-// formed looks at the form of an error of a store, which callers rely on to
-// tell their users what was attempted on what.
+// formed checks that an error of a store names the operation and the object.
+// Callers rely on that to tell their users what failed.
 func (w *watch) formed(op, name string, err error) {
 	if err == nil || wellFormed(name, err) {
 		return
@@ -73,16 +72,16 @@ func wellFormed(name string, err error) bool {
 	return ok && e.Op != "" && (e.Name != "" || name == "")
 }
 
-// malformedError is about the first error that was not in the form of the
-// contract, or nil.
+// malformedError reports the first error that was not in the form of the
+// contract, or returns nil.
 func (w *watch) malformedError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.malformed
 }
 
-// watchedStore is a handle as checks have it. It names every method, so that
-// one added to the contract cannot go unwatched unseen.
+// watchedStore is the handle that checks use. It embeds nothing, so that a
+// method added to the contract cannot go unwatched.
 type watchedStore struct {
 	store backend.VersionedStore
 	watch *watch
@@ -109,7 +108,7 @@ func (s *watchedStore) close() error {
 	return nil
 }
 
-// watched makes a call of a store.
+// watched makes and observes a call of a store.
 func watched[T any](ctx context.Context, s *watchedStore, op, name string, call func() (T, error)) (answer T, err error) {
 	s.watch.requests.Add(1)
 	err = s.watch.available(ctx, s.raw, func() (err error) {
@@ -120,7 +119,8 @@ func watched[T any](ctx context.Context, s *watchedStore, op, name string, call 
 	return answer, err
 }
 
-// heard compares the version that a call returned with what was said of it before.
+// heard ends the check if the version that a call returned contradicts what
+// other calls returned.
 func (w *watch) heard(op, name string, v backend.Version, err error) {
 	if err != nil {
 		return
@@ -159,8 +159,9 @@ func (s *watchedStore) Put(ctx context.Context, name string, body []byte, cond b
 	return v, err
 }
 
-// ListVersions is not compared with what else was said: a listing made during a
-// write may hold more or less of it, which is for the checks of S10 to judge.
+// ListVersions records no claims. A listing made during a write may be
+// inaccurate about the version being written, which the checks of S10 and S19
+// judge.
 func (s *watchedStore) ListVersions(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
 	return watched(ctx, s, "list versions", name, func() (backend.VersionsPage, error) { return s.store.ListVersions(ctx, name, req) })
 }

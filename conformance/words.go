@@ -7,9 +7,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// The words of reports: each is a part of a line, and so is kept short.
+// The words of reports. Each is part of a line, and therefore short.
 
-// outcome words the error of a call for a report.
+// outcome describes the error of a call.
 func outcome(err error) string {
 	if err == nil {
 		return "success"
@@ -17,7 +17,7 @@ func outcome(err error) string {
 	return err.Error()
 }
 
-// show quotes a name; of a long one, the ends.
+// show quotes a name. It shortens a long name to its ends.
 func show(name string) string {
 	if len(name) > 80 {
 		return fmt.Sprintf("%q…%q (%d bytes)", name[:30], name[len(name)-30:], len(name))
@@ -25,7 +25,7 @@ func show(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// showBody describes a body in a line.
+// showBody describes a body in one line.
 func showBody(body []byte) string {
 	if len(body) > 60 {
 		return fmt.Sprintf("%d bytes beginning with %q", len(body), body[:40])
@@ -33,7 +33,7 @@ func showBody(body []byte) string {
 	return fmt.Sprintf("%q", body)
 }
 
-// versionsAsked words what a listing of versions asks for.
+// versionsAsked describes a request for versions.
 func versionsAsked(req backend.VersionsRequest) string {
 	if req.After == "" {
 		return inPages(req.Limit)
@@ -41,7 +41,7 @@ func versionsAsked(req backend.VersionsRequest) string {
 	return fmt.Sprintf(" after %q%s", req.After, inPages(req.Limit))
 }
 
-// namesAsked does the same for names.
+// namesAsked describes a request for names.
 func namesAsked(req backend.NamesRequest) string {
 	asked := inPages(req.Limit)
 	if req.After != "" {
@@ -60,7 +60,8 @@ func inPages(limit int) string {
 	return fmt.Sprintf(", in pages of %d", limit)
 }
 
-// showNames shows a list of names from where it begins to differ from another.
+// showNames describes a list of names, from the place where it differs from
+// another.
 func showNames(names, other []string) string {
 	i := 0
 	for i < len(names) && i < len(other) && names[i] == other[i] {

@@ -12,7 +12,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// order is what a worker is asked to do: a write to the store, or a Set.
+// order asks a worker for a write to the store, or for a Set.
 type order struct {
 	Name  string       `json:"name,omitempty"` // of the object to write
 	Body  []byte       `json:"body,omitempty"`
@@ -22,7 +22,7 @@ type order struct {
 	Value string `json:"value,omitempty"`
 }
 
-// answerTo is what came of an order.
+// answerTo is the outcome of an order.
 type answerTo struct {
 	ID   string       `json:"id,omitempty"`
 	ETag backend.ETag `json:"etag,omitempty"`
@@ -31,22 +31,25 @@ type answerTo struct {
 	Hash     immukv.Hash `json:"hash,omitempty"`
 
 	Error string `json:"error,omitempty"`
-	// Lost: it failed its precondition. Unknown: it may have applied.
+	// Lost means that its precondition failed, Unknown that it may have
+	// applied.
 	Lost    bool `json:"lost,omitempty"`
 	Unknown bool `json:"unknown,omitempty"`
 
-	// Unavailable counts the requests made again because the store was.
+	// Unavailable counts the requests repeated because the store was
+	// unavailable.
 	Unavailable int64 `json:"unavailable,omitempty"`
 }
 
-// version is that of a write to the store which applied.
+// version is the version that a write to the store made.
 func (a answerTo) version() backend.Version {
 	return backend.Version{ID: backend.VersionID(a.ID), ETag: a.ETag}
 }
 
-// Work does in a process of its own what the suite asks for on its standard
-// input, until that ends. What [Store.Worker] starts calls it with a handle on
-// the store; for the test of a backend, that is the test's own binary:
+// Work performs, in a process of its own, what the suite asks for on its
+// standard input, until the input ends. The command that [Store.Worker] returns
+// calls it with a handle on the store. In the test of a backend the command is
+// the test binary:
 //
 //	func TestMain(m *testing.M) {
 //		if dir := os.Getenv("CONFORMANCE_WORKER"); dir != "" {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// worker is a process that works on the store.
+// worker is a process with its own handle on the store.
 type worker struct {
 	watch   *watch
 	cmd     *exec.Cmd
@@ -27,7 +27,10 @@ type worker struct {
 	wait    func() error // for it to end, any number of times
 }
 
-// hire starts worker processes. They end with the check, at the latest.
+// processRacers is how many processes work side by side.
+const processRacers = 4
+
+// hire starts worker processes. They end with the check at the latest.
 func (e *env) hire(ctx context.Context, n int) ([]*worker, error) {
 	workers := make([]*worker, n)
 	for i := range workers {
@@ -55,7 +58,7 @@ func (e *env) hireOne(ctx context.Context) (*worker, error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr
 	}
-	// What it started itself may live on with its output.
+	// A process that it started may keep its output open.
 	cmd.WaitDelay = cmp.Or(cmd.WaitDelay, grace)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a worker: %w", err)
@@ -71,11 +74,11 @@ func (e *env) hireOne(ctx context.Context) (*worker, error) {
 	return w, nil
 }
 
-// errKilled says of a worker that it has ended because the suite killed it.
+// errKilled means that a worker has ended because the suite killed it.
 var errKilled = errors.New("the worker process was killed by the suite")
 
-// ask has the worker carry out an order. It is errKilled if the suite killed
-// the worker and that is how it ended.
+// ask makes the worker perform an order. It returns errKilled if the worker
+// ended because the suite killed it.
 func (w *worker) ask(o order) (answerTo, error) {
 	var a answerTo
 	var err error
@@ -91,31 +94,32 @@ func (w *worker) ask(o order) (answerTo, error) {
 	return a, err
 }
 
-// ended is why a worker did not answer.
+// ended returns the reason why a worker did not answer.
 func (w *worker) ended(err error) error {
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) || errors.As(err, new(*json.UnmarshalTypeError)) {
 		return fmt.Errorf("the worker process writes what is no answer on its standard output: %w", err)
 	}
 	w.in.Close() // it has nothing more to wait for
-	// It may have closed its output and live on.
+	// It may have closed its output and still be running.
 	timer := time.AfterFunc(grace, func() { w.cmd.Process.Kill() }) //nolint:errcheck // it may have ended
 	defer timer.Stop()
 	_ = w.wait() // the state says more
 	state := w.cmd.ProcessState
-	// One that was killed did not exit, save where killing is made to look so.
+	// A killed process did not exit, except on Windows, where killing makes it
+	// exit.
 	if w.sent.Load() && (runtime.GOOS == "windows" || !state.Exited()) {
 		return errKilled
 	}
 	return fmt.Errorf("the worker process ended too soon, with %v", state)
 }
 
-// kill ends the process as it stands.
+// kill kills the process.
 func (w *worker) kill() {
 	w.sent.Store(true)
 	_ = w.cmd.Process.Kill() // it may have ended
 }
 
-// killed makes sure that the process has ended, and by the suite's hand.
+// killed returns an error unless the process ended because the suite killed it.
 func (w *worker) killed() error {
 	if err := w.ended(io.EOF); !errors.Is(err, errKilled) {
 		return unlike("a process to work until it is killed", "%v", err)
@@ -123,7 +127,7 @@ func (w *worker) killed() error {
 	return nil
 }
 
-// dismissAll lets the processes end by themselves.
+// dismissAll ends the input of the processes, and waits for them.
 func (e *env) dismissAll(workers []*worker) error {
 	var failed error
 	for _, w := range workers {

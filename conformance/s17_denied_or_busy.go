@@ -10,8 +10,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// S17: denied access and servers that are too busy.
-var refusalChecks = clause("S17",
+// S17: denied access and busy servers.
+var deniedOrBusyChecks = clause("S17",
 	check{
 		name: "denied", needs: []Facility{OpenDenied}, cost: cost{fixed: 30},
 		title: "a call that is not permitted fails with access denied, without effect",
