@@ -85,8 +85,8 @@ func (s *Store) locked(ctx context.Context, write bool, f func() error) error {
 	return cmp.Or(err, s.lock.Unlock())
 }
 
-// catchUp reads what was appended since. A line without an end is what a
-// process left that was killed while it wrote: nobody was told of it.
+// catchUp reads what was appended since. A line without an end was left by a
+// process that was killed while it wrote, and was never acknowledged.
 func (s *Store) catchUp() error {
 	info, err := s.file.Stat()
 	if err != nil || info.Size() == s.end {
@@ -146,7 +146,7 @@ func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.
 	if err != nil {
 		failed := &backend.Error{Op: "put", Name: name, Err: err}
 		if !errors.Is(err, backend.ErrPreconditionFailed) && !errors.Is(err, backend.ErrAccessDenied) {
-			// The line may be there for others to see: who can say.
+			// Other processes may find the line.
 			failed.Kind = backend.ErrOutcomeUnknown
 		}
 		return backend.Version{}, failed
