@@ -14,37 +14,27 @@ var raceChecks = clause("S3",
 	check{
 		name: "32-racing-creates", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes if absent exactly one applies",
-		run: func(ctx context.Context, e *env) error {
-			return e.raceRounds(ctx, 1, false)
-		},
+		run:   racing(1, false),
 	},
 	check{
 		name: "32-racing-updates", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one ETag exactly one applies",
-		run: func(ctx context.Context, e *env) error {
-			return e.raceRounds(ctx, 1, true)
-		},
+		run:   racing(1, true),
 	},
 	check{
 		name: "32-racing-creates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes if absent exactly one applies, also between processes or endpoints",
-		run: func(ctx context.Context, e *env) error {
-			return e.raceRounds(ctx, 2, false)
-		},
+		run:   racing(2, false),
 	},
 	check{
 		name: "32-racing-updates-two-handles", cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one ETag exactly one applies, also between processes or endpoints",
-		run: func(ctx context.Context, e *env) error {
-			return e.raceRounds(ctx, 2, true)
-		},
+		run:   racing(2, true),
 	},
 	check{
 		name: "32-handles-racing", handles: racers, cost: cost{fixed: 10, perRound: racers + 4},
 		title: "of 32 concurrent writes under one condition, each through a handle of its own, exactly one applies",
-		run: func(ctx context.Context, e *env) error {
-			return e.raceRounds(ctx, racers, true)
-		},
+		run:   racing(racers, true),
 	},
 	check{
 		name: "pairs-racing", cost: cost{fixed: 10, perRound: pairsPerRound * 2},
@@ -71,10 +61,13 @@ var raceChecks = clause("S3",
 // racers is how many writers race under one condition.
 const racers = 32
 
-// raceRounds runs rounds of a race, each for the next version of one object
-// if update is set, and otherwise for the first version of a new one.
-func (e *env) raceRounds(ctx context.Context, handles int, update bool) error {
-	stores := e.stores[:handles]
+// racing is a check that repeats a race through so many handles: each for the next
+// version of one object if update is set, else for the first version of a new one.
+func racing(handles int, update bool) func(context.Context, *env) error {
+	return func(ctx context.Context, e *env) error { return e.raceRounds(ctx, e.stores[:handles], update) }
+}
+
+func (e *env) raceRounds(ctx context.Context, stores []backend.VersionedStore, update bool) error {
 	name := object
 	var written []backend.Object
 	if update {

@@ -46,17 +46,8 @@ func checkNothingLost(ctx context.Context, e *env) error {
 		return err
 	}
 	for i, chain := range written {
-		name := fmt.Sprintf("%s-%d", object, i)
-		if err := current(ctx, stores[2], name, chain[len(chain)-1]); err != nil {
+		if err := survived(ctx, stores[2], fmt.Sprintf("%s-%d", object, i), chain); err != nil {
 			return err
-		}
-		if err := history(ctx, stores[2], name, chain); err != nil {
-			return err
-		}
-		for _, o := range chain {
-			if err := readable(ctx, stores[2], name, o); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -53,6 +53,16 @@ var versionListChecks = clause("S10",
 	},
 )
 
+// newerFirst checks a listing against all versions of the object, newest first.
+func newerFirst(ctx context.Context, s backend.VersionedStore, name string, all []backend.Version, req backend.VersionsRequest) error {
+	got, err := listVersions(ctx, s, name, req, len(all))
+	if err != nil {
+		return err
+	}
+	older := all[1+slices.IndexFunc(all, func(v backend.Version) bool { return v.ID == req.After }):]
+	return sameVersions(fmt.Sprintf("the versions of %s%s", show(name), versionsAsked(req)), older, got)
+}
+
 func checkNewestFirst(ctx context.Context, e *env) error {
 	s, written, err := e.written(ctx, e.many())
 	if err != nil {
@@ -60,11 +70,7 @@ func checkNewestFirst(ctx context.Context, e *env) error {
 	}
 	want := newestFirst(written)
 	for _, limit := range []int{0, 100, backend.MaxPageSize - 1, backend.MaxPageSize, backend.MaxPageSize + 1} {
-		got, err := listVersions(ctx, s, object, backend.VersionsRequest{Limit: limit}, len(want))
-		if err != nil {
-			return err
-		}
-		if err := sameVersions("the versions"+inPages(limit), want, got); err != nil {
+		if err := newerFirst(ctx, s, object, want, backend.VersionsRequest{Limit: limit}); err != nil {
 			return err
 		}
 	}
@@ -79,11 +85,7 @@ func checkVersionPages(ctx context.Context, e *env) error {
 	}
 	want := newestFirst(written)
 	for _, limit := range []int{1, 2, 3, 7, 10, n / 2, n - 1, n, n + 1, backend.MaxPageSize, backend.MaxPageSize + 1, 1 << 30, 0} {
-		got, err := listVersions(ctx, s, object, backend.VersionsRequest{Limit: limit}, n)
-		if err != nil {
-			return err
-		}
-		if err := sameVersions("the versions"+inPages(limit), want, got); err != nil {
+		if err := newerFirst(ctx, s, object, want, backend.VersionsRequest{Limit: limit}); err != nil {
 			return err
 		}
 	}
@@ -99,13 +101,7 @@ func checkAfterVersion(ctx context.Context, e *env) error {
 	want := newestFirst(written)
 	for i, after := range want {
 		for _, limit := range []int{0, 1, 2, 3} {
-			req := backend.VersionsRequest{After: after.ID, Limit: limit}
-			got, err := listVersions(ctx, stores[i%2], object, req, len(want))
-			if err != nil {
-				return err
-			}
-			what := fmt.Sprintf("the versions after the one at place %d%s", i, inPages(limit))
-			if err := sameVersions(what, want[i+1:], got); err != nil {
+			if err := newerFirst(ctx, stores[i%2], object, want, backend.VersionsRequest{After: after.ID, Limit: limit}); err != nil {
 				return err
 			}
 		}
@@ -170,12 +166,7 @@ func checkNeighbours(ctx context.Context, e *env) error {
 	for _, name := range names {
 		want := newestFirst(written[name])
 		for _, req := range []backend.VersionsRequest{{}, {Limit: 1}, {Limit: 2}, {After: want[0].ID}, {After: want[len(want)-1].ID, Limit: 1}} {
-			got, err := listVersions(ctx, s, name, req, len(want))
-			if err != nil {
-				return err
-			}
-			rest := want[1+slices.IndexFunc(want, func(v backend.Version) bool { return v.ID == req.After }):]
-			if err := sameVersions(fmt.Sprintf("the versions of %q%s", name, versionsAsked(req)), rest, got); err != nil {
+			if err := newerFirst(ctx, s, name, want, req); err != nil {
 				return err
 			}
 		}
@@ -197,20 +188,12 @@ func checkEqualBodies(ctx context.Context, e *env) error {
 	}
 	want := newestFirst(written)
 	for _, limit := range []int{1, 2, 0} {
-		got, err := listVersions(ctx, s, object, backend.VersionsRequest{Limit: limit}, len(want))
-		if err != nil {
-			return err
-		}
-		if err := sameVersions("versions, some of equal body,", want, got); err != nil {
+		if err := newerFirst(ctx, s, object, want, backend.VersionsRequest{Limit: limit}); err != nil {
 			return err
 		}
 	}
-	for i, after := range want {
-		got, err := listVersions(ctx, s, object, backend.VersionsRequest{After: after.ID, Limit: 4}, len(want))
-		if err != nil {
-			return err
-		}
-		if err := sameVersions(fmt.Sprintf("versions, some of equal body, after the one at place %d", i), want[i+1:], got); err != nil {
+	for _, after := range want {
+		if err := newerFirst(ctx, s, object, want, backend.VersionsRequest{After: after.ID, Limit: 4}); err != nil {
 			return err
 		}
 	}
