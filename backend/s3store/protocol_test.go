@@ -92,6 +92,41 @@ func TestRequestCounts(t *testing.T) {
 		cost("set of a fresh client", map[string]int{"GET log": 1, "GET key": 2, "PUT log": 1, "PUT key": 1}, set(client(t, s), "a"))
 		cost("set of a fresh client, the key of the head", map[string]int{"GET log": 1, "GET key": 1, "PUT log": 1, "PUT key": 1}, set(client(t, s), "a"))
 
+		var last immukv.Entry[json.RawMessage]
+		setIf := func(db *immukv.Client[json.RawMessage], key string, opt func() immukv.SetOption) func() error {
+			return func() (err error) { last, err = db.Set(ctx, key, value(key), opt()); return err }
+		}
+		ofLast := func() immukv.SetOption { return immukv.IfSequence(last.Sequence) }
+		fails := func(do func() error) func() error {
+			return func() error {
+				if err := do(); !errors.Is(err, immukv.ErrConditionFailed) {
+					return fmt.Errorf("the condition did not fail: %w", err)
+				}
+				return nil
+			}
+		}
+		known := client(t, s)
+		cost("conditional set of a fresh client", map[string]int{"GET log": 1, "GET key": 2, "PUT log": 1, "PUT key": 1}, setIf(known, "if", immukv.IfAbsent))
+		cost("conditional set again", map[string]int{"PUT log": 1, "PUT key": 1}, setIf(known, "if", ofLast))
+		cost("conditional set of another key", map[string]int{"GET key": 1, "PUT log": 1, "PUT key": 1}, setIf(known, "if-2", immukv.IfAbsent))
+		cost("conditional set that fails", map[string]int{"GET log": 1}, fails(setIf(known, "if-2", immukv.IfAbsent)))
+		cost("conditional set that fails, not of the head", map[string]int{"GET log": 1, "GET key": 1}, fails(setIf(known, "if", immukv.IfAbsent)))
+		cost("update", map[string]int{"GET log": 1, "PUT log": 1, "PUT key": 1}, func() error {
+			_, err := known.Update(ctx, "if-2", func(old immukv.Entry[json.RawMessage], _ bool) (json.RawMessage, error) { return old.JSON, nil })
+			return err
+		})
+		consistent := func(key string) func() error {
+			return func() error { _, err := client(t, s).Get(ctx, key, immukv.Consistent()); return err }
+		}
+		cost("consistent get", map[string]int{"GET log": 1, "GET key": 1}, consistent("if"))
+		cost("consistent get of the head", map[string]int{"GET log": 1}, consistent("if-2"))
+		cost("consistent get of no key", map[string]int{"GET log": 1, "GET key": 1}, func() error {
+			if err := consistent("none")(); !errors.Is(err, immukv.ErrNotFound) {
+				return fmt.Errorf("not found: %w", err)
+			}
+			return nil
+		})
+
 		reader := client(t, s)
 		get := func() error { _, err := reader.Get(ctx, "b"); return err }
 		cost("the first get of a client", map[string]int{"GET log": 1, "GET key": 2}, get)
@@ -108,9 +143,9 @@ func TestRequestCounts(t *testing.T) {
 			}
 		}
 		cost("history of n/2", map[string]int{"LIST key": 1, "VERSION key": n / 2 * version}, func() error { return drain(reader.History(ctx, "h0")) })
-		cost("log of n+5", map[string]int{"GET log": 1, "LIST log": 1, "VERSION log": (n + 4) * version}, func() error { return drain(reader.Log(ctx)) })
+		cost("log of n+9", map[string]int{"GET log": 1, "LIST log": 1, "VERSION log": (n + 8) * version}, func() error { return drain(reader.Log(ctx)) })
 		cost("keys", map[string]int{"LIST names": 1}, func() error { return drain(reader.Keys(ctx)) })
-		cost("verify", map[string]int{"GET log": 1, "LIST log": 1, "VERSION log": (n + 4) * version}, func() error { _, err := reader.VerifyLog(ctx); return err })
+		cost("verify", map[string]int{"GET log": 1, "LIST log": 1, "VERSION log": (n + 8) * version}, func() error { _, err := reader.VerifyLog(ctx); return err })
 	})
 }
 
