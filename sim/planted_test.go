@@ -104,6 +104,66 @@ var plants = []plant{
 	{"a reader that may not write forgets the orphan", "get.go",
 		`if orphan != nil && v.Sequence < orphan.Sequence {`,
 		`if orphan != nil && v.Sequence < orphan.Sequence && !HERE {`},
+	{"the condition is looked at before the head", "condition.go",
+		`h, states, err := c.prepare(ctx, writes)`,
+		`var early keyState
+		if HERE && writes[0].cond != nil { early, _ = c.readState(ctx, writes[0].key, true) }
+		h, states, err := c.prepare(ctx, writes)
+		if HERE && err == nil && writes[0].cond != nil && writes[0].cond.holds(early) { return h, states, nil, nil }`},
+	{"what a lost race says of the condition is not asked", "set.go",
+		`h, states, failed, err := c.prepareIf(ctx, writes, current)`,
+		`if HERE && current { writes[0].cond = nil }
+		h, states, failed, err := c.prepareIf(ctx, writes, current)`},
+	{"a cached sequence is kept after a lost race", "keystate.go",
+		`func (c *core) rememberKey(key string, state keyState) {`,
+		`func (c *core) rememberKey(key string, state keyState) {
+		if kept, ok := keptSequences.LoadOrStore(keptKey{c, key}, state.sequence); ok && HERE && state.exists { state.sequence = kept.(int64) }`},
+	{"one's own entry makes the condition fail", "set.go",
+		`l, err := c.append(ctx, p, r.wait)`,
+		`l, err := c.append(ctx, p, r.wait)
+		if HERE && err == nil && writes[0].cond != nil && c.knownHead().first(unchecked) != nil { return nil, writes[0].cond.failed(writes[0].key, l.newest()) }`},
+	{"a condition fails by an old head", "condition.go",
+		`current = current || known == nil || known.empty()`,
+		`current = current || known == nil || known.empty() || HERE`},
+	{"an update sets whatever has come between", "update.go",
+		`v, err := c.set(ctx, key, raw, unchanged(old), r)`,
+		`cond := unchanged(old)
+		if HERE { cond = nil }
+		v, err := c.set(ctx, key, raw, cond, r)`},
+	{"a consistent read asks for the key before the head", "get.go",
+		`newest, err := c.checkedHead(ctx) switch { case newest.ofKey`,
+		`if HERE {
+			v, _, err := c.readKey(ctx, key)
+			newest, headErr := c.newestVersion(ctx)
+			switch {
+			case headErr != nil: return nil, headErr
+			case newest.ofKey(key) != nil: return newest.ofKey(key), nil
+			}
+			return v, err
+		}
+		newest, err := c.checkedHead(ctx)
+		switch {
+		case newest.ofKey`},
+	{"a consistent read asks for the key beside the head", "get.go",
+		`newest, err := c.checkedHead(ctx) switch { case newest.ofKey`,
+		`if HERE {
+			var v *version
+			var newest logVersion
+			var keyErr error
+			headErr := both(func() (err error) { newest, err = c.newestVersion(ctx); return err }, func() error { v, _, keyErr = c.readKey(ctx, key); return nil })
+			switch {
+			case headErr != nil: return nil, headErr
+			case newest.ofKey(key) != nil: return newest.ofKey(key), nil
+			}
+			return v, keyErr
+		}
+		newest, err := c.checkedHead(ctx)
+		switch {
+		case newest.ofKey`},
+	{"a consistent read forgets the orphan", "get.go",
+		`case newest.ofKey(key) != nil: return newest.ofKey(key), err case err != nil:`,
+		`case newest.ofKey(key) != nil && !HERE: return newest.ofKey(key), err
+		case err != nil:`},
 	{"the log is read in the order of its listing", "log.go",
 		`if f.ID == want { return f, nil } r.skipped`,
 		`if f.ID == want || HERE { return f, nil }
@@ -144,7 +204,16 @@ const plantedSource = `package immukv
 import (
 	"os"
 	"regexp"
+	"sync"
 )
+
+// keptSequences are those first remembered of each client's keys.
+var keptSequences sync.Map
+
+type keptKey struct {
+	client *core
+	key    string
+}
 
 func planted(name string) bool { return name == os.Getenv("IMMUKV_PLANTED") }
 

@@ -21,10 +21,20 @@ type job struct {
 	id     string // "a.0": which client's, and which of its calls
 	alone  bool   // no other call is made at the same time
 	client *Client
+	saw    int64 // of update: the sequence that its function was called with last, or noEntry
 }
 
 // what is the name by which histories tell of the call.
 func (j *job) what() string { return j.id + " " + j.Call.String() }
+
+// condition is the sequence that the key's newest entry had to have when the job's entry
+// was appended, if it was conditional.
+func (j *job) condition() (sequence int64, conditional bool) {
+	if j.Verb == "update" {
+		return j.saw, true
+	}
+	return j.wants()
+}
 
 // process is the program of one client. What it keeps outlives crashes; the
 // clients of package immukv that it opens do not.
@@ -161,9 +171,28 @@ type modern struct {
 // close waits for the apply under way.
 func (m *modern) close() { _ = m.db.Close() }
 
+func (c Call) setOptions() []immukv.SetOption {
+	switch n, conditional := c.wants(); {
+	case !conditional:
+		return nil
+	case n == noEntry:
+		return []immukv.SetOption{immukv.IfAbsent()}
+	default:
+		return []immukv.SetOption{immukv.IfSequence(n)}
+	}
+}
+
+func (c Call) getOptions() []immukv.GetOption {
+	if c.Consistent {
+		return []immukv.GetOption{immukv.Consistent()}
+	}
+	return nil
+}
+
 // result is what a call returned, besides its error.
 type result struct {
-	of      string // of settle: the call that was asked about
+	of      string                 // of settle: the call that was asked about
+	read    []immukv.Entry[string] // of update: what its function was called with
 	entries []immukv.Entry[string]
 	keys    []string
 	report  *immukv.Report
@@ -181,14 +210,25 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 			db = m.half
 		}
 		var e immukv.Entry[string]
-		e, err = db.Set(ctx, j.Key, j.id)
+		e, err = db.Set(ctx, j.Key, j.id, j.setOptions()...)
+		m.note(j.id, err)
+		r.entries = one(e, err)
+	case "update":
+		var e immukv.Entry[string]
+		e, err = m.db.Update(ctx, j.Key, func(old immukv.Entry[string], exists bool) (string, error) {
+			j.saw = noEntry
+			if exists {
+				j.saw, r.read = old.Sequence, append(r.read, old)
+			}
+			return j.id, nil
+		})
 		m.note(j.id, err)
 		r.entries = one(e, err)
 	case "settle":
 		return m.settle(ctx)
 	case "get":
 		var e immukv.Entry[string]
-		e, err = m.db.Get(ctx, j.Key)
+		e, err = m.db.Get(ctx, j.Key, j.getOptions()...)
 		r.entries = one(e, err)
 	case "history":
 		r.entries, err = collect(m.db.History(ctx, j.Key))

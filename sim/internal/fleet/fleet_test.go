@@ -1,11 +1,15 @@
 package fleet
 
 import (
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/immukv/immukv-go/immukv"
 	"github.com/immukv/immukv-go/sim"
 )
 
@@ -38,6 +42,11 @@ func TestPlanIsRefused(t *testing.T) {
 		"client a: fly",
 		"client a: set",
 		"client a: log k",
+		"client a: set k if",
+		"client a: set k if soon",
+		"client a: set k if -1",
+		"client a: get k if 3",
+		"client a: set k consistent",
 		"client a: set k;",
 		"client a: set k & ",
 		"client a brave: set k",
@@ -76,5 +85,66 @@ func TestCheckerOfLinearizability(t *testing.T) {
 	}
 	if err := o.CheckLinearizable(); err == nil {
 		t.Error("gets of an entry that does not exist were found to be in order")
+	}
+}
+
+// So it is with conditions and consistent reads.
+func TestCheckerOfConditions(t *testing.T) {
+	ended := func(o *Outcome, what string) *sim.Event {
+		for _, e := range o.History.Events {
+			if e.Kind == sim.Ended && strings.Contains(e.What, what) {
+				return e
+			}
+		}
+		t.Fatalf("no call %s ended", what)
+		return nil
+	}
+	for name, c := range map[string]struct {
+		plan  string
+		wrong func(*Outcome)
+	}{
+		"a condition that held": {"client a: set k; set k if 0", func(o *Outcome) { o.jobs[1].If = "absent" }},
+		"a condition that failed": {"client a: set k; set k if 1", func(o *Outcome) {
+			failed, _ := errors.AsType[*immukv.ConditionError](ended(o, "if 1").Err)
+			failed.Found.Sequence = 1
+		}},
+		"a condition that failed of nothing": {"client a: set j; set k if 0", func(o *Outcome) {
+			failed, _ := errors.AsType[*immukv.ConditionError](ended(o, "if 0").Err)
+			failed.Found = &immukv.Entry[json.RawMessage]{}
+		}},
+		"an update": {"client a: set k; set k; update k", func(o *Outcome) { o.jobs[2].saw = 0 }},
+		"a consistent read": {"client a: set k; set k | client b: get k consistent; get k consistent | schedule a a a a a a a", func(o *Outcome) {
+			ended(o, "b.1").Detail.(*result).entries[0].Sequence = 0
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan, err := ParsePlan(c.plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := Replay(t, plan)
+			if o.Err() != nil {
+				t.Fatal(o.Report())
+			}
+			if err := o.CheckLinearizable(); err != nil {
+				t.Fatal(err)
+			}
+			// A history names its calls by what they were.
+			calls := make(map[string]string)
+			for _, j := range o.jobs {
+				calls[j.id] = j.what()
+			}
+			c.wrong(o)
+			for _, e := range o.History.Events {
+				for _, j := range o.jobs {
+					if e.What == calls[j.id] {
+						e.What = j.what()
+					}
+				}
+			}
+			if err := o.CheckLinearizable(); err == nil {
+				t.Error("it was found to be in order when it was not")
+			}
+		})
 	}
 }

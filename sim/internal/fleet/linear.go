@@ -14,23 +14,41 @@ import (
 // checkTimeout bounds the checker. To run out of it is to fail.
 const checkTimeout = 30 * time.Second
 
-// linearInput is a call as the checker sees it: a get of a key, or an append.
-type linearInput struct{ get string }
+// linearInput is a call as the checker sees it. Its output is the sequence of the entry
+// appended or found, or noEntry.
+type linearInput struct {
+	kind        linearKind
+	key         string
+	conditional bool
+	want        int64 // of a conditional append, and of a failed one
+}
+
+type linearKind int
+
+const (
+	linearAppend linearKind = iota
+	linearGet
+	linearFailed // an append of which the condition did not hold
+)
 
 // CheckLinearizable holds the appends and the gets of a history against a store
-// that does one thing after the other: an append gets the next sequence number,
-// and a get returns the newest entry of its key. An append of which its caller
+// that does one thing after the other: an append gets the next sequence number, if its
+// condition holds then, as a compare-and-swap register has it; one of which the condition
+// failed, and a get, find the newest entry of their key. An append of which its caller
 // was told nothing may have taken place at any time after it began.
 //
-// It looks at the gets of clients that look for an orphan at every read. Others
-// may be behind by one entry whose apply failed, until they look.
+// It looks at the gets that are consistent, and at those of clients that look for an
+// orphan at every read. Others may be behind by one entry whose apply failed, until they
+// look.
 func (o *Outcome) CheckLinearizable() error {
-	l := linearizer{model: newModel(), jobs: make(map[string]*job), began: make(map[string]int64), ended: make(map[string]int64)}
-	for i := range o.Plan.Clients {
-		for _, group := range newProcess(&o.Plan.Clients[i]).groups {
-			for _, j := range group {
-				l.jobs[j.what()] = j
-			}
+	l := linearizer{
+		model: newModel(), calls: make(map[string]*job), writes: make(map[string]*job),
+		began: make(map[string]int64), ended: make(map[string]int64),
+	}
+	for _, j := range o.jobs {
+		l.calls[j.what()] = j
+		if j.sets() {
+			l.writes[j.id] = j
 		}
 	}
 	for i, e := range o.History.Events {
@@ -55,8 +73,9 @@ func (o *Outcome) CheckLinearizable() error {
 
 // linearizer turns a history into operations for the checker.
 type linearizer struct {
-	model      *model // of the log in the end
-	jobs       map[string]*job
+	model      *model           // of the log in the end
+	calls      map[string]*job  // by what histories call them
+	writes     map[string]*job  // by the ID of the call
 	began      map[string]int64 // by the ID of the call
 	ended      map[string]int64 // of appends that were acknowledged
 	operations []porcupine.Operation
@@ -67,13 +86,15 @@ func (l *linearizer) event(now int64, e *sim.Event) {
 		// What is wrong with it was found when it happened.
 		_ = l.model.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 	}
-	j := l.jobs[e.What]
+	j := l.calls[e.What]
 	switch {
 	case e.Kind == sim.Began:
 		l.began[j.id] = now
 	case e.Kind != sim.Ended:
 	case j.Verb == "get":
 		l.get(now, j, e)
+	case errors.Is(e.Err, immukv.ErrConditionFailed):
+		l.failed(now, j, e.Err)
 	case e.Err == nil && j.sets():
 		l.ended[j.id] = now
 	case e.Err == nil && j.Verb == "settle":
@@ -82,16 +103,29 @@ func (l *linearizer) event(now int64, e *sim.Event) {
 }
 
 func (l *linearizer) get(now int64, j *job, e *sim.Event) {
-	out := int64(-1)
+	out := int64(noEntry)
 	switch {
-	case !j.client.Always || j.client.Deferred || !j.alone:
+	case !j.Consistent && (!j.client.Always || j.client.Deferred || !j.alone):
 		return
 	case e.Err == nil:
 		out = e.Detail.(*result).entries[0].Sequence
 	case !errors.Is(e.Err, immukv.ErrNotFound):
 		return
 	}
-	l.operations = append(l.operations, porcupine.Operation{Input: linearInput{get: j.Key}, Output: out, Call: l.began[j.id], Return: now})
+	l.add(linearInput{kind: linearGet, key: j.Key}, out, l.began[j.id], now)
+}
+
+func (l *linearizer) failed(now int64, j *job, err error) {
+	out := int64(noEntry)
+	if failed, _ := errors.AsType[*immukv.ConditionError](err); failed.Found != nil {
+		out = failed.Found.Sequence
+	}
+	want, _ := j.wants()
+	l.add(linearInput{kind: linearFailed, key: j.Key, want: want}, out, l.began[j.id], now)
+}
+
+func (l *linearizer) add(in linearInput, out, began, ended int64) {
+	l.operations = append(l.operations, porcupine.Operation{Input: in, Output: out, Call: began, Return: ended})
 }
 
 // appends makes an operation of every entry in the log. Of one that stands there
@@ -103,21 +137,29 @@ func (l *linearizer) appends() {
 			end = math.MaxInt64
 		}
 		delete(l.ended, e.by)
-		l.operations = append(l.operations, porcupine.Operation{Input: linearInput{}, Output: e.sequence, Call: l.began[e.by], Return: end})
+		in := linearInput{kind: linearAppend, key: e.key}
+		if j := l.writes[e.by]; j != nil {
+			in.want, in.conditional = j.condition()
+		}
+		l.add(in, e.sequence, l.began[e.by], end)
 	}
 }
 
 // step is the store that does one thing after the other. Its state is how many
 // entries it has.
 func (l *linearizer) step(entries int64, in linearInput, out int64) (bool, any) {
-	if in.get == "" {
-		return out == entries, entries + 1
-	}
-	newest := int64(-1)
+	newest := int64(noEntry)
 	for _, e := range l.model.log[:entries] {
-		if e.key == in.get {
+		if e.key == in.key {
 			newest = e.sequence
 		}
 	}
-	return out == newest, entries
+	switch in.kind {
+	case linearAppend:
+		return out == entries && (!in.conditional || newest == in.want), entries + 1
+	case linearFailed:
+		return out == newest && newest != in.want, entries
+	default:
+		return out == newest, entries
+	}
 }

@@ -88,7 +88,7 @@ func (o *oracle) snapshot(j *job) snapshot {
 				s.keys = append(s.keys, key)
 			}
 		}
-	case "get", "history":
+	case "get", "history", "set", "update":
 		k := o.model.key(j.Key)
 		s.entries, s.shown = len(k.entries), len(k.versions)
 	}
@@ -158,6 +158,51 @@ func (o *oracle) wrote(e *sim.Event, client *Client) error {
 	case w.outcome == failed:
 		return violation("I2", "%s was reported to have failed for good, and is in the log now", by)
 	}
+	return o.conditionHeld(w)
+}
+
+// conditionHeld checks that the condition of a write that has just been appended holds on
+// the log below it (I15).
+func (o *oracle) conditionHeld(w *callState) error {
+	want, conditional := w.condition()
+	if !conditional {
+		return nil
+	}
+	entries, below := o.model.key(w.Key).entries, int64(noEntry)
+	if len(entries) > 1 {
+		below = entries[len(entries)-2].sequence
+	}
+	if below != want {
+		return violation("I15", "%s was appended on an entry of sequence %d of its key, and was to be only on %d", w.what(), below, want)
+	}
+	return nil
+}
+
+// endedCondition checks what a write was told that failed of its condition: an entry that
+// was the key's newest at some time since the call began, and on which the condition
+// does not hold (I15).
+func (o *oracle) endedCondition(c *callState, err error) error {
+	failed, ok := errors.AsType[*immukv.ConditionError](err)
+	if !ok {
+		return nil
+	}
+	want, conditional := c.wants()
+	if !conditional {
+		return violation("I15", "%s failed of a condition, and has none: %v", c.what(), err)
+	}
+	if failed.Found == nil {
+		if want == noEntry || c.floor.entries > 0 {
+			return violation("I15", "%s failed because there is no entry, and there were %d when it began", c.what(), c.floor.entries)
+		}
+		return nil
+	}
+	found := o.model.versions[backend.VersionID(failed.Found.VersionID)]
+	if found == nil || found.key != c.Key || found.sequence != failed.Found.Sequence || string(failed.Found.Hash) != found.hash {
+		return violation("I15", "%s found an entry that is not in the log: %v", c.what(), err)
+	}
+	if found.sequence == want || slices.Index(o.model.key(c.Key).entries, found) < c.floor.entries-1 {
+		return violation("I15", "%s found sequence %d, and %d entries of the key were in the log when it began", c.what(), found.sequence, c.floor.entries)
+	}
 	return nil
 }
 
@@ -169,13 +214,16 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 	if r == nil {
 		r = &result{}
 	}
-	for _, e := range r.entries {
+	for _, e := range slices.Concat(r.entries, r.read) {
 		if err := o.isInLog(e); err != nil {
 			return fmt.Errorf("%s: %w", c.what(), err)
 		}
 	}
 	switch c.Verb {
-	case "set", "orphan":
+	case "set", "orphan", "update":
+		if err := o.endedCondition(c, err); err != nil {
+			return err
+		}
 		return o.endedWrite(c, r, err)
 	case "settle":
 		if w := o.writes[r.of]; w != nil {
@@ -202,6 +250,8 @@ func (o *oracle) mayFail(c *callState, err error) bool {
 		return c.client.ReadOnly
 	case errors.Is(err, immukv.ErrConflict):
 		return c.client.Impatient
+	case errors.Is(err, immukv.ErrConditionFailed):
+		return c.If != ""
 	}
 	return errors.Is(err, errLegacyConflict)
 }
@@ -257,24 +307,32 @@ func (o *oracle) endedWrite(c *callState, r *result, err error) error {
 func (o *oracle) endedGet(c *callState, r *result, err error) error {
 	floor := c.newest()
 	if errors.Is(err, immukv.ErrNotFound) && floor > 0 {
-		return violation("I8", "%s found nothing, and the key had %d entries when it began", c.what(), floor)
+		return violation(c.readInvariant("I8"), "%s found nothing, and the key had %d entries when it began", c.what(), floor)
 	}
 	if err != nil {
 		return nil
 	}
 	got := slices.Index(o.model.key(c.Key).entries, o.model.versions[backend.VersionID(r.entries[0].VersionID)])
 	if got < floor-1 {
-		return violation("I7", "%s returned %v, which was out of date when it began", c.what(), r)
+		return violation(c.readInvariant("I7"), "%s returned %v, which was out of date when it began", c.what(), r)
 	}
 	return nil
 }
 
+// readInvariant is the name of what a get must keep to: its own if it is consistent.
+func (c *callState) readInvariant(otherwise string) string {
+	if c.Consistent {
+		return "I16"
+	}
+	return otherwise
+}
+
 // newest is how many entries of its key a read must know of: those that the key
-// object showed when it began; and if it looks whether the newest entry needs
-// repair, which it leaves to a writer of its own client that is at work, those in
-// the log.
+// object showed when it began; and if it is consistent, or looks whether the newest
+// entry needs repair, which it leaves to a writer of its own client that is at work,
+// those in the log.
 func (c *callState) newest() int {
-	if c.client.Always && c.alone && !c.client.Deferred {
+	if c.Consistent || c.client.Always && c.alone && !c.client.Deferred {
 		return c.floor.entries
 	}
 	return c.floor.shown

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 //	client c legacy typescript: set k
 //	schedule a a b:never/lost c
 //
-// Calls joined with & are made at the same time.
+// Calls joined with & are made at the same time. A set may have a condition, "set k if
+// absent" or "set k if 3", and a get may be consistent, "get k consistent".
 type Plan struct {
 	Clients  []Client
 	Schedule sim.Schedule
@@ -44,27 +46,49 @@ type Client struct {
 	Script     [][]Call
 }
 
-// Call is one call of a client: set, get, history, log, keys, repair, settle,
+// Call is one call of a client: set, update, get, history, log, keys, repair, settle,
 // verify, audit, seal; or orphan, which is a set that never comes to its apply.
 type Call struct {
-	Verb string
-	Key  string // of set, orphan, get and history
+	Verb       string
+	Key        string // of set, update, orphan, get and history
+	If         string // of set: its condition, "absent" or a sequence
+	Consistent bool   // of get
 }
 
-func (c Call) sets() bool { return c.Verb == "set" || c.Verb == "orphan" }
+func (c Call) sets() bool { return c.Verb == "set" || c.Verb == "orphan" || c.Verb == "update" }
+
+// noEntry is the sequence of the newest entry of a key that has none.
+const noEntry = -1
+
+// wants is the sequence that the newest entry of the key must have for a set to be made.
+func (c Call) wants() (sequence int64, conditional bool) {
+	if c.If == "absent" {
+		return noEntry, true
+	}
+	n, err := strconv.ParseInt(c.If, 10, 64)
+	return n, err == nil
+}
 
 // String is the call as plans print it.
 func (c Call) String() string {
-	if c.Key == "" {
-		return c.Verb
+	words := []string{c.Verb}
+	if c.Key != "" {
+		words = append(words, c.Key)
 	}
-	return c.Verb + " " + c.Key
+	if c.If != "" {
+		words = append(words, "if", c.If)
+	}
+	if c.Consistent {
+		words = append(words, "consistent")
+	}
+	return strings.Join(words, " ")
 }
 
 var (
-	keyedVerbs = []string{"set", "orphan", "get", "history"}
-	bareVerbs  = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal"}
-	nameText   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	keyedVerbs    = []string{"set", "update", "orphan", "get", "history"}
+	bareVerbs     = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal"}
+	nameText      = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	conditionText = regexp.MustCompile(`^(absent|0|[1-9][0-9]{0,17})$`)
 )
 
 func parseCall(text string) (Call, error) {
@@ -74,6 +98,10 @@ func parseCall(text string) (Call, error) {
 		return Call{Verb: words[0], Key: words[1]}, nil
 	case len(words) == 1 && slices.Contains(bareVerbs, words[0]):
 		return Call{Verb: words[0]}, nil
+	case len(words) == 4 && words[0] == "set" && words[2] == "if" && conditionText.MatchString(words[3]):
+		return Call{Verb: words[0], Key: words[1], If: words[3]}, nil
+	case len(words) == 3 && words[0] == "get" && words[2] == "consistent":
+		return Call{Verb: words[0], Key: words[1], Consistent: true}, nil
 	}
 	return Call{}, fmt.Errorf("%q is no call", text)
 }

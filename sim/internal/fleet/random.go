@@ -69,7 +69,7 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 			group = append(group, randomCall(draw, c, keys))
 		}
 		c.Script = append(c.Script, group)
-		if group[0].Verb == "set" && !c.Legacy && draw(3) > 0 {
+		if (group[0].Verb == "set" || group[0].Verb == "update") && !c.Legacy && draw(3) > 0 {
 			c.Script = append(c.Script, []Call{{Verb: "settle"}})
 		}
 	}
@@ -77,16 +77,24 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 }
 
 func randomCall(draw func(n int) int, c Client, keys []string) Call {
-	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit"}
+	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit", "update"}
 	switch {
 	case c.Legacy:
 		verbs = verbs[:6]
 	case c.ReadOnly:
 		verbs = []string{"get", "history", "log", "keys", "verify", "audit"}
 	}
-	verb := pick(draw, verbs)
-	if slices.Contains(keyedVerbs, verb) {
-		return Call{Verb: verb, Key: pick(draw, keys)}
+	call := Call{Verb: pick(draw, verbs)}
+	if slices.Contains(keyedVerbs, call.Verb) {
+		call.Key = pick(draw, keys)
 	}
-	return Call{Verb: verb}
+	switch {
+	case c.Legacy:
+	case call.Verb == "get":
+		call.Consistent = draw(2) == 1
+	case call.Verb == "set":
+		// A sequence that the key may well have by then.
+		call.If = pick(draw, []string{"", "", "", "", "absent", "0", "1", "2"})
+	}
+	return call
 }

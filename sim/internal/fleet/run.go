@@ -18,6 +18,8 @@ type Outcome struct {
 	Plan    Plan
 	History *sim.History
 	Store   *memstore.Store
+
+	jobs []*job // as they were made
 }
 
 // Err is what was found wrong, or nil.
@@ -48,8 +50,13 @@ func run(t *testing.T, plan Plan, source sim.Source, finally func(*oracle, conte
 		Observe:  oracle.observe,
 		Finally:  func(ctx context.Context) error { return finally(oracle, ctx, store) },
 	})
-	done := Plan{Clients: plan.Clients, Schedule: history.Schedule}
-	return &Outcome{Plan: done, History: history, Store: store}
+	o := &Outcome{Plan: Plan{Clients: plan.Clients, Schedule: history.Schedule}, History: history, Store: store}
+	for _, p := range processes {
+		for _, group := range p.groups {
+			o.jobs = append(o.jobs, group...)
+		}
+	}
+	return o
 }
 
 // Replay makes the history of a plan.
@@ -149,7 +156,7 @@ func (o *Outcome) Results() []string {
 	return append(results, m.String())
 }
 
-// Ends counts how calls ended: "set: well", "set: outcome unknown", "settle:
+// Ends counts how calls ended: "set: well", "conditional set: condition failed", "settle:
 // conflict".
 func (o *Outcome) Ends() map[string]int {
 	ends := make(map[string]int)
@@ -159,8 +166,14 @@ func (o *Outcome) Ends() map[string]int {
 		}
 		_, call, _ := strings.Cut(e.What, " ")
 		verb, _, _ := strings.Cut(call, " ")
-		if r, ok := e.Detail.(*result); ok && verb == "settle" && r.of == "" {
+		r, ok := e.Detail.(*result)
+		switch {
+		case ok && verb == "settle" && r.of == "":
 			verb = "settle of nothing"
+		case strings.Contains(call, " if "):
+			verb = "conditional set"
+		case strings.HasSuffix(call, " consistent"):
+			verb = "consistent get"
 		}
 		ends[verb+": "+endWord(e.Err)]++
 	}
@@ -175,6 +188,8 @@ func endWord(err error) string {
 		return "outcome unknown"
 	case errors.Is(err, immukv.ErrConflict):
 		return "conflict"
+	case errors.Is(err, immukv.ErrConditionFailed):
+		return "condition failed"
 	default:
 		return "failed"
 	}
