@@ -12,7 +12,7 @@ const maxLoadConcurrency = 256
 
 func newLoadCommand(a *app) *cobra.Command {
 	var write writeFlags
-	var concurrency int
+	var how loadFlags
 	cmd := &cobra.Command{
 		Use:   "load FILE.jsonl",
 		Short: "Set many keys, from a file of JSON lines",
@@ -26,6 +26,12 @@ Lines are set one after the other, so that the log has them in the order of the
 file. With --concurrency, that many are under way at once, and only values of the
 same key are sure to keep their order.
 
+With --batch, so many lines go into one version of the log, all of them or none,
+which is many times as fast; fewer where a key comes again, or where they would make
+more than 8 MiB. With --atomic all lines do: up to 1,000, of distinct keys. The
+Python and TypeScript clients cannot read such a version: they fail, and write
+nothing, for as long as it is the newest.
+
 It stops at the first line that is wrong or cannot be set, and names it. All lines
 before it are set then, and none after it; with --concurrency some may be, and it
 says which. To go on, correct the line and load the rest. An interrupt stops it in
@@ -36,25 +42,50 @@ it is in the log, durably, so that whoever reads along knows what is, whatever
 becomes of the command.`,
 		Example: `  immukv load calibrations.jsonl
   immukv load --concurrency 8 calibrations.jsonl
+  immukv load --batch 100 calibrations.jsonl
+  immukv load --atomic release.jsonl
   generate | immukv --json load - > entries.jsonl
   tail -n +1042 calibrations.jsonl | immukv load -`,
 		Args: args("FILE.jsonl"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.load(cmd, args[0], concurrency, &write)
+			return a.load(cmd, args[0], how, &write)
 		},
 	}
-	cmd.Flags().IntVar(&concurrency, "concurrency", 1, "how many lines are under way at once, up to `n`")
+	cmd.Flags().IntVar(&how.concurrency, "concurrency", 1, "how many lines are under way at once, up to `n`")
+	cmd.Flags().IntVar(&how.batch, "batch", 1, "how many lines go into one version of the log, up to `n`")
+	cmd.Flags().BoolVar(&how.atomic, "atomic", false, "set all lines, or none")
 	write.add(cmd.Flags())
 	return cmd
 }
 
-func (a *app) load(cmd *cobra.Command, path string, concurrency int, write *writeFlags) error {
+// loadFlags say how lines are set.
+type loadFlags struct {
+	concurrency int
+	batch       int
+	atomic      bool
+}
+
+func (f loadFlags) check() error {
+	switch {
+	case f.concurrency < 1 || f.concurrency > maxLoadConcurrency:
+		return usagef("--concurrency %d is not between 1 and %d", f.concurrency, maxLoadConcurrency)
+	case f.batch < 1 || f.batch > maxBatchLines:
+		return usagef("--batch %d is not between 1 and %d", f.batch, maxBatchLines)
+	case f.atomic && f.batch > 1:
+		return usagef("--atomic and --batch exclude each other: with --atomic all lines are one batch")
+	case f.concurrency > 1 && (f.atomic || f.batch > 1):
+		return usagef("--concurrency goes with neither --batch nor --atomic, which set many lines at once")
+	}
+	return nil
+}
+
+func (a *app) load(cmd *cobra.Command, path string, how loadFlags, write *writeFlags) error {
 	opts, err := write.options()
 	if err != nil {
 		return err
 	}
-	if concurrency < 1 || concurrency > maxLoadConcurrency {
-		return usagef("--concurrency %d is not between 1 and %d", concurrency, maxLoadConcurrency)
+	if err := how.check(); err != nil {
+		return err
 	}
 	if err := a.refuseReadOnly("load"); err != nil {
 		return err
@@ -72,7 +103,15 @@ func (a *app) load(cmd *cobra.Command, path string, concurrency int, write *writ
 	defer cancelSetting()
 	return a.withClient(setting, func(db *client) error {
 		l := newLoader(a, db, in.size)
-		stopped := l.run(reading, setting, in, concurrency)
+		var stopped error
+		switch {
+		case how.atomic:
+			stopped = l.runAtomic(reading, setting, in)
+		case how.batch > 1:
+			stopped = l.runBatches(reading, setting, in, how.batch)
+		default:
+			stopped = l.run(reading, setting, in, how.concurrency)
+		}
 		l.bar.clear()
 		return l.report(path, stopped)
 	}, opts...)

@@ -39,6 +39,11 @@ type loader struct {
 	// recent has the lines that were set while one before them was not, and
 	// some more.
 	recent []int64
+	// atomic: all lines are set, or none.
+	atomic bool
+	// unknownTo is the last line of a batch whose outcome is unknown, which begins with
+	// stopAt; 0 if there is none.
+	unknownTo int64
 }
 
 const noStop = math.MaxInt64
@@ -247,6 +252,16 @@ func (l *loader) report(path string, stopped error) error {
 // extent says which lines are set, of an input that was not set to its end.
 func (l *loader) extent() string {
 	first := min(l.stopAt, l.last+1) // that is not set
+	switch {
+	case l.atomic && l.unknownTo > 0:
+		return "all lines are set, or none is"
+	case l.atomic:
+		return "no line is set"
+	case l.unknownTo > first && first > 1:
+		return fmt.Sprintf("every line before line %d is set, lines %d to %d are set or none of them, and none after them", first, first, l.unknownTo)
+	case l.unknownTo > first:
+		return fmt.Sprintf("lines %d to %d are set or none of them, and none after them", first, l.unknownTo)
+	}
 	slices.Sort(l.recent)
 	var after []string
 	for _, number := range l.recent {
