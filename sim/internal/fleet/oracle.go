@@ -162,7 +162,7 @@ func (o *oracle) wrote(e *sim.Event, client *Client) error {
 }
 
 // conditionHeld checks that the condition of a write that has just been appended holds on
-// the log below it (I15).
+// the log below it (I17).
 func (o *oracle) conditionHeld(w *callState) error {
 	want, conditional := w.condition()
 	if !conditional {
@@ -173,14 +173,14 @@ func (o *oracle) conditionHeld(w *callState) error {
 		below = entries[len(entries)-2].sequence
 	}
 	if below != want {
-		return violation("I15", "%s was appended on an entry of sequence %d of its key, and was to be only on %d", w.what(), below, want)
+		return violation("I17", "%s was appended on an entry of sequence %d of its key, and was to be only on %d", w.what(), below, want)
 	}
 	return nil
 }
 
 // endedCondition checks what a write was told that failed of its condition: an entry that
 // was the key's newest at some time since the call began, and on which the condition
-// does not hold (I15).
+// does not hold (I17).
 func (o *oracle) endedCondition(c *callState, err error) error {
 	failed, ok := errors.AsType[*immukv.ConditionError](err)
 	if !ok {
@@ -188,20 +188,20 @@ func (o *oracle) endedCondition(c *callState, err error) error {
 	}
 	want, conditional := c.wants()
 	if !conditional {
-		return violation("I15", "%s failed of a condition, and has none: %v", c.what(), err)
+		return violation("I17", "%s failed of a condition, and has none: %v", c.what(), err)
 	}
 	if failed.Found == nil {
 		if want == noEntry || c.floor.entries > 0 {
-			return violation("I15", "%s failed because there is no entry, and there were %d when it began", c.what(), c.floor.entries)
+			return violation("I17", "%s failed because there is no entry, and there were %d when it began", c.what(), c.floor.entries)
 		}
 		return nil
 	}
 	found := o.model.versions[backend.VersionID(failed.Found.VersionID)]
 	if found == nil || found.key != c.Key || found.sequence != failed.Found.Sequence || string(failed.Found.Hash) != found.hash {
-		return violation("I15", "%s found an entry that is not in the log: %v", c.what(), err)
+		return violation("I17", "%s found an entry that is not in the log: %v", c.what(), err)
 	}
 	if found.sequence == want || slices.Index(o.model.key(c.Key).entries, found) < c.floor.entries-1 {
-		return violation("I15", "%s found sequence %d, and %d entries of the key were in the log when it began", c.what(), found.sequence, c.floor.entries)
+		return violation("I17", "%s found sequence %d, and %d entries of the key were in the log when it began", c.what(), found.sequence, c.floor.entries)
 	}
 	return nil
 }
@@ -322,7 +322,7 @@ func (o *oracle) endedGet(c *callState, r *result, err error) error {
 // readInvariant is the name of what a get must keep to: its own if it is consistent.
 func (c *callState) readInvariant(otherwise string) string {
 	if c.Consistent {
-		return "I16"
+		return "I18"
 	}
 	return otherwise
 }
