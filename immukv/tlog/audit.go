@@ -23,7 +23,7 @@ import (
 // hash chain alone. It reads each log version, tile and bundle once, and its memory does
 // not grow with the log.
 //
-// The key objects are immukv.Client.Audit's to check.
+// The key objects are immukv.Client.Audit's to check: see [AuditStore].
 func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
 	// The checkpoint first: the log that is read then covers it.
 	latest, l, err := v.latest(ctx, sealedLogOf(c))
@@ -36,9 +36,36 @@ func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkp
 	return latest, nil
 }
 
+// AuditStore does what immukv.Client.Audit and [Audit] do, and reads the log once for
+// both, unless the options leave out a part of it. There is a report, too, if the
+// checkpoint cannot be read or the log does not have its root, and the error says so. A
+// report with findings is no error.
+func AuditStore[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], opts ...immukv.VerifyOption) (*immukv.Report, Checkpoint, error) {
+	latest, l, sealErr := v.latest(ctx, sealedLogOf(c))
+	a := newLogAudit(ctx, l, latest)
+	if sealErr == nil {
+		opts = append(opts[:len(opts):len(opts)], immukv.EachEntry(a.visit))
+	}
+	report, err := c.Audit(ctx, opts...)
+	tileErr := a.published.reads.Wait()
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	switch {
+	case sealErr != nil:
+	case report.Valid() && report.FirstSequence > 0: // of which the rest was not asked for
+		sealErr = auditLog(ctx, raw(c), l, latest)
+	default:
+		sealErr = cmp.Or(a.err, a.end(), tileErr)
+	}
+	if sealErr != nil {
+		return report, Checkpoint{}, fmt.Errorf("audit: %w", sealErr)
+	}
+	return report, latest, nil
+}
+
 func auditLog(ctx context.Context, db *client, l *sealedLog, c Checkpoint) error {
-	a := &logAudit{checkpoint: c, published: &tileAudit{log: l, ctx: ctx, size: c.Size}}
-	a.published.reads.SetLimit(width)
+	a := newLogAudit(ctx, l, c)
 	var err error
 	// One reading of the log: several entries may share a version.
 	for e, logErr := range db.Log(ctx) {
@@ -59,6 +86,20 @@ type logAudit struct {
 	last       *Entry
 	tree       rightToLeft
 	published  *tileAudit
+	err        error // of visit
+}
+
+func newLogAudit(ctx context.Context, l *sealedLog, c Checkpoint) *logAudit {
+	a := &logAudit{checkpoint: c, published: &tileAudit{log: l, ctx: ctx, size: c.Size}}
+	a.published.reads.SetLimit(width)
+	return a
+}
+
+// visit takes in an entry, unless there was an error before.
+func (a *logAudit) visit(e Entry) {
+	if a.err == nil {
+		a.err = a.entry(e, nil)
+	}
 }
 
 func (a *logAudit) entry(e Entry, err error) error {
