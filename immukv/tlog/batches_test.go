@@ -1,9 +1,13 @@
 package tlog_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+
+	tclient "github.com/transparency-dev/tessera/client"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -105,6 +109,48 @@ func TestBatches(t *testing.T) {
 					t.Errorf("sealed at %v: sequence %d: %v", steps, sequence, err)
 				}
 			}
+		}
+	}
+}
+
+// TestBatchesAsTheyAreWritten has a log that is written in batches sealed on the way, at
+// once with single entries, judged by fsck and proved.
+func TestBatchesAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	db := open(t, memstore.New())
+	v := verifier(t, k)
+	n := 0
+	for _, size := range []int{1, 100, 1, 155, 256, 1, 300, 7} {
+		var writes []immukv.Write[json.RawMessage]
+		for range size {
+			writes = append(writes, immukv.Write[json.RawMessage]{Key: fmt.Sprintf("sensor-%d", n), Value: json.RawMessage("1")})
+			n++
+		}
+		if _, err := db.SetAll(t.Context(), writes...); err != nil {
+			t.Fatal(err)
+		}
+		if c := seal(t, db, k); c.Size != int64(n) {
+			t.Fatalf("sealed %v of %d entries", c, n)
+		}
+	}
+	if _, err := tlog.Audit(t.Context(), v, db); err != nil {
+		t.Error(err)
+	}
+	folder := t.TempDir()
+	if err := tlog.Export(t.Context(), db, folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := runFsck(t.Context(), k, &tclient.FileFetcher{Root: folder}); err != nil {
+		t.Errorf("fsck: %v", err)
+	}
+	for sequence := range int64(n) {
+		proof, err := tlog.Prove(t.Context(), db, sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, _, err := tlog.CheckProof(proof, k.policy); err != nil || e.Key != fmt.Sprintf("sensor-%d", sequence) {
+			t.Errorf("sequence %d: %q, %v", sequence, e.Key, err)
 		}
 	}
 }
