@@ -14,7 +14,7 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test lint cover race sweep soak matrix bench servers
+.PHONY: demo test lint cover race sweep soak matrix bench servers azurite
 
 ## demo: a guided tour on local files
 demo:
@@ -37,6 +37,10 @@ $(LINTER): Makefile
 servers:
 	$(GO) run ./backend/s3store/s3test/install
 
+## azurite: Azure's emulator, at a pinned version, in .servers; it needs npm
+azurite:
+	$(GO) run ./backend/s3store/s3test/install -azurite
+
 ## cover: what share of the statements of immukv and backend the tests reach, and which functions they do not
 COVERED := ./immukv,./backend,./backend/memstore,./backend/blobstore,./backend/s3store
 cover: servers
@@ -56,7 +60,7 @@ soak:
 	IMMUKV_SOAK=$(DURATION) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./sim/
 
 ## matrix: the conformance suite on every store at hand, into docs/conformance.md
-matrix: servers
+matrix: servers azurite
 	IMMUKV_NO_SKIP=1 $(GO) test -count=1 -timeout 60m -run '^TestMatrix$$' -v ./conformance/cmd/immukv-conformance -update
 
 ## bench: the counts and ratios of docs/performance.md, in its order

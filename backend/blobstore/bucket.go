@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -221,23 +222,37 @@ func (b *bucket) create(ctx context.Context, key string, body []byte) error {
 	}
 }
 
+// write uploads a body. It does not use the bucket's Writer: azureblob's panics when
+// Close meets an upload that fails, as that of a lost race does (gocloud.dev 0.47).
 func (b *bucket) write(ctx context.Context, key string, body []byte, opts *blob.WriterOptions) error {
-	// A writer that is closed commits what it has: unless it was cancelled.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := b.bucket.NewWriter(ctx, key, opts)
+	u := &upload{Reader: bytes.NewReader(body), cancel: cancel}
+	err := b.bucket.Upload(ctx, key, u, opts)
+	if u.err != nil && gcerrors.Code(err) != gcerrors.FailedPrecondition { // the driver may tell why only when it is closed
+		return u.err
+	}
+	return err
+}
+
+// upload is a body on its way. Drivers without an Upload of their own have it written
+// to a Writer, which is closed even if that fails, and then commits what it has: unless
+// the context was cancelled.
+type upload struct {
+	*bytes.Reader
+	cancel func()
+	err    error // of WriteTo
+}
+
+// WriteTo implements [io.WriterTo]. Its error is kept, so that the one of closing is not
+// lost.
+func (u *upload) WriteTo(w io.Writer) (int64, error) {
+	n, err := u.Reader.WriteTo(w)
 	if err != nil {
-		return err
+		u.cancel()
+		u.err = err
 	}
-	if _, err := w.Write(body); err != nil {
-		cancel()
-		// The driver may tell why only now.
-		if closed := w.Close(); gcerrors.Code(closed) == gcerrors.FailedPrecondition {
-			return closed
-		}
-		return err
-	}
-	return w.Close()
+	return n, nil
 }
 
 // settle finds out whether the object that made a create fail is the create's

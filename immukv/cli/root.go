@@ -41,6 +41,7 @@ The store is a URL, given with --store or in IMMUKV_STORE:
 
   file:///var/lib/calibration?create_dir=true    local files
   s3://bucket?region=eu-central-1                S3 and whatever speaks it
+  gs://bucket, azblob://container                Google Cloud Storage, Azure
   mem://                                         in memory, gone with the command
 
 Data goes to standard output, everything else to standard error. With --json,

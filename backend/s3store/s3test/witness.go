@@ -20,7 +20,7 @@ var Omniwitness = &Software{
 }
 
 // Programs is everything that the tests need installed.
-var Programs = append(All[:len(All):len(All)], Omniwitness)
+var Programs = append(All[:len(All):len(All)], Omniwitness, FakeGCS)
 
 // StartWitness starts a witness on a free port, as a process of its own that ends
 // with the test, and returns its URL. The files are those of its signing key and of

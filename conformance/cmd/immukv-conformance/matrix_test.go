@@ -146,6 +146,9 @@ func updateMatrix(t *testing.T) {
 		server := s3test.Start(t, software)
 		m.run(t, binary, matrixStore{Name: software.Name, Version: software.Version, Healthy: true}, server.StoreURL(server.NewBucket(t)), server.Environ())
 	}
+	for _, e := range []*s3test.Emulator{s3test.StartFakeGCS(t), s3test.StartAzurite(t)} {
+		m.run(t, binary, matrixStore{Name: e.Name, Version: e.Version, Healthy: true}, e.URL, e.Environ)
+	}
 	m.run(t, binary, matrixStore{Name: "gofakes3", Version: version(t, "github.com/johannesboyne/gofakes3")}, "specimen:gofakes3", nil)
 	m.run(t, binary, matrixStore{Name: "fileblob", Version: version(t, "gocloud.dev")}, "specimen:fileblob", nil)
 	m.hunt(t)
@@ -234,8 +237,10 @@ func place(url string) string {
 	if path, ok := strings.CutPrefix(url, "file://"); ok && path != "" {
 		return "file:///dir"
 	}
-	if before, _, ok := strings.Cut(url, "endpoint="); ok {
-		return before + "endpoint=…"
+	for _, parameter := range []string{"endpoint=", "domain="} {
+		if before, _, ok := strings.Cut(url, parameter); ok {
+			return before + parameter + "…"
+		}
 	}
 	return url
 }

@@ -14,6 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	_ "gocloud.dev/blob/azureblob" // azblob
+	_ "gocloud.dev/blob/gcsblob"   // gs
+
 	"github.com/immukv/immukv-go/backend"
 	_ "github.com/immukv/immukv-go/backend/blobstore" // file, and gocloud's schemes
 	_ "github.com/immukv/immukv-go/backend/memstore"  // mem

@@ -10,6 +10,9 @@
 package main
 
 import (
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	_ "gocloud.dev/blob/gcsblob"   // gs://
+
 	_ "github.com/immukv/immukv-go/backend/s3store" // s3://
 	"github.com/immukv/immukv-go/immukv/cli"
 )

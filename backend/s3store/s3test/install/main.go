@@ -1,10 +1,12 @@
 // Command install puts the servers that the tests run on into the folder
 // where they look for them: .servers at the root of the module, or the one that
 // IMMUKV_SERVERS names. A server that is there at its pinned version is left
-// alone. It takes minutes the first time.
+// alone. It takes minutes the first time. With -azurite it installs Azurite alone,
+// for which it needs npm.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,19 +15,24 @@ import (
 )
 
 func main() {
-	if err := install(); err != nil {
+	azurite := flag.Bool("azurite", false, "install Azurite alone")
+	flag.Parse()
+	if err := install(*azurite); err != nil {
 		fmt.Fprintln(os.Stderr, "install:", err)
 		os.Exit(1)
 	}
 }
 
-func install() error {
+func install(azurite bool) error {
 	dir, err := s3test.Dir()
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
+	}
+	if azurite {
+		return s3test.InstallAzurite(dir)
 	}
 	for _, sw := range s3test.Programs {
 		if sw.Installed(dir) == nil {
