@@ -259,7 +259,7 @@ func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[
 func (c *Client[V]) Watch(ctx context.Context, opts ...WatchOption) iter.Seq2[Entry[V], error] {
 	q := newWatchQuery(opts)
 	return observed(ctx, c.core, "watch", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
-		return c.entries(c.core.watch(ctx, q), "watch")
+		return c.entries(c.core.watched(ctx, c.core.watch(ctx, q)), "watch")
 	})
 }
 

@@ -3,6 +3,7 @@ package immukv
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // An Observer is told what a client does: see [WithObserver]. Package backend/observe
@@ -16,6 +17,12 @@ type Observer struct {
 	// sequence is one call, from when it is consumed until that ends, the consumer's
 	// own time included.
 	Call func(ctx context.Context, call Call) (_ context.Context, end func(CallResult))
+	// Append is called when a write of this client is in the log, with the number of
+	// entries that went into the one log version.
+	Append func(ctx context.Context, entries int)
+	// Watched is called with each entry that [Client.Watch] yields, before it does, and
+	// with how long ago the entry was written, by the clocks of both.
+	Watched func(ctx context.Context, entry Observed, lag time.Duration)
 	// Conflict is called when a write loses the race for a place in the log to
 	// another writer.
 	Conflict func(ctx context.Context, entry Observed)
@@ -77,6 +84,31 @@ func observed[T any](ctx context.Context, c *core, method, key string, seq func(
 		for v, err := range seq(ctx) {
 			if first == nil {
 				first = err
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// appended tells the observer that the entries of p are in the log.
+func (c *core) appended(ctx context.Context, p *proposal) {
+	if c.observer.Append != nil {
+		c.observer.Append(ctx, len(p.docs))
+	}
+}
+
+// watched tells the observer of each entry of a watch.
+func (c *core) watched(ctx context.Context, seq iter.Seq2[*version, error]) iter.Seq2[*version, error] {
+	if c.observer.Watched == nil {
+		return seq
+	}
+	return func(yield func(*version, error) bool) {
+		for v, err := range seq {
+			if v != nil {
+				lag := c.clock().Sub(time.UnixMilli(v.TimestampMS))
+				c.observer.Watched(ctx, Observed{v.Key, v.Sequence}, max(lag, 0))
 			}
 			if !yield(v, err) {
 				return

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -46,6 +47,14 @@ func (h *heard) observer() immukv.Observer {
 			return context.WithValue(ctx, callMark{}, call.Method), func(r immukv.CallResult) {
 				h.note("%s%s %s: head %d, %s", call.Prefix, call.Method, call.Key, r.Head, kindOf(r.Err))
 			}
+		},
+		Append: func(ctx context.Context, entries int) {
+			if entries > 1 {
+				h.note("append in %v: %d entries", ctx.Value(callMark{}), entries)
+			}
+		},
+		Watched: func(ctx context.Context, e immukv.Observed, lag time.Duration) {
+			h.note("watched in %v: %v, %v behind", ctx.Value(callMark{}), e, lag.Truncate(time.Second)) // times are cut to milliseconds
 		},
 		Conflict: func(ctx context.Context, e immukv.Observed) { h.note("conflict in %v: %v", ctx.Value(callMark{}), e) },
 		Repair: func(ctx context.Context, e immukv.Observed, err error) {
@@ -111,6 +120,20 @@ func TestObserver(t *testing.T) {
 		set(t, open[string](t, crashing, immukv.WithPrefix("p/")), "b", "2")
 		get(t, reader, "a")
 		h.want(t, "repair by a read", "repair in get: {b 5}, done", "p/get a: head 5, done")
+
+		time.Sleep(time.Minute)
+		_, err := db.SetAll(t.Context(), immukv.Write[string]{Key: "a", Value: "5"}, immukv.Write[string]{Key: "c", Value: "5"})
+		if err != nil {
+			t.Error(err)
+		}
+		h.want(t, "several entries", "conflict in set_all: {a 5}", "append in set_all: 2 entries", "p/set_all : head 7, done")
+		time.Sleep(time.Second)
+		for e := range db.Watch(t.Context(), immukv.From(6)) {
+			if e.Sequence == 7 {
+				break
+			}
+		}
+		h.want(t, "watch", "watched in watch: {a 6}, 1s behind", "watched in watch: {c 7}, 1s behind", "p/watch : head 7, done")
 	})
 }
 

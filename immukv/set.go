@@ -156,6 +156,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 		l, err := c.append(ctx, p, r.wait)
 		switch {
 		case err == nil:
+			c.appended(ctx, p)
 			c.queue.append(requests, l)
 			return l, requests
 		case !errors.Is(err, errLost):

@@ -17,7 +17,7 @@ import (
 // an [immukv.WithObserver]; a client has one observer.
 func Client(opts ...Option) immukv.Option {
 	c := newCalls(newConfig(opts))
-	return immukv.WithObserver(immukv.Observer{Call: c.begin, Conflict: c.conflict, Repair: c.repair, Settled: c.settled})
+	return immukv.WithObserver(immukv.Observer{Call: c.begin, Append: c.appended, Watched: c.watched, Conflict: c.conflict, Repair: c.repair, Settled: c.settled})
 }
 
 // system is what OpenTelemetry's conventions call the database.
@@ -30,6 +30,8 @@ type calls struct {
 	attrs  []attribute.KeyValue
 
 	duration  metric.Float64Histogram
+	batches   metric.Int64Histogram
+	lag       metric.Float64Histogram
 	conflicts metric.Int64Counter
 	repairs   metric.Int64Counter
 	answers   metric.Int64Counter
@@ -58,6 +60,12 @@ func newCalls(c config) *calls {
 		tracer: c.tracer(), keys: c.keys, attrs: c.attrs,
 		duration: made(m.Float64Histogram("db.client.operation.duration",
 			metric.WithUnit("s"), metric.WithDescription("Duration of database client operations."), durationBuckets)),
+		batches: made(m.Int64Histogram("immukv.append.entries",
+			metric.WithUnit("{entry}"), metric.WithDescription("Entries that went into one log version."),
+			metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000))),
+		lag: made(m.Float64Histogram("immukv.watch.lag",
+			metric.WithUnit("s"), metric.WithDescription("Age of entries when a watch yields them."),
+			metric.WithExplicitBucketBoundaries(0.01, 0.1, 0.5, 1, 2, 5, 10, 60, 600, 3600, 86400))),
 		conflicts: made(m.Int64Counter("immukv.conflicts",
 			metric.WithUnit("{conflict}"), metric.WithDescription("Writes that lost the race for a place in the log to another writer."))),
 		repairs: made(m.Int64Counter("immukv.repairs",
@@ -128,6 +136,18 @@ func (c *calls) keyAttribute(key string) []attribute.KeyValue {
 		return nil
 	}
 	return []attribute.KeyValue{attribute.String("immukv.key", key)}
+}
+
+func (c *calls) appended(ctx context.Context, entries int) {
+	if c.batches.Enabled(ctx) {
+		c.batches.Record(ctx, int64(entries), c.countOptions(ctx, "", false).record...)
+	}
+}
+
+func (c *calls) watched(ctx context.Context, _ immukv.Observed, lag time.Duration) {
+	if c.lag.Enabled(ctx) {
+		c.lag.Record(ctx, lag.Seconds(), c.countOptions(ctx, "", false).record...)
+	}
 }
 
 func (c *calls) conflict(ctx context.Context, e immukv.Observed) {

@@ -23,13 +23,15 @@
 //
 //	db.client.operation.duration   s           calls, by db.operation.name and immukv.outcome
 //	immukv.store.request.duration  s           requests, by immukv.store.method, immukv.object and immukv.outcome
+//	immukv.append.entries          {entry}     entries that went into one log version
+//	immukv.watch.lag               s           age of entries when a watch yields them, by the clocks of both
 //	immukv.conflicts               {conflict}  lost races
 //	immukv.repairs                 {repair}    orphans found, by immukv.outcome
 //	immukv.answers.settled         {answer}    lost answers, by immukv.outcome: in_log, not_in_log, outcome_unknown
 //	immukv.log.head.sequence       {entry}     the newest entry that the client knows of
 //
-// The two durations are histograms, whose counts are those of the calls and the
-// requests. All but immukv.store.request.duration have db.namespace, the prefix of the
+// The first four are histograms; the counts of the two durations are those of the calls
+// and the requests. All but immukv.store.request.duration have db.namespace, the prefix of the
 // client, where it has one.
 //
 // # Attributes
@@ -37,9 +39,9 @@
 // The attribute immukv.outcome is ok or what the error was: not_found,
 // precondition_failed, outcome_unknown, access_denied, unavailable and so on, each the
 // sentinel of package immukv or backend. What is an answer and no failure, such as
-// not_found, is no error of the span; of anything else error.type is the same word. The
-// attribute immukv.object says whether a request is about the log, a key object, the
-// transparency log or another object.
+// not_found, condition_failed, or canceled, is no error of the span; of anything else
+// error.type is the same word. The attribute immukv.object says whether a request is
+// about the log, a key object, the transparency log or another object.
 //
 // No value is recorded, no text of an error, which may quote one, and nothing of the
 // store's credentials; nor is a key or the name of an object, unless [WithKeys] asks

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -266,7 +267,15 @@ func (r *recorder) metrics(t *testing.T) string {
 			switch data := m.Data.(type) {
 			case metricdata.Histogram[float64]:
 				for _, p := range data.DataPoints {
+					if m.Name == "immukv.watch.lag" {
+						add(p.Attributes, "%d times, %vs in all", p.Count, p.Sum)
+						continue
+					}
 					add(p.Attributes, "%d times, up to %vs", p.Count, p.Bounds[len(p.Bounds)-1])
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range data.DataPoints {
+					add(p.Attributes, "%d times, %d in all", p.Count, p.Sum)
 				}
 			case metricdata.Sum[int64]:
 				for _, p := range data.DataPoints {
@@ -297,6 +306,9 @@ func TestMetrics(t *testing.T) {
 		crashing := once(mem, "keys/b.json", func(func() (backend.Version, error)) (backend.Version, error) { return backend.Version{}, denied })
 		set(t, open(t, crashing), "b", "orphan")
 		set(t, db, "a", "2") // loses a race, and repairs
+		if _, err := db.SetAll(t.Context(), immukv.Write[string]{Key: "a", Value: "3"}, immukv.Write[string]{Key: "b", Value: "3"}); err != nil {
+			t.Error(err)
+		}
 		_, _ = db.Get(t.Context(), "none")
 		_, _ = db.Get(t.Context(), "none")
 		never := &faulty{mem, func(string, func() (backend.Version, error)) (backend.Version, error) { return backend.Version{}, lost }}
@@ -307,27 +319,60 @@ func TestMetrics(t *testing.T) {
  db.namespace=p/,db.operation.name=set,db.system.name=immukv,error.type=outcome_unknown,immukv.outcome=outcome_unknown: 1 times, up to 10s
  db.operation.name=get,db.system.name=immukv,immukv.outcome=not_found: 2 times, up to 10s
  db.operation.name=set,db.system.name=immukv,immukv.outcome=ok: 2 times, up to 10s
+ db.operation.name=set_all,db.system.name=immukv,immukv.outcome=ok: 1 times, up to 10s
 immukv.answers.settled {answer}
  db.namespace=p/,error.type=outcome_unknown,immukv.outcome=outcome_unknown: 1
  immukv.outcome=in_log: 1
+immukv.append.entries {entry}
+ : 3 times, 4 in all
 immukv.conflicts {conflict}
  : 1
 immukv.log.head.sequence {entry}
- : at 2
+ : at 4
 immukv.repairs {repair}
  immukv.outcome=ok: 1
 immukv.store.request.duration s
  error.type=outcome_unknown,immukv.object=log,immukv.outcome=outcome_unknown,immukv.store.method=put: 9 times, up to 10s
  immukv.object=key,immukv.outcome=not_found,immukv.store.method=get: 2 times, up to 10s
  immukv.object=key,immukv.outcome=not_found,immukv.store.method=head: 4 times, up to 10s
- immukv.object=key,immukv.outcome=ok,immukv.store.method=put: 3 times, up to 10s
+ immukv.object=key,immukv.outcome=ok,immukv.store.method=put: 5 times, up to 10s
  immukv.object=log,immukv.outcome=not_found,immukv.store.method=get: 11 times, up to 10s
  immukv.object=log,immukv.outcome=ok,immukv.store.method=get: 1 times, up to 10s
  immukv.object=log,immukv.outcome=ok,immukv.store.method=list_versions: 11 times, up to 10s
- immukv.object=log,immukv.outcome=ok,immukv.store.method=put: 2 times, up to 10s
+ immukv.object=log,immukv.outcome=ok,immukv.store.method=put: 3 times, up to 10s
  immukv.object=log,immukv.outcome=precondition_failed,immukv.store.method=put: 1 times, up to 10s`
 		if got := r.metrics(t); got != want {
 			t.Errorf("the metrics are\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// A watch says how far it is behind, and does not fail when it is canceled.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		r := newRecorder()
+		set(t, open(t, mem), "a", "1")
+		time.Sleep(3 * time.Second)
+		set(t, open(t, mem), "a", "2")
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var yielded int
+		for _, err := range r.open(t, mem).Watch(ctx) {
+			if err != nil {
+				break
+			}
+			if yielded++; yielded == 2 {
+				cancel()
+			}
+		}
+		if got, want := r.metrics(t), "\nimmukv.watch.lag s\n : 2 times, 7s in all"; !strings.Contains(got, want) {
+			t.Errorf("the metrics are\n%s\nwithout%s", got, want)
+		}
+		if tree, want := r.tree(), "immukv.watch outcome=canceled\n"; !strings.HasPrefix(tree, want) {
+			t.Errorf("the spans are\n%s\nand do not begin with %s", tree, want)
 		}
 	})
 }

@@ -34,7 +34,8 @@ var outcomes = []struct {
 	{immukv.ErrConflict, "conflict", false},
 	{immukv.ErrDiverged, "diverged", false},
 	{immukv.ErrLogDeleted, "log_deleted", false},
-	{context.Canceled, "canceled", false},
+	{context.Canceled, "canceled", true}, // by the caller, as a watch always is
+	{immukv.ErrConditionFailed, "condition_failed", true},
 	{context.DeadlineExceeded, "deadline_exceeded", false},
 	{immukv.ErrReadOnly, "read_only", false},
 	{immukv.ErrInvalidOption, "invalid_option", false},

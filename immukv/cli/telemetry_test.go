@@ -215,7 +215,7 @@ func TestTelemetry(t *testing.T) {
 			if got := c.spans(); !slices.Equal(got, want) {
 				t.Errorf("the spans are\n%q, want\n%q", got, want)
 			}
-			instruments := []string{"db.client.operation.duration", "immukv.log.head.sequence", "immukv.store.request.duration"}
+			instruments := []string{"db.client.operation.duration", "immukv.append.entries", "immukv.log.head.sequence", "immukv.store.request.duration"}
 			if got := c.instruments(); !slices.Equal(got, instruments) {
 				t.Errorf("the metrics are\n%q, want\n%q", got, instruments)
 			}
