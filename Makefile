@@ -59,7 +59,7 @@ sweep:
 soak:
 	IMMUKV_SOAK=$(DURATION) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./sim/
 
-## matrix: the conformance suite on every store at hand, into docs/conformance.md
+## matrix: the conformance suite on every store at hand, into docs/conformance.md; it needs npm, for Azurite
 matrix: servers azurite
 	IMMUKV_NO_SKIP=1 $(GO) test -count=1 -timeout 60m -run '^TestMatrix$$' -v ./conformance/cmd/immukv-conformance -update
 

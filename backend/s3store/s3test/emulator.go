@@ -40,6 +40,24 @@ type Emulator struct {
 	Environ []string
 }
 
+// EachEmulator runs a test on every emulator, side by side. Azurite is left out, for it
+// needs npm, unless IMMUKV_AZURITE is 1.
+func EachEmulator(t *testing.T, test func(*testing.T, *Emulator)) {
+	t.Helper()
+	t.Run("fake-gcs-server", func(t *testing.T) {
+		t.Parallel()
+		test(t, StartFakeGCS(t))
+	})
+	t.Run("Azurite", func(t *testing.T) {
+		t.Parallel()
+		if os.Getenv("IMMUKV_AZURITE") != "1" {
+			t.Log("left out: it needs npm; run make azurite, and set IMMUKV_AZURITE=1")
+			return
+		}
+		test(t, StartAzurite(t))
+	})
+}
+
 // StartFakeGCS starts an emulator of Google Cloud Storage, as a process of its own that
 // ends with the test.
 func StartFakeGCS(tb testing.TB) *Emulator {

@@ -40,8 +40,7 @@ func TestEmulators(t *testing.T) {
 		t.Log("left out: it takes a minute; set IMMUKV_LONG=1")
 		return
 	}
-	conform := func(t *testing.T, emulator *s3test.Emulator) {
-		t.Helper()
+	s3test.EachEmulator(t, func(t *testing.T, emulator *s3test.Emulator) {
 		//nolint:gosec // the test's own program, found by its name on the PATH that testscript set up
 		cmd := exec.CommandContext(t.Context(), "immukv-conformance", "--quick", "--store", emulator.URL)
 		cmd.Env = emulator.Environ
@@ -49,17 +48,5 @@ func TestEmulators(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), " 0 failed, ") {
 			t.Errorf("%v:\n%s", err, out)
 		}
-	}
-	t.Run("fake-gcs-server", func(t *testing.T) {
-		t.Parallel()
-		conform(t, s3test.StartFakeGCS(t))
-	})
-	t.Run("Azurite", func(t *testing.T) {
-		t.Parallel()
-		if os.Getenv("IMMUKV_AZURITE") != "1" {
-			t.Log("left out: it needs npm; run make azurite, and set IMMUKV_AZURITE=1")
-			return
-		}
-		conform(t, s3test.StartAzurite(t))
 	})
 }

@@ -34,44 +34,31 @@ func readmeCommands(t *testing.T) []string {
 	return commands
 }
 
-// runReadme runs the README's commands on an emulator of a cloud, and others that go on
-// with what they made.
-func runReadme(t *testing.T, emulator *s3test.Emulator) {
-	t.Helper()
+// Every command of the README, and more on what they made, works on Google Cloud Storage
+// and on Azure Blob Storage, as far as their emulators go.
+func TestReadmeOnClouds(t *testing.T) {
+	t.Parallel()
 	commands := readmeCommands(t)
 	if len(commands) < 4 {
 		t.Fatalf("the README has the commands %q", commands)
 	}
 	commands = append(commands, "immukv doctor", "immukv log", "immukv keys", "immukv verify", "immukv repair", "immukv version")
-	for _, command := range commands {
-		//nolint:gosec // the README's own
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
-		cmd.Env = append(emulator.Environ, "IMMUKV_STORE="+emulator.URL, "IMMUKV_PREFIX=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v: %s", command, err, out)
+	s3test.EachEmulator(t, func(t *testing.T, emulator *s3test.Emulator) {
+		run := func(command string) string {
+			//nolint:gosec // the README's own
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
+			cmd.Env = append(emulator.Environ, "IMMUKV_STORE="+emulator.URL, "IMMUKV_PREFIX=")
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v: %s", command, err, out)
+			}
+			return string(out)
 		}
-	}
-	cmd := exec.CommandContext(t.Context(), "immukv", "get", "sensor-012352", "--value")
-	cmd.Env = append(emulator.Environ, "IMMUKV_STORE="+emulator.URL, "IMMUKV_PREFIX=")
-	if out, err := cmd.CombinedOutput(); err != nil || string(out) != `{"alpha":0.15,"beta":2.8}`+"\n" {
-		t.Errorf("get: %v: %s", err, out)
-	}
-}
-
-// Every command of the README works on Google Cloud Storage and on Azure Blob Storage, as
-// far as their emulators go.
-func TestReadmeOnClouds(t *testing.T) {
-	t.Parallel()
-	t.Run("gs", func(t *testing.T) {
-		t.Parallel()
-		runReadme(t, s3test.StartFakeGCS(t))
-	})
-	t.Run("azblob", func(t *testing.T) {
-		t.Parallel()
-		if os.Getenv("IMMUKV_AZURITE") != "1" {
-			t.Log("left out: it needs npm; run make azurite, and set IMMUKV_AZURITE=1")
-			return
+		for _, command := range commands {
+			run(command)
 		}
-		runReadme(t, s3test.StartAzurite(t))
+		if out := run("immukv get sensor-012352 --value"); out != `{"alpha":0.15,"beta":2.8}`+"\n" {
+			t.Errorf("get: %s", out)
+		}
 	})
 }
