@@ -149,7 +149,8 @@ func (c *core) lookup(ctx context.Context, p *proposal) (l logVersion, open bool
 	if err != nil {
 		return nil, false, err
 	}
-	if there.WriteID != p.first().WriteID {
+	// The entries of other clients, which a copy writes, have no write ID.
+	if there.WriteID != p.first().WriteID || there.Hash != p.first().Hash {
 		return nil, false, nil
 	}
 	return there.among, false, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 
@@ -110,6 +111,25 @@ func (a *ascent) read() (*version, error) {
 	}
 	a.last = linkOf(v)
 	return v, v.checkHash()
+}
+
+// readVersion is the entries of the next version, or those of them that come next, with
+// io.EOF behind the top. It returns none of a version of which one cannot be trusted.
+func (a *ascent) readVersion() (logVersion, error) {
+	v, err := a.read()
+	if v == nil && err == nil {
+		err = io.EOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := v.among[v.place:]
+	for range l[1:] {
+		if _, err := a.read(); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 // successor is the entry of the sequence that comes next.

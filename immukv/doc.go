@@ -24,6 +24,7 @@
 // [Client.Set] is in set.go. Its steps have files of their own: head.go knows the
 // newest entry and whether it is an orphan, append.go appends to the log, apply.go
 // applies to the key object, and thereby repairs. Reads are get.go, getat.go, history.go,
-// log.go, ascend.go, watch.go and keys.go; proofs are verify.go and audit.go. What is stored, byte for
+// log.go, ascend.go, watch.go and keys.go; proofs are verify.go and audit.go. copy.go,
+// export.go and import.go carry a log to another store. What is stored, byte for
 // byte, is in package internal/wire.
 package immukv

@@ -41,9 +41,11 @@ var (
 	// ErrLogDeleted: the log has versions or delete markers but no current
 	// version. Appending would start a second history, so nothing is written.
 	ErrLogDeleted = errors.New("log was deleted")
-	// ErrDiverged: an entry cannot be applied, because its key object is neither
+	// ErrDiverged: two things that should agree do not. Of a write or a repair: an
+	// entry cannot be applied, because its key object is neither
 	// as the log says it was before the entry nor as it should be after it, or
-	// because the store cannot hold it. [Client.Audit] tells more.
+	// because the store cannot hold it; [Client.Audit] tells more. Of [Copy]: the
+	// destination does not continue the source; see [ForkError].
 	ErrDiverged = errors.New("key object diverges from the log")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
@@ -155,3 +157,17 @@ func (e *DivergedError) Error() string {
 
 // Is makes the error [ErrDiverged].
 func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
+
+// ForkError says that the destination of a copy has another history than the source. It is
+// [ErrDiverged] for errors.Is.
+type ForkError struct {
+	Sequence int64 // the first at which the two differ
+	Problem  string
+}
+
+func (e *ForkError) Error() string {
+	return fmt.Sprintf("the destination does not continue the source: at sequence %d %s", e.Sequence, e.Problem)
+}
+
+// Is makes the error [ErrDiverged].
+func (e *ForkError) Is(target error) bool { return target == ErrDiverged }

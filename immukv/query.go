@@ -222,9 +222,15 @@ type afterOption Checkpoint
 
 // After begins with the entry behind a checkpoint, such as [Entry.Checkpoint] of the last
 // entry that was dealt with, or [Report.Head]. The log must have the checkpoint's entry.
-func After(c Checkpoint) WatchOption { return afterOption(c) }
+func After(c Checkpoint) interface {
+	WatchOption
+	ExportOption
+} {
+	return afterOption(c)
+}
 
-func (o afterOption) setWatch(q *watchQuery) { q.after = (*Checkpoint)(&o) }
+func (o afterOption) setWatch(q *watchQuery)   { q.after = (*Checkpoint)(&o) }
+func (o afterOption) setExport(q *exportQuery) { q.after = (*Checkpoint)(&o) }
 
 type watchKeysOption string
 
@@ -295,8 +301,16 @@ type progressOption func(done, total int64)
 
 // Progress has a function called now and then with how many entries were read and
 // how many there are, by one goroutine at a time. An audit reads each twice, once
-// in the log and once in its key object.
-func Progress(f func(done, total int64)) VerifyOption { return progressOption(f) }
+// in the log and once in its key object. A copy tells how many entries the destination
+// has, and the source; of an import the total is -1.
+func Progress(f func(done, total int64)) interface {
+	VerifyOption
+	CopyOption
+} {
+	return progressOption(f)
+}
+
+func (o progressOption) setCopy(q *copyQuery) { q.progress = o }
 
 func (o progressOption) setVerify(q *verifyQuery) { q.progress = o }
 

@@ -1,11 +1,13 @@
 package immukv_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
 	"time"
 
+	"github.com/immukv/immukv-go/backend/memstore"
 	"github.com/immukv/immukv-go/immukv"
 )
 
@@ -103,4 +105,52 @@ func ExampleClient_Watch() {
 	// 2 valve
 	// 3 pump/spare
 	// 4 fan
+}
+
+// A log is copied to another store, and both have the same head.
+func ExampleCopy() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	backup, err := immukv.Open[string](ctx, memstore.New())
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := immukv.Copy(ctx, backup, db)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Copied, "entries")
+	entry, err := backup.Get(ctx, "valve")
+	fmt.Println(entry.Sequence, entry.Value, err)
+	// Output:
+	// 4 entries
+	// 2 setting 2 <nil>
+}
+
+// An export is verified and imported without the store that it was made of.
+func ExampleClient_Export() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	var file bytes.Buffer
+	exported, err := db.Export(ctx, &file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := immukv.VerifyExport(ctx, bytes.NewReader(file.Bytes()), immukv.TrustedHead(exported.Head))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Valid(), report.Entries)
+	other, err := immukv.Open[string](ctx, memstore.New())
+	if err != nil {
+		log.Fatal(err)
+	}
+	imported, err := immukv.Import(ctx, other, bytes.NewReader(file.Bytes()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(imported.Head == exported.Head)
+	// Output:
+	// true 4
+	// true
 }

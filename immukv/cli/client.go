@@ -93,7 +93,7 @@ func (a *app) withClient(ctx context.Context, do func(*client) error, opts ...im
 
 // withStore makes a client of the store and closes it when do returns.
 func (a *app) withStore(ctx context.Context, store backend.VersionedStore, do func(*client) error, opts ...immukv.Option) error {
-	opts = append(opts, immukv.WithPrefix(a.prefix), immukv.WithValueCodec[value](textCodec{}), immukv.WithLogger(a.logger()))
+	opts = append([]immukv.Option{immukv.WithPrefix(a.prefix), immukv.WithValueCodec[value](textCodec{}), immukv.WithLogger(a.logger())}, opts...)
 	if a.telemetry.opts != nil {
 		store = observe.Wrap(store, a.telemetry.opts...)
 		opts = append(opts, observe.Client(a.telemetry.opts...))

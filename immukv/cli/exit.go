@@ -70,8 +70,8 @@ func isAny(err error, targets ...error) bool {
 }
 
 // hint is what can be done about an error, or empty. The command is the one that
-// failed, as a person would type it.
-func hint(err error, command string) string {
+// failed, as a person would type it; ofFile tells that it is about a file.
+func hint(err error, command string, ofFile bool) string {
 	var usage *usageError
 	var unknown *immukv.OutcomeUnknownError
 	switch {
@@ -84,7 +84,7 @@ func hint(err error, command string) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "The time allowed is set with --timeout."
 	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, backend.ErrDamaged) &&
-		command != "immukv audit" && !strings.HasPrefix(command, "immukv tlog"):
+		!ofFile && command != "immukv audit" && !strings.HasPrefix(command, "immukv tlog"):
 		return "Run 'immukv audit' for everything that is wrong with the store."
 	}
 	return ""

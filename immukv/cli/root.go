@@ -28,6 +28,8 @@ type app struct {
 
 	telemetry *telemetry // nil before the command line has been understood
 
+	// ofFile is set by commands that check a file: what they find is not in the store.
+	ofFile bool
 	// parsed is set once the command line has been understood: an error before
 	// that is one of usage.
 	parsed bool
@@ -132,6 +134,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.AddCommand(
 		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newEntryCommand(a), newWatchCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
+		newExportCommand(a), newImportCommand(a), newCopyCommand(a),
 		newTlogCommand(a), newBucketCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
 	)
 	return root
@@ -180,7 +183,7 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		interrupted = "interrupted: "
 	}
-	hint := hint(err, name)
+	hint := hint(err, name, a.ofFile)
 	if a.logging.format == jsonFormat {
 		attrs := []slog.Attr{slog.String("command", name)}
 		if hint != "" {

@@ -16,6 +16,7 @@ import (
 
 // verifyFlags are the flags of verify and audit.
 type verifyFlags struct {
+	file                      string // of verify alone
 	limit                     countFlag
 	trustedHead, trustedStart checkpointFlag
 	sealed                    verifierFlags // of audit alone
@@ -53,17 +54,25 @@ func newVerifyCommand(a *app) *cobra.Command {
 		Long: `Verify the log alone: the hash of every entry, every link to the one before, that
 the sequence has no gap, and its beginning. For the key objects too, see audit.
 
+With --file, an export is verified instead, and no store is opened; - is standard
+input. One that was made to begin behind a checkpoint needs it as --trusted-start.
+
 ` + trustLong,
 		Example: `  immukv verify
   immukv verify --limit 1000
   immukv verify --trusted-head 41:sha256:9f86d081…
+  immukv verify --file plant-7.jsonl --trusted-head 41:sha256:9f86d081…
   immukv --json verify | jq .valid`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("file") {
+				return a.verifyFile(cmd, &flags)
+			}
 			return a.verify(cmd, &flags, (*client).VerifyLog)
 		},
 	}
 	cmd.Flags().Var(&flags.limit, "limit", "verify only the newest `n` entries; 0 is all")
+	cmd.Flags().StringVar(&flags.file, "file", "", "verify this `file`, an export, instead of a store")
 	flags.addTrusted(cmd.Flags())
 	return cmd
 }
@@ -126,19 +135,56 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 			}
 			return err
 		}
-		if a.json {
-			err = printJSON(a.stdout, newReportJSON(report))
-		} else {
-			err = printReport(a.stdout, report)
-		}
+		err = a.printReport(report)
 		if err == nil && sealed != nil {
 			err = a.printSealed(checkpoint, sealErr)
 		}
-		if err != nil || report.Valid() {
+		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: %s", immukv.ErrVerificationFailed, count(int64(len(report.Findings))+report.MoreFindings, "finding", "findings"))
+		return verdict(report)
 	})
+}
+
+// verifyFile verifies an export, without a store.
+func (a *app) verifyFile(cmd *cobra.Command, flags *verifyFlags) error {
+	if cmd.Flags().Changed("limit") {
+		return usagef("--file and --limit exclude each other: an export is verified whole")
+	}
+	ctx, cancel := a.limit(cmd.Context(), cmd, 0)
+	defer cancel()
+	a.ofFile = true
+	in, err := a.openInput(ctx, flags.file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	bar := a.newProgress("verifying", -1)
+	opts := append(flags.options(), immukv.Progress(bar.update))
+	report, err := await(ctx, func() (*immukv.Report, error) { return immukv.VerifyExport(ctx, in, opts...) })
+	bar.clear()
+	if err == nil {
+		err = a.printReport(report)
+	}
+	if err != nil {
+		return err
+	}
+	return verdict(report)
+}
+
+// verdict is nil if a verification found nothing.
+func verdict(r *immukv.Report) error {
+	if r.Valid() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", immukv.ErrVerificationFailed, count(int64(len(r.Findings))+r.MoreFindings, "finding", "findings"))
+}
+
+func (a *app) printReport(r *immukv.Report) error {
+	if a.json {
+		return printJSON(a.stdout, newReportJSON(r))
+	}
+	return printReport(a.stdout, r)
 }
 
 // reportJSON is a report as --json prints it. What does not apply is null, and

@@ -118,6 +118,36 @@ func New(dr Draft) *Document {
 // white space, as their writer formatted them. It is made anew at each call.
 func (d *Document) LogBody() []byte { return join(&d.tokens) }
 
+// Stored is the body that the document was read from, or LogBody if it was made. Of a
+// version of several lines it is the document's own line.
+func (d *Document) Stored() []byte {
+	if d.body == nil {
+		return d.LogBody()
+	}
+	return d.body
+}
+
+// Moved is the same entry, token by token, for a place in another log: only the three
+// members that lead back, which no hash covers, are other ones. previous is empty on the
+// first entry of a log, and on all but the first of a version.
+func (d *Document) Moved(previous LogVersionID, tag backend.ETag, hasTag bool) *Document {
+	dialect := d.Dialect()
+	if dialect == 0 {
+		dialect = Python
+	}
+	moved := *d
+	moved.body = nil
+	moved.PreviousVersionID, moved.PreviousKeyETag, moved.HasPreviousKeyETag = previous, tag, hasTag
+	moved.tokens[fieldPreviousVersionID], moved.tokens[fieldPreviousKeyETag] = nil, nil
+	if previous != "" {
+		moved.tokens[fieldPreviousVersionID] = dialect.appendQuoted(nil, string(previous))
+	}
+	if hasTag {
+		moved.tokens[fieldPreviousKeyETag] = dialect.appendQuoted(nil, string(tag))
+	}
+	return &moved
+}
+
 // KeyBody is the body of the key object version that copies this document, which
 // is log version v: the bytes that the entry's own writer would have stored.
 func (d *Document) KeyBody(v LogVersionID) []byte {

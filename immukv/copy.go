@@ -1,0 +1,364 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// CopyReport is what [Copy] or [Import] did.
+type CopyReport struct {
+	// Copied is how many entries were written.
+	Copied int64
+	// Repaired: the destination's newest entries were orphans, and were applied first.
+	Repaired bool
+	// Head is the newest entry of the destination at the end.
+	Head Checkpoint
+}
+
+// CopyOption is an option of [Copy] and [Import].
+type CopyOption interface{ setCopy(*copyQuery) }
+
+type copyQuery struct{ progress func(done, total int64) }
+
+func newCopyQuery(opts []CopyOption) copyQuery {
+	var q copyQuery
+	for _, opt := range opts {
+		opt.setCopy(&q)
+	}
+	return q
+}
+
+// Copy writes the entries of a log, as they are, at the end of another: with the same
+// sequences, keys, values, timestamps, hashes, dialects and write IDs, and so with the
+// same checkpoints. The destination's version IDs and ETags are its own. Entries of one
+// log version stand in one version there.
+//
+// It copies up to the entry that is the newest of src when it begins. Each entry is
+// verified before it is written, and is appended and applied as [Client.Set] does, so
+// that dst is a valid store at every instant: a copy that was cut short, in whatever way,
+// is simply run again, and goes on where dst ends. The source is read wide meanwhile.
+//
+// If dst does not continue src, nothing is written, and the error is a [*ForkError], which
+// is [ErrDiverged]; it says at which sequence they differ first. That somebody else
+// appends to dst meanwhile ends the copy with the same error. An entry of src that is not
+// what it must be ends it with [ErrVerificationFailed] or [ErrMalformedEntry], and one of
+// a key that dst cannot hold with [ErrInvalidKey]: everything before it is in dst then,
+// and nothing of it.
+//
+// Writes of dst wait until the copy has ended.
+func Copy[D, S any](ctx context.Context, dst *Client[D], src *Client[S], opts ...CopyOption) (_ CopyReport, err error) {
+	ctx, end := dst.core.begin(ctx, "copy", "")
+	defer func() { end(err) }()
+	report, err := dst.core.copyLog(ctx, src.core, newCopyQuery(opts))
+	if err != nil {
+		return report, fmt.Errorf("copy: %w", err)
+	}
+	return report, nil
+}
+
+// copyLog is [Copy].
+func (c *core) copyLog(ctx context.Context, src *core, q copyQuery) (report CopyReport, err error) {
+	if err := src.checkOpen(); err != nil {
+		return report, err
+	}
+	l, err := src.newestVersion(ctx)
+	if err != nil {
+		return report, fmt.Errorf("read the source: %w", err)
+	}
+	var top *version
+	if l != nil {
+		top = l.newest()
+	}
+	w, err := c.beginCopy(ctx, q)
+	if err != nil {
+		return report, err
+	}
+	defer w.end()
+	if err := w.checkContinues(ctx, src, top); err != nil {
+		return w.report, err
+	}
+	if err := w.repairEnd(ctx); err != nil || top == nil {
+		return w.report, err
+	}
+	w.total = top.Sequence + 1
+	a, err := src.ascend(ctx, w.last, top)
+	if err != nil {
+		return w.report, fmt.Errorf("read the source: %w", err)
+	}
+	defer a.close()
+	err = w.copyAll(ctx, a.readVersion)
+	return w.report, err
+}
+
+// copyWriter writes entries of another log at the end of this one. It holds the write
+// lock.
+type copyWriter struct {
+	*core
+	last     link // what the log ends with
+	progress func(done, total int64)
+	total    int64 // -1: not known
+	report   CopyReport
+}
+
+// beginCopy begins to write at the end of the log.
+func (c *core) beginCopy(ctx context.Context, q copyQuery) (*copyWriter, error) {
+	if c.readOnly {
+		return nil, ErrReadOnly
+	}
+	if err := c.lockWrites(ctx); err != nil {
+		return nil, err
+	}
+	w := &copyWriter{core: c, last: beginning, progress: q.progress, total: -1}
+	h, err := c.readHead(ctx)
+	if err != nil {
+		c.writes.unlock()
+		return nil, err
+	}
+	if !h.empty() {
+		w.last = linkOf(h.version)
+	}
+	w.report.Head = w.checkpoint()
+	return w, nil
+}
+
+func (w *copyWriter) end() { w.writes.unlock() }
+
+// checkpoint is what the log ends with; of an empty log, what every log extends.
+func (w *copyWriter) checkpoint() Checkpoint {
+	if w.last == beginning {
+		return newReport().Head()
+	}
+	return Checkpoint{Sequence: w.last.sequence, Hash: w.last.hash}
+}
+
+// checkContinues returns an error unless the log is the beginning of that of src, which
+// ends with top.
+func (w *copyWriter) checkContinues(ctx context.Context, src *core, top *version) error {
+	ends := int64(-1)
+	if top != nil {
+		ends = top.Sequence
+	}
+	common := min(w.last.sequence, ends)
+	if common >= 0 {
+		same, err := w.sameAt(ctx, src, top, common)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return w.fork(ctx, src, top, common)
+		}
+	}
+	if w.last.sequence > ends {
+		return &ForkError{Sequence: ends + 1, Problem: "it has an entry, and the source has none"}
+	}
+	return nil
+}
+
+// sameAt reports whether both logs have the same entry at a sequence, and with it, as
+// each hash covers the one before, all the entries up to it.
+func (w *copyWriter) sameAt(ctx context.Context, src *core, top *version, sequence int64) (bool, error) {
+	theirs, err := src.entryUpTo(ctx, top, sequence)
+	if err != nil {
+		return false, fmt.Errorf("read the source: %w", err)
+	}
+	ours, err := w.entryUpTo(ctx, w.knownHead().version, sequence)
+	if err != nil {
+		return false, fmt.Errorf("read the destination: %w", err)
+	}
+	return ours.Hash == theirs.Hash, nil
+}
+
+// entryUpTo is the entry of a sequence, in a log of which top is the newest.
+func (c *core) entryUpTo(ctx context.Context, top *version, sequence int64) (*version, error) {
+	if v := top.at(sequence); v != nil {
+		return v, v.checkHash()
+	}
+	return c.entryBelow(ctx, top, sequence)
+}
+
+// fork finds the first sequence at which the two logs differ, which they do at one that
+// is known.
+func (w *copyWriter) fork(ctx context.Context, src *core, top *version, differ int64) error {
+	same := int64(-1)
+	for differ-same > 1 {
+		middle := same + (differ-same)/2
+		isSame, err := w.sameAt(ctx, src, top, middle)
+		switch {
+		case err != nil:
+			return errors.Join(&ForkError{Sequence: differ, Problem: "or before, they have different entries"}, err)
+		case isSame:
+			same = middle
+		default:
+			differ = middle
+		}
+	}
+	return &ForkError{Sequence: differ, Problem: "they have different entries"}
+}
+
+// repairEnd applies what awaits its apply at the end of the log.
+func (w *copyWriter) repairEnd(ctx context.Context) error {
+	h, err := w.check(ctx, w.knownHead())
+	if err != nil {
+		return fmt.Errorf("check the end of the destination: %w", err)
+	}
+	if h.first(orphan) == nil {
+		return nil
+	}
+	if _, err := w.repairHead(ctx, h); err != nil {
+		return fmt.Errorf("repair the end of the destination: %w", err)
+	}
+	w.report.Repaired = true
+	return nil
+}
+
+// copyAll writes all versions that next returns, up to io.EOF, and makes sure in the end
+// that nobody else has written.
+func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error)) error {
+	wait := w.newBackoff()
+	for {
+		l, err := next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return w.checkStillLast(ctx)
+		case err != nil:
+			return fmt.Errorf("read the source: %w", err)
+		}
+		if err := w.copyVersion(ctx, l, wait); err != nil {
+			return err
+		}
+		if w.progress != nil {
+			w.progress(w.last.sequence+1, w.total)
+		}
+	}
+}
+
+// copyVersion writes the entries of one version.
+func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backoff) error {
+	for _, v := range l {
+		if err := w.checkCopied(v); err != nil {
+			return err
+		}
+	}
+	failed := func(err error) error { return fmt.Errorf("write sequence %d: %w", l.oldest().Sequence, err) }
+	writes := make([]*write, len(l))
+	for i, v := range l {
+		writes[i] = &write{key: v.Key}
+	}
+	h, states, err := w.prepare(ctx, writes)
+	if err != nil {
+		return failed(err)
+	}
+	if h.last() != w.last.sequence || !h.empty() && h.Hash != w.last.hash {
+		return w.interrupted()
+	}
+	p, err := w.proposeMoved(h, states, l)
+	switch {
+	case errors.Is(err, errTooManyBytes):
+		half := len(l) / 2
+		if err := w.copyVersion(ctx, l[:half], wait); err != nil {
+			return err
+		}
+		return w.copyVersion(ctx, l[half:], wait)
+	case err != nil:
+		return failed(err)
+	}
+	appended, err := w.append(ctx, p, wait)
+	switch {
+	case errors.Is(err, errLost):
+		return w.interrupted()
+	case err != nil:
+		return failed(err)
+	}
+	return w.applyCopied(ctx, appended, l)
+}
+
+// errTooManyBytes says that a version of several entries is larger than one may be.
+var errTooManyBytes = errors.New("too many bytes for one log version")
+
+// proposeMoved is the log version that follows the head and holds these entries of another
+// log. With longer names in it a version may come to be larger than one of several entries
+// may be.
+func (w *copyWriter) proposeMoved(h *head, states []keyState, l logVersion) (*proposal, error) {
+	cond, _, _, follows := h.next()
+	p := &proposal{at: h, cond: cond}
+	for i, v := range l {
+		p.docs = append(p.docs, v.Moved(follows, states[i].etag, states[i].exists))
+		follows = ""
+	}
+	p.body = wire.JoinLog(p.docs)
+	switch {
+	case len(l) > 1 && len(p.body) > wire.MaxBatchBytes:
+		return nil, errTooManyBytes
+	case len(l[0].Value) > maxValueBytes || len(p.body) > backend.MaxBodyBytes:
+		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
+	}
+	return p, nil
+}
+
+// applyCopied applies entries just appended.
+func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersion) error {
+	w.last = linkOf(appended.newest().at(copied.newest().Sequence))
+	w.report.Copied += int64(len(copied))
+	w.report.Head = w.checkpoint()
+	h := w.knownHead()
+	if h.log != appended.newest().log {
+		return w.interrupted()
+	}
+	if h.first(unchecked) != nil { // its answer was lost
+		var err error
+		if h, err = w.check(ctx, h); err != nil {
+			return fmt.Errorf("apply sequence %d: %w", w.last.sequence, err)
+		}
+	}
+	if _, err := w.apply(ctx, h); err != nil {
+		return fmt.Errorf("apply sequence %d: %w", w.last.sequence, err)
+	}
+	return nil
+}
+
+// checkCopied checks an entry by itself before it is written: that it is what its hash
+// says, stored as a client stores it, and of a key that this store can hold.
+func (w *copyWriter) checkCopied(v *version) error {
+	if err := v.checkHash(); err != nil {
+		return fmt.Errorf("read the source: %w", err)
+	}
+	if !v.IsCanonical() {
+		return fmt.Errorf("read the source: %w", Finding{
+			Kind: NotCanonical, Object: v.object, VersionID: v.id, Sequence: v.Sequence,
+			Detail: "the version is not stored as any client writes it",
+		})
+	}
+	err := checkKey(w.prefix, v.Key)
+	if err == nil && w.checkNewName != nil {
+		err = keyError(w.checkNewName(wire.KeyObject(w.prefix, v.Key)))
+	}
+	if err != nil {
+		return fmt.Errorf("the destination cannot hold the key of sequence %d: %w", v.Sequence, err)
+	}
+	return nil
+}
+
+// interrupted says that somebody else has written to the destination.
+func (w *copyWriter) interrupted() error {
+	return &ForkError{Sequence: w.last.sequence + 1, Problem: "somebody else has appended to it meanwhile"}
+}
+
+// checkStillLast makes sure that the log ends with what was written last.
+func (w *copyWriter) checkStillLast(ctx context.Context) error {
+	if w.report.Copied == 0 {
+		return nil
+	}
+	v, err := w.store.Head(ctx, w.prefix+wire.LogName)
+	if err != nil {
+		return fmt.Errorf("look at the end of the destination: %w", err)
+	}
+	if LogVersionID(v.ID) != w.last.log {
+		return w.interrupted()
+	}
+	return nil
+}

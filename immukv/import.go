@@ -1,0 +1,201 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
+)
+
+// Import writes the entries of an export at the end of a log, as [Copy] does those of
+// another log, in constant memory. What dst has already is passed over, and must be the
+// same: the export may begin anywhere up to where dst ends. Each line is verified before
+// its entry is written; a line that is not what it must be ends the import, and its error
+// names it: everything before it is in dst then, but for lines of the same log version,
+// and nothing of it or after it.
+//
+// If dst has other entries than the export, nothing is written, and the error is a
+// [*ForkError]. Where they differ first can be told if r is an [io.Seeker], too.
+func Import[D any](ctx context.Context, dst *Client[D], r io.Reader, opts ...CopyOption) (_ CopyReport, err error) {
+	ctx, end := dst.core.begin(ctx, "import", "")
+	defer func() { end(err) }()
+	report, err := dst.core.importLog(ctx, r, newCopyQuery(opts))
+	if err != nil {
+		return report, fmt.Errorf("import: %w", err)
+	}
+	return report, nil
+}
+
+// importLog is [Import].
+func (c *core) importLog(ctx context.Context, r io.Reader, q copyQuery) (CopyReport, error) {
+	w, err := c.beginCopy(ctx, q)
+	if err != nil {
+		return CopyReport{}, err
+	}
+	defer w.end()
+	from := &exportSource{lines: newExportReader(r)}
+	if s, ok := r.(io.Seeker); ok {
+		if at, err := s.Seek(0, io.SeekCurrent); err == nil {
+			from.again = func() (*exportReader, error) {
+				_, err := s.Seek(at, io.SeekStart)
+				return newExportReader(r), err
+			}
+		}
+	}
+	if err := w.passOver(ctx, from); err != nil {
+		return w.report, err
+	}
+	if err := w.repairEnd(ctx); err != nil {
+		return w.report, err
+	}
+	err = w.copyAll(ctx, from.next)
+	return w.report, err
+}
+
+// exportSource reads the versions of an export.
+type exportSource struct {
+	lines  *exportReader
+	again  func() (*exportReader, error) // begins anew; nil if it cannot
+	last   *version                      // nil: none yet
+	held   *version                      // the first of the next version
+	failed error                         // what comes behind that
+}
+
+// entry is the next entry, or io.EOF. One that does not follow the last one, or is not what
+// its hash says, comes with the error.
+func (s *exportSource) entry() (*version, error) {
+	v, err := s.lines.next()
+	if err != nil {
+		return nil, err
+	}
+	behind := linkBefore(v.Sequence)
+	if s.last != nil {
+		behind = link{sequence: s.last.Sequence, hash: s.last.Hash}
+	}
+	if err = v.checkHash(); err == nil {
+		err = behind.check(v)
+	}
+	if err == nil {
+		s.last = v
+	}
+	return v, err
+}
+
+// next is the entries of the next version: a line that names no version before it goes on
+// with that of the line before.
+func (s *exportSource) next() (logVersion, error) {
+	if s.held == nil && s.failed == nil {
+		s.held, s.failed = s.entry()
+	}
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	l := logVersion{s.held}
+	keys := map[string]bool{s.held.Key: true}
+	bytes := len(s.held.Stored())
+	s.held = nil
+	for {
+		v, err := s.entry()
+		begins := v != nil && (v.PreviousVersionID != "" || v.Sequence == 0)
+		switch {
+		case errors.Is(err, io.EOF):
+			s.failed = err
+			return l, nil
+		case err != nil && (begins || v == nil && len(l) == 1):
+			s.failed = err
+			return l, nil
+		case err != nil:
+			// The version is not there as a whole, or that cannot be told.
+			s.failed = err
+			return nil, err
+		}
+		bytes += 1 + len(v.Stored())
+		if begins || len(l) == wire.MaxEntries || bytes > wire.MaxBatchBytes || keys[v.Key] {
+			s.held = v
+			return l, nil
+		}
+		l = append(l, v)
+		keys[v.Key] = true
+	}
+}
+
+// passOver reads the entries that the log has already, and makes sure that it has the
+// same.
+func (w *copyWriter) passOver(ctx context.Context, from *exportSource) error {
+	first := true
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		last := from.last
+		v, err := from.entry()
+		switch {
+		case errors.Is(err, io.EOF):
+			return w.endsBefore(ctx, from, last)
+		case err != nil:
+			return fmt.Errorf("read the export: %w", err)
+		case first && v.Sequence > w.last.sequence+1:
+			return &ForkError{Sequence: w.last.sequence + 1, Problem: fmt.Sprintf("the export has not begun: its first sequence is %d", v.Sequence)}
+		case v.Sequence == w.last.sequence && v.Hash != w.last.hash:
+			return w.forkFromExport(ctx, from, v.Sequence)
+		case v.Sequence == w.last.sequence+1 && w.last.hash != v.PreviousHash:
+			return w.forkFromExport(ctx, from, w.last.sequence)
+		case v.Sequence > w.last.sequence:
+			from.held = v
+			return nil
+		}
+		first = false
+	}
+}
+
+// endsBefore decides about an export that does not reach the end of the log: last is its
+// newest entry, or nil.
+func (w *copyWriter) endsBefore(ctx context.Context, from *exportSource, last *version) error {
+	from.failed = io.EOF
+	switch {
+	case last == nil || last.Sequence == w.last.sequence:
+		return nil // there is nothing to write
+	default:
+		ours, err := w.entryUpTo(ctx, w.knownHead().version, last.Sequence)
+		if err != nil {
+			return fmt.Errorf("read the destination: %w", err)
+		}
+		if ours.Hash != last.Hash {
+			return w.forkFromExport(ctx, from, last.Sequence)
+		}
+		return &ForkError{Sequence: last.Sequence + 1, Problem: "it has an entry, and the export has none"}
+	}
+}
+
+// forkFromExport finds the first sequence at which the log and an export differ, which
+// they do at one that is known: both are read side by side, if the export can be read
+// again.
+func (w *copyWriter) forkFromExport(ctx context.Context, from *exportSource, differ int64) error {
+	unsure := &ForkError{Sequence: differ, Problem: "or before, they have different entries"}
+	if from.again == nil {
+		return unsure
+	}
+	lines, err := from.again()
+	if err != nil {
+		return errors.Join(unsure, err)
+	}
+	theirs, err := lines.next()
+	if err != nil {
+		return errors.Join(unsure, err)
+	}
+	for ours, err := range w.ascending(ctx, linkBefore(theirs.Sequence), w.knownHead().version) {
+		if err != nil {
+			return errors.Join(unsure, fmt.Errorf("read the destination: %w", err))
+		}
+		if ours.Hash != theirs.Hash {
+			return &ForkError{Sequence: ours.Sequence, Problem: "they have different entries"}
+		}
+		if theirs, err = lines.next(); err != nil {
+			return errors.Join(unsure, err)
+		}
+	}
+	return errors.Join(unsure, backend.ErrDamaged)
+}

@@ -1,0 +1,145 @@
+package immukv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// VerifyExport verifies what [Client.Export] wrote, without a store and in constant
+// memory: every hash, every link, the sequence without a gap, and its beginning. The
+// report is that of [Client.VerifyLog]; a finding names the line in place of an object.
+// An export that begins behind a checkpoint needs it as [TrustedStart]. The options are
+// those of VerifyLog but for [Limit]. An error is about the reading.
+//
+// That whole lines were cut off at the end shows only with [TrustedHead].
+func VerifyExport(ctx context.Context, r io.Reader, opts ...VerifyOption) (*Report, error) {
+	x := &exportVerifier{verifyQuery: newVerifyQuery(opts), report: newReport()}
+	if x.limit > 0 {
+		return nil, fmt.Errorf("verify export: %w: an export is verified whole", ErrInvalidOption)
+	}
+	lines := newExportReader(r)
+	for {
+		v, err := lines.next()
+		if err == nil || isEntryError(err) {
+			x.entry(lines.line, v, err)
+			err = ctx.Err()
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			x.end()
+			return x.report, nil
+		case err != nil:
+			return nil, fmt.Errorf("verify export: line %d: %w", lines.line, err)
+		}
+	}
+}
+
+// exportVerifier checks the entries of an export, oldest first.
+type exportVerifier struct {
+	verifyQuery
+	report *Report
+	// last is what the next entry has to follow; what it does not say is not known.
+	last    link
+	started bool // last means something
+}
+
+func (x *exportVerifier) found(kind FindingKind, line, sequence int64, detail string, args ...any) {
+	x.report.add(Finding{Kind: kind, Object: fmt.Sprint("line ", line), Sequence: sequence, Detail: fmt.Sprintf(detail, args...)})
+}
+
+// entry checks one line.
+func (x *exportVerifier) entry(line int64, v *version, err error) {
+	if v == nil {
+		expected := int64(-1)
+		if x.started {
+			x.last = link{sequence: x.last.sequence + 1}
+			expected = x.last.sequence
+		}
+		x.found(MalformedVersion, line, expected, "%v", errors.Unwrap(err))
+		return
+	}
+	switch {
+	case v.matched == 0:
+		x.found(HashMismatch, line, v.Sequence, "the hash is that of no dialect: the entry is not as it was written")
+		if x.started && v.Sequence != x.last.sequence+1 {
+			return // what its number is worth is not known, either
+		}
+	case !v.IsCanonical():
+		x.found(NotCanonical, line, v.Sequence, "the entry is not as any client stores it")
+	}
+	switch {
+	case !x.started:
+		x.first(line, v)
+	case v.Sequence <= x.last.sequence:
+		x.found(UnexpectedVersion, line, v.Sequence, "sequence %d stands before it", x.last.sequence)
+		return
+	case v.Sequence > x.last.sequence+1:
+		x.found(SequenceGap, line, v.Sequence, "sequence %d is to follow sequence %d", x.last.sequence+1, x.last.sequence)
+	case x.last.hash != "" && v.PreviousHash != x.last.hash:
+		x.found(BrokenLink, line, v.Sequence, "its previous_hash is not the hash of the entry before it")
+	}
+	x.last, x.started = link{sequence: v.Sequence, hash: v.Hash}, true
+	x.count(v)
+	x.checkTrusted(line, v)
+}
+
+// first checks the first entry.
+func (x *exportVerifier) first(line int64, v *version) {
+	r := x.report
+	start := x.trustedStart
+	r.Complete = v.Sequence == 0 || start != nil && v.Sequence <= start.Sequence+1
+	switch {
+	case v.Sequence == 0 && (v.PreviousHash != GenesisHash || v.PreviousVersionID != ""):
+		x.found(BrokenLink, line, 0, "the first entry's previous_hash must be %s, and it names no version before it", GenesisHash)
+	case !r.Complete:
+		x.found(MissingBeginning, line, v.Sequence-1, "the export begins with sequence %d; if it was made to, give a trusted start", v.Sequence)
+	}
+}
+
+func (x *exportVerifier) count(v *version) {
+	r := x.report
+	if r.Entries == 0 {
+		r.FirstSequence = v.Sequence
+	}
+	r.Entries++
+	r.LastSequence, r.HeadHash = v.Sequence, v.Hash
+	r.sawDialect(Dialect(v.matched))
+	if x.progress != nil && r.Entries%progressEvery == 0 {
+		x.progress(r.Entries, -1)
+	}
+}
+
+// checkTrusted compares an entry with the trusted head and start.
+func (x *exportVerifier) checkTrusted(line int64, v *version) {
+	if t := x.trustedHead; t != nil && v.Sequence == t.Sequence && v.Hash != t.Hash {
+		x.found(NotExtended, line, v.Sequence, "this is not the entry of the trusted head")
+	}
+	switch t := x.trustedStart; {
+	case t == nil:
+	case v.Sequence == t.Sequence && v.Hash != t.Hash:
+		x.found(NotExtended, line, v.Sequence, "it is not the entry of the trusted start")
+	case v.Sequence == t.Sequence+1 && v.PreviousHash != t.Hash:
+		x.found(NotExtended, line, v.Sequence, "it does not follow the entry of the trusted start")
+	}
+}
+
+// end checks that the export reaches what is trusted. One without entries is that of an
+// empty log, or of one that has nothing behind the trusted start.
+func (x *exportVerifier) end() {
+	r := x.report
+	if r.Entries == 0 {
+		r.Complete = r.Valid()
+		if x.trustedStart != nil && x.trustedHead != nil && *x.trustedHead == *x.trustedStart {
+			return
+		}
+	}
+	for _, t := range []*Checkpoint{x.trustedHead, x.trustedStart} {
+		if t == nil || r.LastSequence >= t.Sequence || t == x.trustedStart && r.Entries == 0 {
+			continue
+		}
+		r.add(Finding{Kind: NotExtended, Object: "the end", Sequence: t.Sequence, Detail: fmt.Sprintf(
+			"the export ends with sequence %d, before the trusted sequence %d", r.LastSequence, t.Sequence)})
+	}
+}
