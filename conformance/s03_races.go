@@ -104,7 +104,7 @@ func (e *env) raceRounds(ctx context.Context, stores []backend.VersionedStore, u
 
 // race makes n concurrent writes, and returns the one that applied.
 func race(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) (backend.Object, error) {
-	winners, err := contest(ctx, stores, n, name, round, cond)
+	winners, err := contest(ctx, stores, name, racerBodies(n, round), cond)
 	if err != nil {
 		return backend.Object{}, err
 	}
@@ -115,16 +115,25 @@ func race(ctx context.Context, stores []backend.VersionedStore, n int, name stri
 	return winners[0], nil
 }
 
-// contest makes n concurrent writes, and returns all that applied.
-func contest(ctx context.Context, stores []backend.VersionedStore, n int, name string, round int, cond func(i int) backend.Condition) ([]backend.Object, error) {
+// racerBodies are the bodies of n racers.
+func racerBodies(n, round int) [][]byte {
+	bodies := make([][]byte, n)
+	for i := range bodies {
+		bodies[i] = fmt.Appendf(nil, "round %d, racer %d", round, i)
+	}
+	return bodies
+}
+
+// contest writes the bodies concurrently, and returns all versions that applied.
+func contest(ctx context.Context, stores []backend.VersionedStore, name string, bodies [][]byte, cond func(i int) backend.Condition) ([]backend.Object, error) {
 	type attempt struct {
 		backend.Object
 		err error
 	}
-	attempts := make([]attempt, n)
-	err := together(n, func(i int) error {
+	attempts := make([]attempt, len(bodies))
+	err := together(len(bodies), func(i int) error {
 		a := &attempts[i]
-		a.Body = fmt.Appendf(nil, "round %d, racer %d", round, i)
+		a.Body = bodies[i]
 		a.Version, a.err = stores[i%len(stores)].Put(ctx, name, a.Body, cond(i))
 		if a.err != nil && !errors.Is(a.err, backend.ErrPreconditionFailed) {
 			return unlike("a racing write to apply or to fail its precondition", "%v", a.err)

@@ -98,7 +98,7 @@ func checkUniqueIDsUnderRace(ctx context.Context, e *env) error {
 	seen := make(ids)
 	cond := backend.IfAbsent()
 	for round := range e.rounds() {
-		winners, err := contest(ctx, stores, racers, object, round, always(cond))
+		winners, err := contest(ctx, stores, object, racerBodies(racers, round), always(cond))
 		if err != nil {
 			return err
 		}

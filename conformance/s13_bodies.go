@@ -32,7 +32,7 @@ var bodyChecks = clause("S13",
 		run:   checkTooLarge,
 	},
 	check{
-		name: "large-side-by-side", cost: cost{fixed: 8 + 4*largeWriters, perRound: largeWriters},
+		name: "large-side-by-side", cost: cost{fixed: 8 + 4*largeWriters, perRound: largeWriters + 2*largeRacers},
 		title: "large bodies that are written and read at the same time come back exactly, each as its own",
 		run:   checkLargeSideBySide,
 	},

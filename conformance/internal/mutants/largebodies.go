@@ -5,6 +5,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -14,6 +15,8 @@ import (
 const (
 	large = 64 << 10
 	part  = 16 << 10
+	// syncTime is how long a disk takes to make a file durable.
+	syncTime = 3 * time.Millisecond
 )
 
 // spooling makes a store that writes a large body by way of what all writes share.
@@ -63,6 +66,23 @@ var largeBodyMutants = []Mutant{
 			share.Lock()
 			defer share.Unlock()
 			return bytes.Clone((*shared)[:len(body)])
+		}),
+	},
+	{
+		Name: "large-raced", Clause: "S13",
+		Habit: "writes large bodies to a file named for the object, so that the write that wins a race gets the body of another",
+		mutate: shared(func(w *world, h *handle) {
+			var spools sync.Map // of bodies, by object
+			honest := h.put
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				if len(body) >= large && len(body) <= maxBody {
+					spools.Store(name, body)
+					time.Sleep(syncTime)
+					spooled, _ := spools.Load(name)
+					body = spooled.([]byte)
+				}
+				return honest(ctx, name, body, cond)
+			}
 		}),
 	},
 	{
