@@ -17,7 +17,7 @@ import (
 	"github.com/immukv/immukv-go/conformance"
 )
 
-// bucket is a bucket of S3, or of what speaks it.
+// bucket is a bucket of S3 or of a compatible server.
 func (t *target) bucket(ctx context.Context, u *url.URL) error {
 	store, err := backend.Open(ctx, u.String())
 	if err != nil {
@@ -56,9 +56,9 @@ func (t *target) bucket(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// removeVersions removes all versions of the objects under a prefix. It looks
-// again until it finds none: MinIO does not list an object while there is
-// another that it takes for its directory.
+// removeVersions removes all versions of the objects under a prefix. It repeats
+// the listing until that is empty: MinIO does not list an object while another
+// one seems to be its directory.
 func removeVersions(ctx context.Context, u *url.URL, prefix string) error {
 	bucket, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
@@ -67,7 +67,7 @@ func removeVersions(ctx context.Context, u *url.URL, prefix string) error {
 	defer bucket.Close() //nolint:errcheck // nothing was written through it
 	var client *s3.Client
 	if !bucket.As(&client) {
-		return errors.New("the bucket is none of S3")
+		return errors.New("the bucket is not an S3 bucket")
 	}
 	for {
 		found, err := removeListed(ctx, client, u.Host, prefix)
@@ -77,7 +77,7 @@ func removeVersions(ctx context.Context, u *url.URL, prefix string) error {
 	}
 }
 
-// removeListed removes the versions that are listed, and says how many were.
+// removeListed removes the versions that are listed, and returns how many.
 func removeListed(ctx context.Context, client *s3.Client, bucket, prefix string) (found int, err error) {
 	var removing errgroup.Group
 	removing.SetLimit(4)

@@ -33,20 +33,19 @@ func newCommand() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
 		Use:   "immukv-conformance --store URL",
-		Short: "Test a store against the contract that ImmuKV has with stores",
-		Long: `Test a store against the contract that ImmuKV has with stores, S1 to S20, and
+		Short: "Test a store against the contract of ImmuKV's stores",
+		Long: `Test a store against the contract of ImmuKV's stores, S1 to S20, and
 the invariants of the ImmuKV protocol on it, I1 to I14.
 
 The store is given as to immukv: file:///dir, s3://bucket?region=…, mem://, or
 specimen:NAME for one of those that the suite itself is tested with, most of
 which break a clause on purpose (see the command specimens).
-In a directory the suite works in a new directory, in a bucket under a new
-prefix, and removes what it wrote, old versions included; with --keep it leaves
-that, and where it cannot remove, it says what is left.
+The suite works below a new directory, or under a new prefix of a bucket, and
+removes what it wrote, old versions included. With --keep it removes nothing.
+It prints what it leaves and how to remove that.
 
 Results go to standard output, everything else to standard error. The exit code
-is 0 if everything holds, 1 if something does not, and 2 for a mistake in how
-the command was called.`,
+is 0 if everything holds, 1 if something does not, and 2 for a usage error.`,
 		Example: `  immukv-conformance --store 'file:///tmp/store?create_dir=true'
   immukv-conformance --store 's3://bucket?region=us-east-1&endpoint=http://127.0.0.1:9000&use_path_style=true' --quick
   immukv-conformance --store specimen:check-then-act --only S3`,
@@ -59,12 +58,12 @@ the command was called.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.store, "store", os.Getenv("IMMUKV_STORE"), "`URL` of the store (or IMMUKV_STORE)")
-	f.StringSliceVar(&s.only, "only", nil, "run these checks, clauses or parts alone: S3/32-racing-creates, S3, S, I")
-	f.IntVar(&s.rounds, "rounds", conformance.DefaultRounds, "how often races are run")
-	f.Uint64Var(&s.seed, "seed", 0, "what is drawn at random; 0 draws a new one and says which")
+	f.StringSliceVar(&s.only, "only", nil, "run only these checks, clauses or parts: S3/32-racing-creates, S3, S, I")
+	f.IntVar(&s.rounds, "rounds", conformance.DefaultRounds, "how often races are repeated")
+	f.Uint64Var(&s.seed, "seed", 0, "seed of the random choices; 0 chooses one and prints it")
 	f.BoolVar(&s.json, "json", false, "print one JSON object a line: a result for each check, then a summary")
-	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings over a thousand, and run races a quarter as often")
-	f.BoolVar(&s.keep, "keep", false, "leave behind what was written")
+	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings over a thousand, and repeat races a quarter as often")
+	f.BoolVar(&s.keep, "keep", false, "do not remove what was written")
 	cmd.AddCommand(newWorkCommand(), newSpecimensCommand())
 	return cmd
 }
@@ -114,7 +113,7 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// newWorkCommand is how the command starts processes of its own on a store.
+// newWorkCommand returns the hidden command that runs as a worker process.
 func newWorkCommand() *cobra.Command {
 	var store, prefix string
 	cmd := &cobra.Command{

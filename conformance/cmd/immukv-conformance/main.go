@@ -1,13 +1,11 @@
-// Command immukv-conformance tests a store, given by its URL, against the
-// contract that ImmuKV has with stores, clause by clause, and the ImmuKV
-// protocol on it.
+// Command immukv-conformance tests a store, given by its URL, against the contract
+// of ImmuKV's stores, clause by clause, and the ImmuKV protocol on it.
 //
 //	go run ./conformance/cmd/immukv-conformance --store 's3://bucket?region=eu-central-1'
 //
-// It works under a name of its own beside whatever else the store holds, says
-// beforehand how many requests it will make at most, and removes what it wrote
-// where it knows how. It exits with 0 if all holds, 1 if something does not, 2
-// for a mistake in its use.
+// It works below a new directory or prefix, prints beforehand how many requests
+// it will make at most, and removes what it wrote if it can. It exits with 0 if
+// everything holds, 1 if something does not, and 2 for a usage error.
 package main
 
 import (
@@ -21,8 +19,8 @@ import (
 
 func main() { os.Exit(run()) }
 
-// run returns the exit code, which tells a store or a run that failed from a
-// mistake in how the command was called.
+// run returns the exit code, which distinguishes a failed store or run from a
+// usage error.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -40,10 +38,10 @@ func run() int {
 	return 2
 }
 
-// errBroken says what the report has said already.
+// errBroken is returned after the report, which has all the details.
 var errBroken = errors.New("the store does not keep the contract")
 
-// failedError is one that is no mistake in the command's use.
+// failedError is an error that is not a usage error.
 type failedError struct{ error }
 
 func (e failedError) Unwrap() error { return e.error }

@@ -8,8 +8,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// prefixed is the part of a store whose names begin with a prefix, which it
-// takes off and puts on.
+// prefixed is the part of a store whose names begin with a prefix. Its own
+// names lack the prefix.
 type prefixed struct {
 	store  backend.VersionedStore
 	prefix string
@@ -24,7 +24,8 @@ func withPrefix(s backend.VersionedStore, prefix string) backend.VersionedStore 
 	return prefixed{s, prefix}
 }
 
-// name is the name in the store. Of no name the prefix would make one.
+// name returns the name in the store. An empty name stays empty, and so
+// invalid.
 func (p prefixed) name(name string) string {
 	if name == "" {
 		return ""
@@ -64,7 +65,7 @@ func (p prefixed) ListNames(ctx context.Context, req backend.NamesRequest) (back
 	return page, err
 }
 
-// Close closes the store, if that is a thing to do.
+// Close closes the store, if it is an io.Closer.
 func (p prefixed) Close() error {
 	if c, ok := p.store.(io.Closer); ok {
 		return c.Close()

@@ -16,8 +16,8 @@ import (
 	"github.com/immukv/immukv-go/conformance"
 )
 
-// dollarsPerRequest is what S3 asks for a request that writes or lists, its
-// dearest: $5 a million.
+// dollarsPerRequest is the price of an S3 request that writes or lists, the
+// most expensive kind: $5 a million.
 const dollarsPerRequest = 5e-6
 
 // printer prints results, as a table or as JSON.
@@ -33,7 +33,7 @@ func newPrinter(cmd *cobra.Command, s settings, t *target, h conformance.Harness
 	return &printer{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: s, url: t.url, harness: h}
 }
 
-// begin says what is about to happen.
+// begin prints what the command is going to do.
 func (p *printer) begin(t *target, requests int) {
 	p.say("Testing %s, %s: at most %d requests", t.url, t.where, requests)
 	if strings.HasPrefix(t.url, "s3:") {
@@ -50,7 +50,7 @@ func (p *printer) say(format string, args ...any) {
 	fmt.Fprintf(p.err, format, args...) //nolint:errcheck // of standard error
 }
 
-// result is called with each result as it comes.
+// result is called with each result when its check ends.
 func (p *printer) result(r conformance.Result) {
 	if p.bar != nil {
 		p.bar.Describe(r.Check)
@@ -65,7 +65,7 @@ func (p *printer) json(v any) {
 	json.NewEncoder(p.out).Encode(v) //nolint:errcheck // whoever read it is gone
 }
 
-// end prints what there is to say about all of them.
+// end prints the report on all results.
 func (p *printer) end(results []conformance.Result) {
 	if p.bar != nil {
 		p.bar.Finish() //nolint:errcheck // it is only for watching
@@ -100,7 +100,7 @@ func (p *printer) reasons(results []conformance.Result) {
 }
 
 // failure prints a failed check: what was expected, what was seen, and how to
-// see it again.
+// run it again.
 func (p *printer) failure(r conformance.Result) {
 	if r.Outcome != conformance.Fail {
 		return
@@ -153,8 +153,8 @@ type exemption struct {
 	checks []string
 }
 
-// exemptionsOf groups the results that do not apply, each reason where it first
-// comes.
+// exemptionsOf groups the results that do not apply by their reasons, in the
+// order of the first of each.
 func exemptionsOf(results []conformance.Result) []exemption {
 	var exemptions []exemption
 	for _, r := range results {

@@ -14,8 +14,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// throughProxy opens handles on a part of a bucket whose requests pass through a
-// proxy of this process, which is where the suite gets hold of them.
+// throughProxy opens handles on a part of a bucket whose requests go through a
+// proxy in this process, where the suite injects faults.
 func throughProxy(u *url.URL, prefix string) func(context.Context, func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error) {
 	return func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error) {
 		q := u.Query()
@@ -55,8 +55,8 @@ type proxy struct {
 	url    string
 }
 
-// startProxy passes requests on to a server as they are: their signature covers
-// the host that they were sent to, which the server takes from the request.
+// startProxy starts a proxy that forwards requests unchanged, the Host header
+// included, because the signature covers it.
 func startProxy(server *url.URL, transport http.RoundTripper) (*proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -25,19 +25,20 @@ import (
 	"github.com/immukv/immukv-go/conformance/internal/mutants"
 )
 
-// target is what the suite is to be run on, and what is to be done afterwards.
+// target is the store that the suite runs on, and how to clean up afterwards.
 type target struct {
 	url     string // as people may see it
 	harness conformance.Harness
 	where   string // in the store the suite works
 	prefix  string // if it does so under one
-	// remove removes what was written; nil if nothing stays anyway.
+	// remove removes what was written. It is nil if there is nothing to
+	// remove.
 	remove func(ctx context.Context) error
-	// kept says how to remove it by hand.
+	// kept tells the user how to remove it by hand.
 	kept string
 }
 
-// workplace is the name, directory or prefix, under which a run works.
+// workplace is the name of the directory or prefix of one run.
 func workplace() string { return "immukv-conformance-" + strings.ToLower(rand.Text()) }
 
 // newTarget makes the target that a URL names.
@@ -82,8 +83,8 @@ func specimenTarget(name string) (*target, error) {
 	return nil, fmt.Errorf("no specimen is called %q; the command specimens lists them", name)
 }
 
-// memory is a store that another opening would not find again, so that all
-// checks of it share one handle.
+// memory is a store that exists only in its handle, so that a check shares one
+// handle.
 func (t *target) memory(storeURL string) {
 	t.where = "in memory"
 	t.harness = conformance.Harness{
@@ -103,13 +104,13 @@ func (t *target) memory(storeURL string) {
 	}
 }
 
-// directory is a store in local files. Each check has a directory of its own,
-// all of them below a new one.
+// directory is a store in local files. Each check has its own directory below a
+// new one.
 func (t *target) directory(u *url.URL) error {
 	base := *u
 	name := workplace()
 	base.Path = strings.TrimSuffix(u.Path, "/") + "/" + name
-	// Opened once as it was given, so that a mistake in it shows now.
+	// Opened once as given, to report an error in the URL now.
 	if store, err := backend.Open(context.Background(), u.String()); err != nil {
 		return err
 	} else if err := store.Close(); err != nil {
@@ -181,8 +182,8 @@ func (t *target) other(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// inPrefix has every check work under a prefix of its own, all of them below a
-// new one. Part makes the store that has a prefix.
+// inPrefix gives each check its own prefix below a new one. Part makes the
+// store of a prefix.
 func (t *target) inPrefix(storeURL string, part func(prefix string) conformance.Store) {
 	prefix := workplace() + "/"
 	t.prefix = prefix
@@ -214,7 +215,8 @@ func opener(storeURL, prefix string) func(context.Context) (backend.VersionedSto
 	}
 }
 
-// workerOf starts this program once more, to work on a part of a store.
+// workerOf returns a command that runs this program as a worker on a part of a
+// store.
 func workerOf(storeURL, prefix string) func(context.Context) (*exec.Cmd, error) {
 	return func(ctx context.Context) (*exec.Cmd, error) {
 		self, err := os.Executable()
@@ -225,8 +227,8 @@ func workerOf(storeURL, prefix string) func(context.Context) (*exec.Cmd, error) 
 	}
 }
 
-// learned asks the store which names it refuses. What it refuses it must refuse
-// always, and before any effect: the suite checks that.
+// learned asks the store which names it rejects. The suite checks that it
+// always rejects them, without any effect.
 func learned(open func(context.Context) (backend.VersionedStore, error)) func(string) bool {
 	store := sync.OnceValues(func() (backend.VersionedStore, error) { return open(context.Background()) })
 	var known sync.Map
@@ -245,7 +247,7 @@ func learned(open func(context.Context) (backend.VersionedStore, error)) func(st
 	}
 }
 
-// finish removes what was written, or says what is left.
+// finish removes what was written, or prints what is left.
 func (t *target) finish(ctx context.Context, keep bool, out io.Writer) error {
 	switch {
 	case t.kept == "":
@@ -253,7 +255,7 @@ func (t *target) finish(ctx context.Context, keep bool, out io.Writer) error {
 		fmt.Fprintf(out, "What was written is left behind; to be rid of it, %s.\n", t.kept) //nolint:errcheck // of standard error
 	default:
 		if err := t.remove(ctx); err != nil {
-			return fmt.Errorf("what was written is not all removed; to be rid of it, %s: %w", t.kept, err)
+			return fmt.Errorf("not everything that was written could be removed; to remove the rest, %s: %w", t.kept, err)
 		}
 	}
 	return nil

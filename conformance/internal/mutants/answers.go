@@ -11,8 +11,8 @@ import (
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
-// answering makes a store that writes as it ought to, and answers with something
-// else than what it wrote.
+// answering makes a store that writes correctly, and returns something other
+// than what it wrote.
 func answering(change func(v *backend.Version)) mutation {
 	return put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 		v, err := w.Put(ctx, name, body, cond)
@@ -23,8 +23,8 @@ func answering(change func(v *backend.Version)) mutation {
 	})
 }
 
-// late makes a store that answers a write with what it should and the answer to the
-// write before.
+// late makes a store whose answer to a write depends on the answer to the write
+// before.
 func late(answer func(now, before backend.Version) backend.Version) mutation {
 	return shared(func(w *world, h *handle) {
 		var mu sync.Mutex

@@ -17,19 +17,19 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// habits are the bad ones that a client of a remote store can have. The zero
+// habits are the faults that a client of a remote store can have. The zero
 // value has none.
 type habits struct {
 	retriesWrites    bool // sends a write again when it got no answer
-	trustsSilence    bool // takes a write without an answer for done
+	trustsSilence    bool // reports success of a write without an answer
 	errorsAreFinal   bool // takes a 5xx for a write without effect
 	brokenAreFinal   bool // takes a broken connection for a write without effect
 	missingIsAbsent  bool // takes any 404 for an absent object
 	faultsAreAbsence bool // takes whatever fails for an absent object
-	forgetsWait      bool // does not look at Retry-After
+	forgetsWait      bool // ignores Retry-After
 	busyIsUnknown    bool // takes 503 for any other 5xx
 	deniedIsUnclear  bool // gives 403 no kind
-	hidesContext     bool // words a cancellation anew
+	hidesContext     bool // replaces the error of a cancellation
 	writesOnOpening  bool // tries at opening whether it may write
 }
 
@@ -131,7 +131,7 @@ func (c *client) ListNames(ctx context.Context, req backend.NamesRequest) (page 
 	return page, json.Unmarshal(body, &page)
 }
 
-// do makes one request and sorts its outcome into the errors of the contract.
+// do makes one request, and maps its outcome to the errors of the contract.
 func (c *client) do(ctx context.Context, op, method, path string, q url.Values, header http.Header, body []byte) (http.Header, []byte, error) {
 	failed := &backend.Error{Op: op, Name: cmp.Or(q.Get("name"), q.Get("prefix"))}
 	if method == http.MethodPut {
@@ -172,7 +172,7 @@ func (c *client) do(ctx context.Context, op, method, path string, q url.Values, 
 	return nil, nil, failed
 }
 
-// classify gives an error its kind by what the answer proves.
+// classify gives an error its kind, according to what the answer proves.
 func (c *client) classify(e *backend.Error, resp *http.Response) {
 	switch {
 	case resp.StatusCode == http.StatusPreconditionFailed:

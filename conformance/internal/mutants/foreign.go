@@ -26,8 +26,7 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// What no mutation was needed for: stores from elsewhere that cannot keep the
-// contract.
+// Stores of other projects that do not keep the contract, without any mutation.
 var foreignMutants = []Mutant{
 	{
 		Name: "fileblob", Clause: "S3",
@@ -41,7 +40,7 @@ var foreignMutants = []Mutant{
 	},
 }
 
-// lacksAll accounts for every facility with the same reason.
+// lacksAll declares every facility to be lacking, for the same reason.
 func lacksAll(reason string, except ...conformance.Facility) map[conformance.Facility]string {
 	lacks := make(map[conformance.Facility]string)
 	for _, f := range []conformance.Facility{conformance.Restart, conformance.OpenDenied, conformance.OpenAbsent, conformance.OpenHTTP, conformance.Worker} {
@@ -74,7 +73,8 @@ func bucketHarness(maxKey int, open func() (*blob.Bucket, func() error, error), 
 			}, nil
 		},
 		Limits: conformance.Limits{RefusesName: func(name string) bool {
-			// What package blobstore refuses depends on the length of its keys.
+			// The names that package blobstore rejects depend on the length of
+			// its keys.
 			s, err := blobstore.New(memblob.OpenBucket(nil), blobstore.MaxKeyBytes(maxKey))
 			if err != nil {
 				return false
@@ -107,8 +107,8 @@ func memblobHarness() conformance.Harness {
 	}, "the bucket is in memory")
 }
 
-// simHarness is a store in memory behind the simulator's handle, on which
-// nothing goes wrong.
+// simHarness is a store in memory behind the simulator's handle, without
+// faults.
 func simHarness() conformance.Harness {
 	return conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {

@@ -52,8 +52,8 @@ func (h *handle) ListNames(ctx context.Context, req backend.NamesRequest) (backe
 	return h.listNames(ctx, req)
 }
 
-// honest is a handle that does everything right. It looks up the store at each
-// call, for a restart puts another in its place.
+// honest returns a correct handle. It reads w.Store at each call, because a
+// restart replaces it.
 func (w *world) honest() *handle {
 	return &handle{
 		get: func(ctx context.Context, name string) (backend.Object, error) { return w.Get(ctx, name) },
@@ -76,10 +76,11 @@ func (w *world) honest() *handle {
 	}
 }
 
-// mutation makes, of a store as it ought to be, what opens the handles of a mutant.
+// mutation turns a correct store into a function that opens handles of a
+// mutant.
 type mutation func(w *world) (open func() *handle)
 
-// each makes every handle anew from an honest one.
+// each changes every handle separately.
 func each(change func(w *world, h *handle)) mutation {
 	return func(w *world) func() *handle {
 		return func() *handle {
@@ -90,7 +91,7 @@ func each(change func(w *world, h *handle)) mutation {
 	}
 }
 
-// shared makes one handle for all to use, which holds what it remembers.
+// shared makes one handle that all users share, with its state.
 func shared(change func(w *world, h *handle)) mutation {
 	return func(w *world) func() *handle {
 		h := w.honest()
@@ -99,12 +100,12 @@ func shared(change func(w *world, h *handle)) mutation {
 	}
 }
 
-// put wraps the signature of Put for the mutants that change that alone.
+// put makes mutants that change only Put.
 func put(f func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error)) mutation {
 	return each(func(w *world, h *handle) {
 		honest := h.put
 		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			// What no store performs is refused before anything goes wrong.
+			// What no store may perform is rejected as usual.
 			if backend.CheckPut(name, body, cond) != nil || len(body) > maxBody || ctx.Err() != nil {
 				return honest(ctx, name, body, cond)
 			}
@@ -161,8 +162,8 @@ func (w *world) holds(ctx context.Context, name string, cond backend.Condition) 
 	return err == nil && v.ETag == cond.ETag()
 }
 
-// checkThenWrite looks at the condition and writes in two steps, between which
-// others may do the same.
+// checkThenWrite checks the condition and then writes. Others may do the same
+// in between.
 func (w *world) checkThenWrite(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	if !w.holds(ctx, name, cond) {
 		return failed(name)
@@ -185,7 +186,7 @@ func failed(name string) (backend.Version, error) {
 	return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrPreconditionFailed}
 }
 
-// dawdle gives others the time in which a check grows stale.
+// dawdle lets other goroutines run.
 func dawdle() {
 	for range 20 {
 		runtime.Gosched()

@@ -10,8 +10,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// large is the size from which these mutants go wrong, and part what they move at
-// once.
+// large is the size of the smallest body that these mutants mishandle, part the
+// size of what they move at once.
 const (
 	large = 64 << 10
 	part  = 16 << 10
@@ -19,9 +19,8 @@ const (
 	syncTime = 3 * time.Millisecond
 )
 
-// spooling makes a store that writes a large body by way of what all writes share.
-// Spool brings the body there and back; share locks it for as long as nothing goes
-// wrong.
+// spooling makes a store that copies large bodies to a buffer that all writes
+// share, and back. Spool does that; share guards the buffer.
 func spooling(spool func(ctx context.Context, share *sync.Mutex, shared *[]byte, body []byte) []byte) mutation {
 	return shared(func(w *world, h *handle) {
 		var mu sync.Mutex

@@ -9,8 +9,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// listing wraps the signature of ListVersions for the mutants that change that
-// alone.
+// listing makes mutants that change only ListVersions.
 func listing(f func(ctx context.Context, w *world, name string, req backend.VersionsRequest) (backend.VersionsPage, error)) mutation {
 	return each(func(w *world, h *handle) {
 		h.listVersions = func(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
@@ -161,7 +160,7 @@ var listMutants = []Mutant{
 	},
 }
 
-// naming wraps the signature of ListNames in the same way.
+// naming makes mutants that change only ListNames.
 func naming(f func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error)) mutation {
 	return each(func(w *world, h *handle) {
 		h.listNames = func(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
@@ -170,7 +169,8 @@ func naming(f func(ctx context.Context, w *world, req backend.NamesRequest) (bac
 	})
 }
 
-// reordered lists names in another order than that of their bytes.
+// reordered makes a store that lists names in another order than that of their
+// bytes.
 func reordered(compare func(a, b string) int) mutation {
 	return naming(func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error) {
 		page, err := w.ListNames(ctx, req)

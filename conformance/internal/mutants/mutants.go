@@ -1,6 +1,6 @@
-// Package mutants holds stores that each break one clause of the contract in
-// one way that was seen in the wild. The conformance suite must fail every one
-// of them at that clause: a mutant that survives is a hole in the suite.
+// Package mutants holds stores that each break one clause of the contract, in a
+// way that real stores have been seen to do. The conformance suite must fail
+// each of them at that clause. A mutant that survives is a gap in the suite.
 package mutants
 
 import (
@@ -20,10 +20,9 @@ type Mutant struct {
 	Habit  string // what it does wrong, and who has been seen doing it
 
 	mutate mutation
-	// remote is set instead for the mutants that sit in the way in which a
-	// handle speaks HTTP.
+	// remote is set instead for mutants whose fault is in their use of HTTP.
 	remote *habits
-	// harness is set instead for those that came so.
+	// harness is set instead for the stores of other projects.
 	harness func() conformance.Harness
 }
 
@@ -46,9 +45,9 @@ func (m Mutant) Harness() conformance.Harness {
 	}
 }
 
-// Healthy lists, by name, harnesses of stores that must pass. Among them are
-// those that mutants are made from: what fails of a mutant is then its own
-// doing.
+// Healthy returns, by name, harnesses of stores that must pass. Among them are
+// those that the mutants are made from, so that a failure of a mutant is due to
+// its mutation.
 func Healthy() map[string]conformance.Harness {
 	return map[string]conformance.Harness{
 		"local":   localHarness(func(w *world) func() *handle { return w.honest }),
@@ -59,15 +58,15 @@ func Healthy() map[string]conformance.Harness {
 	}
 }
 
-// maxBody is the largest body that local mutants take: there are many of them.
+// maxBody is the largest body that local mutants take, to save time.
 const maxBody = 1 << 20
 
-// world is a store in memory and what befalls it.
+// world is a store in memory, and what goes wrong with it.
 type world struct {
 	*memstore.Store
 	// onRestart changes what is found after a restart.
 	onRestart func(*memstore.State)
-	// onDenied changes how denied access is reported, onAbsent the lack of a
+	// onDenied is the error for denied access, onAbsent that for a missing
 	// store.
 	onDenied, onAbsent error
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// renaming makes a store that takes names for others.
+// renaming makes a store that confuses names.
 func renaming(f func(name string) string) mutation {
 	valid := func(name string) string {
 		if backend.CheckName(name) != nil {

@@ -141,7 +141,8 @@ var outcomeMutants = []Mutant{
 				v, err := w.Head(ctx, name)
 				mu.Lock()
 				defer mu.Unlock()
-				// What is late applies just after a look at what is there.
+				// A late write applies just after a read of the current
+				// version.
 				for _, write := range late {
 					write()
 				}

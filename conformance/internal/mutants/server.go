@@ -14,9 +14,9 @@ import (
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
-// newServer serves a store in memory over HTTP, conditions and all. Below
-// /denied everything is forbidden, below /absent there is no store. Every n-th
-// request is told to slow down.
+// newServer serves a store in memory over HTTP, with conditions. Below /denied
+// everything is forbidden, below /absent there is no store. Every n-th request
+// is answered with SlowDown.
 func newServer(n int64) *httptest.Server {
 	s := &server{store: memstore.New()}
 	mux := http.NewServeMux()

@@ -9,9 +9,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// unguarded passes a bucket on without showing what driver it has. Package
-// blobstore knows fileblob and refuses it; the suite has to find out for
-// itself.
+// unguarded hides the driver of a bucket. Package blobstore recognises fileblob
+// and guards it; the suite must find the fault of the bare driver.
 type unguarded struct{ bucket *blob.Bucket }
 
 var _ driver.Bucket = unguarded{}

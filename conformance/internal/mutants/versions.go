@@ -139,14 +139,14 @@ var versionMutants = []Mutant{
 	},
 }
 
-// renumbered is what a store remembers that gives its versions other IDs.
+// renumbered is the state of a store that gives its versions other IDs.
 type renumbered struct {
 	mu    sync.Mutex
 	count int
 	shown map[backend.VersionID]backend.VersionID // by the true ID
 }
 
-// renumber makes a store that names its versions in its own way.
+// renumber makes a store that chooses its own version IDs.
 func renumber(id func(r *renumbered, body []byte) backend.VersionID) mutation {
 	return shared(func(w *world, h *handle) {
 		r := &renumbered{shown: make(map[backend.VersionID]backend.VersionID)}
