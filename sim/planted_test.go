@@ -314,7 +314,7 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			var out bytes.Buffer
-			hunt := exec.CommandContext(t.Context(), hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "5m")
+			hunt := exec.CommandContext(t.Context(), hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "10m")
 			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
 			hunt.Stdout, hunt.Stderr = &out, &out
 			err := hunt.Run()
