@@ -102,6 +102,7 @@ type batch struct {
 	requests []*request
 	callers  int                // that still wait
 	cancel   context.CancelFunc // called when none does
+	running  sync.WaitGroup     // of the callers, until they run again
 }
 
 // queue holds the requests of a client that batches.
@@ -129,6 +130,7 @@ func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
 	}
 	select {
 	case <-r.done:
+		r.batch.running.Done()
 		return r.entries, r.err
 	case <-ctx.Done():
 		return q.leave(r, ctx.Err())
@@ -139,6 +141,9 @@ func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
 func (q *queue) leave(r *request, reason error) ([]*version, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if r.batch != nil {
+		r.batch.running.Done()
+	}
 	before := r.stage
 	if before == answered {
 		return r.entries, r.err
@@ -166,11 +171,13 @@ func (q *queue) leave(r *request, reason error) ([]*version, error) {
 // writeBatches writes what waits, one batch after the other, until nothing does.
 func (c *core) writeBatches() {
 	q := &c.queue
+	var b *batch
 	for {
 		_ = c.writes.lock(context.Background())
 		err := c.checkOpen()
-		q.gather(c.batching.MaxEntries)
-		b, ctx := q.take(*c.batching)
+		q.gather(c.batching.MaxEntries, b)
+		var ctx context.Context
+		b, ctx = q.take(*c.batching)
 		if b == nil {
 			c.writes.unlock()
 			return
@@ -185,21 +192,34 @@ func (c *core) writeBatches() {
 	}
 }
 
-// gather lets callers come whose writes have just ended: without it they would miss the
-// next batch, which would be written for few, and wait for it. Nobody is waited for who
+// gather lets callers come whose writes were in the last batch: without it they would miss
+// the next one, which would be written for few, and wait for it. Nobody is waited for who
 // is not about to run.
-func (q *queue) gather(enough int) {
-	for before := -1; ; {
+func (q *queue) gather(enough int, last *batch) {
+	quiet := 1
+	if last != nil && len(last.requests) > 1 {
+		last.running.Wait()
+		quiet = gatherYields
+	}
+	before := -1
+	for yields := 0; yields < quiet; yields++ {
 		q.mu.Lock()
 		now := len(q.waiting)
 		q.mu.Unlock()
-		if now == before || now >= enough {
+		if now >= enough {
 			return
 		}
-		before = now
+		if now != before {
+			before, yields = now, -1
+		}
 		runtime.Gosched()
 	}
 }
+
+// gatherYields is how often in a row gather yields without anybody having come. A yield
+// may take less time than a caller on another processor takes from one write to the next:
+// this many take some ten microseconds.
+const gatherYields = 64
 
 // take takes the requests that go into the next version: first come, first sent. A
 // request of a key that is taken already, or that one before it waits with, stays. If
@@ -231,6 +251,7 @@ func (q *queue) take(limit Batching) (*batch, context.Context) {
 		}
 		entries, bytes = entries+len(r.writes), bytes+size
 		r.batch = b
+		b.running.Add(1)
 		b.requests = append(b.requests, r)
 	}
 	q.waiting = stay

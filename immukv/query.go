@@ -1,9 +1,6 @@
 package immukv
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // The options of reads and verifications. Each call takes those that make sense
 // for it; others do not compile.
@@ -87,7 +84,6 @@ type verifyQuery struct {
 	trustedHead  *Checkpoint
 	trustedStart *Checkpoint
 	progress     func(done, total int64)
-	each         func(Entry[json.RawMessage])
 }
 
 func newVerifyQuery(opts []VerifyOption) verifyQuery {
@@ -313,13 +309,3 @@ func Progress(f func(done, total int64)) interface {
 func (o progressOption) setCopy(q *copyQuery) { q.progress = o }
 
 func (o progressOption) setVerify(q *verifyQuery) { q.progress = o }
-
-type eachOption func(Entry[json.RawMessage])
-
-// EachEntry has a function called with every entry of the log that can be read, the
-// newest first, by one goroutine, while it is verified: for other checks that would have
-// to read the log once more. The entry's Value is its JSON. It may be an entry that the
-// report finds fault with.
-func EachEntry(f func(Entry[json.RawMessage])) VerifyOption { return eachOption(f) }
-
-func (o eachOption) setVerify(q *verifyQuery) { q.each = o }

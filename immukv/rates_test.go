@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,4 +77,40 @@ func writeSteadily(t *testing.T, db *immukv.Client[int], writes int, pause, wait
 	if err := db.Close(); err != nil { // when the last apply is done
 		t.Error(err)
 	}
+}
+
+// With batching, 64 callers write 64 entries in two round trips and 65 requests.
+func TestBatchedWriteRate(t *testing.T) {
+	t.Parallel()
+	const callers, rounds = 64, 400
+	synctest.Test(t, func(t *testing.T) {
+		store := counted(far(memstore.New(), roundTrip))
+		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
+		writeFor := func(d time.Duration) (sets float64) {
+			var running sync.WaitGroup
+			var count atomic.Int64
+			start := time.Now()
+			for i := range callers {
+				running.Go(func() {
+					for n := 0; time.Since(start) < d; n++ {
+						set(t, db, fmt.Sprint("key-", i), n)
+						count.Add(1)
+					}
+				})
+			}
+			running.Wait()
+			return float64(count.Load())
+		}
+		writeFor(roundTrip) // and the keys are known
+		store.take()
+		start := time.Now()
+		sets := writeFor(rounds * 2 * roundTrip)
+		rate := sets / time.Since(start).Seconds()
+		requests := float64(len(store.take())) / sets
+		t.Logf("round trip %v, %d callers with batching: %.0f writes a second, %.3f requests each, all of them PUTs: $%.2f a million",
+			roundTrip, callers, rate, requests, 5*requests)
+		if rate < 1500 || requests > 1.05 {
+			t.Error("want at least 1500, and at most 1.05")
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between clients and one endpoint of a server, and does to
@@ -44,7 +45,7 @@ func NewProxy(tb testing.TB, endpoint string) *Proxy {
 	}
 	p := &Proxy{target: target}
 	p.link.DisableCompression = true // answers go back as they came
-	p.link.MaxIdleConnsPerHost = 64
+	p.link.MaxIdleConnsPerHost = 128
 	server := httptest.NewServer(p)
 	p.URL = server.URL
 	tb.Cleanup(func() {
@@ -138,6 +139,14 @@ func reply(w http.ResponseWriter, resp *http.Response, answer []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 	w.WriteHeader(resp.StatusCode)
 	w.Write(answer) // a client that has gone does not mind
+}
+
+// Delay passes a request on after some time, as if the server were that far away.
+func Delay(away time.Duration) Fault {
+	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
+		time.Sleep(away)
+		pass(p, w, r)
+	}
 }
 
 // Cut breaks the connection before the server has seen the request.

@@ -1,0 +1,157 @@
+package s3store_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/blobstore"
+	"github.com/immukv/immukv-go/backend/s3store"
+	"github.com/immukv/immukv-go/backend/s3store/s3test"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// BenchmarkBatching compares writes of many goroutines through one client that batches,
+// each of a key of its own, with bare conditional PUTs of as many goroutines of bodies
+// as large, which is what the store can take: on local files, and on each server, next
+// to it and through a proxy a round trip of 20 ms away. The two take turns. It reports
+// both rates, the share of the one in the other, how many entries a log version has, and
+// the requests of a set.
+func BenchmarkBatching(b *testing.B) {
+	b.Run("files", func(b *testing.B) {
+		store, err := blobstore.OpenDir(b.TempDir())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { store.Close() })
+		benchmarkBatching(b, store, 64, nil)
+	})
+	for _, sw := range s3test.All {
+		for _, place := range []struct {
+			name    string
+			away    time.Duration
+			callers int
+		}{
+			{"64", 0, 64},
+			{"20ms/64", 20 * time.Millisecond, 64},
+			{"20ms/128", 20 * time.Millisecond, 128},
+		} {
+			b.Run(sw.Name+"/"+place.name, func(b *testing.B) {
+				server, link := servers.Get(b, sw), &meter{}
+				endpoint := server.Endpoint()
+				if place.away > 0 {
+					proxy := s3test.NewProxy(b, endpoint)
+					proxy.Follow(func(*http.Request) s3test.Fault { return s3test.Delay(place.away) })
+					endpoint = proxy.URL
+				}
+				store, err := s3store.New(b.Context(), server.Client(b, s3test.At(endpoint), link.measure), server.NewBucket(b))
+				if err != nil {
+					b.Fatal(err)
+				}
+				benchmarkBatching(b, store, place.callers, link)
+			})
+		}
+	}
+}
+
+// measure is an option of a client whose requests are measured.
+func (m *meter) measure(o *s3.Options) {
+	client := *o.HTTPClient.(*http.Client)
+	m.RoundTripper, client.Transport = client.Transport, m
+	o.HTTPClient = &client
+}
+
+// benchmarkBatching makes so many writes for each caller in a turn. Of a store without a
+// link the requests are not counted.
+func benchmarkBatching(b *testing.B, store backend.VersionedStore, callers int, link *meter) {
+	const each = 10
+	ctx := b.Context()
+	db, err := immukv.Open[string](ctx, store, immukv.WithBatching(immukv.Batching{}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	first, err := db.Set(ctx, "key-0", benchValue)
+	if err != nil {
+		b.Fatal(err)
+	}
+	object, err := store.Get(ctx, "keys/key-0.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	conditions := slices.Repeat([]backend.Condition{backend.IfAbsent()}, callers)
+	put := func(ctx context.Context, i int) error {
+		v, err := store.Put(ctx, fmt.Sprintf("bare/key-%d.json", i), object.Body, conditions[i])
+		conditions[i] = backend.IfMatch(v.ETag)
+		return err
+	}
+	set := func(ctx context.Context, i int) error {
+		_, err := db.Set(ctx, fmt.Sprintf("key-%d", i), benchValue)
+		return err
+	}
+	turn := func(do func(context.Context, int) error) time.Duration {
+		start := time.Now()
+		var running sync.WaitGroup
+		for i := range callers {
+			running.Go(func() {
+				for range each {
+					if err := do(ctx, i); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		running.Wait()
+		return time.Since(start)
+	}
+	// Both know their keys, and have their connections.
+	turn(put)
+	turn(set)
+	versions := make(map[immukv.LogVersionID]bool)
+	last, err := db.Get(ctx, "key-0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var puts, sets []time.Duration
+	requests := int64(0)
+	for b.Loop() {
+		puts = append(puts, turn(put))
+		if link != nil {
+			requests -= link.requests.Load()
+		}
+		sets = append(sets, turn(set))
+		if link != nil {
+			requests += link.requests.Load()
+		}
+	}
+	_ = first
+	for e, err := range db.Log(ctx) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if e.Sequence == last.Sequence {
+			break
+		}
+		versions[e.VersionID] = true
+	}
+	writes := float64(callers * each)
+	rate := func(took []time.Duration) float64 {
+		slices.Sort(took)
+		return writes / took[len(took)/2].Seconds()
+	}
+	b.ReportMetric(0, "ns/op") // of both
+	b.ReportMetric(rate(puts), "puts/s")
+	b.ReportMetric(rate(sets), "sets/s")
+	b.ReportMetric(rate(sets)/rate(puts), "of-puts")
+	b.ReportMetric(writes*float64(len(sets))/float64(len(versions)), "entries/version")
+	if link != nil {
+		b.ReportMetric(float64(requests)/writes/float64(len(sets)), "requests/set")
+	}
+}
