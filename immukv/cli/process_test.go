@@ -214,17 +214,28 @@ func TestTwoHundredProcesses(t *testing.T) {
 // some number of lines and got a little further.
 func TestKilledLoad(t *testing.T) {
 	t.Parallel()
+	testKilledLoad(t, 1, 5)
+}
+
+// TestKilledBatchLoad is the same with batches, of which each is in the log as a whole
+// or not at all.
+func TestKilledBatchLoad(t *testing.T) {
+	t.Parallel()
+	testKilledLoad(t, 100, 1)
+}
+
+func testKilledLoad(t *testing.T, batch, perStore int) {
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("to repeat: go test -run TestKilledLoad -killseed %d", seed)
+	t.Logf("to repeat: go test -run %s -killseed %d", t.Name(), seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	rounds, perStore := 15, 5
+	rounds := 3 * perStore
 	if long() {
-		rounds, perStore = 200, 10
+		rounds, perStore = 200, 2*perStore
 	}
-	k := &killer{t: t, random: random}
+	k := &killer{t: t, random: random, batch: batch, pace: 10 * time.Millisecond}
 	for round := range rounds {
 		if round%perStore == 0 {
 			k.dir = filepath.Join(t.TempDir(), "store")
@@ -232,7 +243,7 @@ func TestKilledLoad(t *testing.T) {
 		}
 		k.round(round)
 	}
-	t.Logf("%d rounds, %d of which left an orphan, and %d an entry that was not acknowledged", rounds, k.orphans, k.unheard)
+	t.Logf("%d rounds, %d of which left orphans, and %d entries that were not acknowledged", rounds, k.orphans, k.unheard)
 	if long() && (k.orphans == 0 || k.unheard == 0) {
 		t.Error("no kill came between append and apply, or between the log and its being told: the test has lost its aim")
 	}
@@ -241,37 +252,51 @@ func TestKilledLoad(t *testing.T) {
 type killer struct {
 	t                *testing.T
 	random           *rand.Rand
+	batch            int // lines of a log version
 	dir              string
 	acknowledged     []entryJSON // in this store
+	pace             time.Duration
 	orphans, unheard int
+}
+
+// input is what is loaded in a round. No key comes twice in a batch.
+func (k *killer) input(round int) (text string, lines int) {
+	var b strings.Builder
+	key := func(int) int { return k.random.IntN(6) }
+	lines = 40
+	if k.batch > 1 {
+		key = func(n int) int { return n % (3 * k.batch / 2) }
+		lines = 6 * k.batch
+	}
+	for n := range lines {
+		fmt.Fprintf(&b, `{"key":"key-%d","value":"line %d of round %d"}`+"\n", key(n), n, round)
+	}
+	return b.String(), lines
 }
 
 func (k *killer) round(round int) {
 	t := k.t
-	const lines = 40
-	p := startProcess(t, k.dir, "--json", "load", "-")
-	var text strings.Builder
-	for n := range lines {
-		fmt.Fprintf(&text, `{"key":"key-%d","value":"line %d of round %d"}`+"\n", k.random.IntN(6), n, round)
-	}
+	text, lines := k.input(round)
+	p := startProcess(t, k.dir, "--json", "load", "--batch", fmt.Sprint(k.batch), "-")
 	go func() {
-		_, _ = io.WriteString(p.in, text.String()) // it may be killed before it has read it
+		_, _ = io.WriteString(p.in, text) // it may be killed before it has read it
 		_ = p.in.Close()
 	}()
 	var heard []entryJSON
-	from, pace := time.Now(), 10*time.Millisecond
-	for range k.random.IntN(lines / 2) {
+	from := time.Now()
+	for range k.batch * k.random.IntN(lines/2/k.batch) {
 		e, ok := p.entry()
 		if !ok {
 			t.Fatalf("load ended by itself, exit code %d: %s", p.wait(), &p.stderr)
 		}
-		if heard = append(heard, e); len(heard) > 1 {
-			pace = time.Since(from) / time.Duration(len(heard)-1)
-		} else {
+		if heard = append(heard, e); len(heard) == 1 {
 			from = time.Now() // the process has started, and the store is there
 		}
 	}
-	k.spin(pace)
+	if versions := len(heard) / k.batch; versions > 1 {
+		k.pace = time.Since(from) / time.Duration(versions-1)
+	}
+	k.spin()
 	check(t, p.Process.Kill())
 	heard = append(heard, p.entries()...)
 	if code := p.wait(); code != -1 && len(heard) < lines {
@@ -282,29 +307,33 @@ func (k *killer) round(round int) {
 	log := wholeLog(t, k.dir)
 	wantAcknowledged(t, log, k.acknowledged)
 
-	// Of what was not acknowledged, the line under way may be in the log.
-	var want []string
-	for n := range len(heard) + 1 {
-		want = append(want, fmt.Sprintf(`"line %d of round %d"`, n, round))
-	}
-	var got []string
+	// Of what was not acknowledged, the version under way may be in the log.
+	var got []entryJSON
 	for _, e := range log {
 		if strings.HasSuffix(string(e.Value), fmt.Sprintf(` of round %d"`, round)) {
-			got = append(got, string(e.Value))
+			got = append(got, e)
 		}
 	}
-	switch {
-	case len(got) > len(want) || strings.Join(got, "\n") != strings.Join(want[:len(got)], "\n"):
-		t.Fatalf("round %d: %d lines were acknowledged, and the log has these: %q", round, len(heard), got)
+	for n, e := range got {
+		if want := fmt.Sprintf(`"line %d of round %d"`, n, round); string(e.Value) != want {
+			t.Fatalf("round %d: %s stands in the log in the place of %s", round, e.Value, want)
+		}
+		if first := got[n-n%k.batch]; e.VersionID != first.VersionID {
+			t.Fatalf("round %d: %s and %s are of one batch, and in versions %s and %s", round, first.Value, e.Value, first.VersionID, e.VersionID)
+		}
+	}
+	switch most := min(lines, (len(heard)/k.batch+1)*k.batch); {
+	case len(got) > most || len(got)%k.batch != 0:
+		t.Fatalf("round %d: %d lines were acknowledged, and %d are in the log", round, len(heard), len(got))
 	case len(got) > len(heard):
 		k.unheard++
 	}
 }
 
-// spin lets the process get a little further: up to about one line, by the pace of
-// the lines so far.
-func (k *killer) spin(pace time.Duration) {
-	further := time.Duration(k.random.Int64N(int64(pace) * 3 / 2))
+// spin lets the process get a little further: up to about one version, by the pace of
+// those so far.
+func (k *killer) spin() {
+	further := time.Duration(k.random.Int64N(int64(k.pace) * 3 / 2))
 	for from := time.Now(); time.Since(from) < further; {
 		runtime.Gosched()
 	}
