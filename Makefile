@@ -65,7 +65,7 @@ matrix: servers azurite
 
 ## bench: the counts and ratios of docs/performance.md, in its order
 bench: servers
-	IMMUKV_LONG=1 $(GO) test -count=1 -v -run '^Test(RoundTrips|WideReads|ContendingProcesses|WriteRates|Memory.*)$$' ./immukv/
+	IMMUKV_LONG=1 $(GO) test -count=1 -v -run '^Test(RoundTrips|WideReads|ContendingProcesses|WriteRates|BatchedWriteRate|Memory.*)$$' ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkVerify' -benchtime 3s ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkReader$$' ./immukv/internal/readahead/
 	$(GO) test -run '^$$' -bench '^Benchmark(Set|Get)$$' -benchmem -benchtime 20000x ./immukv/
@@ -73,3 +73,4 @@ bench: servers
 	$(GO) test -run '^$$' -bench '^BenchmarkOverhead$$' -benchtime 20000x ./backend/observe/
 	$(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 300x -timeout 30m ./backend/blobstore/
 	IMMUKV_NO_SKIP=1 IMMUKV_BENCH_ENTRIES=$(ENTRIES) $(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 50x -timeout 0 ./backend/s3store/
+	IMMUKV_NO_SKIP=1 $(GO) test -run '^$$' -bench '^BenchmarkBatching$$' -benchtime 5x -timeout 30m ./backend/s3store/

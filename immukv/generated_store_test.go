@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/immukv/immukv-go/backend"
@@ -21,8 +22,10 @@ import (
 // as those of package blobstore are. It cannot be written to.
 type generated struct {
 	keys   int
+	batch  int // entries of a log version
 	hashes [][sha256.Size]byte
 	value  string
+	reads  atomic.Int64
 	onRead func()
 }
 
@@ -30,6 +33,7 @@ func generate(t testing.TB, entries, keys, valueBytes int) *generated {
 	t.Helper()
 	g := &generated{
 		keys:   keys,
+		batch:  1,
 		hashes: make([][sha256.Size]byte, entries),
 		value:  `"` + strings.Repeat("x", valueBytes-len(`""`)) + `"`,
 	}
@@ -58,23 +62,33 @@ func (g *generated) hash(n int) immukv.Hash {
 	return immukv.Hash("sha256:" + hex.EncodeToString(g.hashes[n][:]))
 }
 
-// object is the version of the log, or of a key object, that holds entry n.
+// object is version n of the log, from 0, or the version of a key object that holds
+// entry n.
 func (g *generated) object(name string, n int) backend.Object {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"hash":"%s","key":"%s",`, g.hash(n), g.key(n))
-	if name == logObject {
-		fmt.Fprintf(&b, `"previous_hash":"%s"`, g.hash(n-1))
-		if n >= g.keys {
-			fmt.Fprintf(&b, `,"previous_key_object_etag":"e%d"`, n/g.keys)
-		}
-		if n > 0 {
-			fmt.Fprintf(&b, `,"previous_version_id":"v%d"`, n)
-		}
-	} else {
-		fmt.Fprintf(&b, `"log_version_id":"v%d","previous_hash":"%s"`, n+1, g.hash(n-1))
+	if name != logObject {
+		g.write(&b, n, fmt.Sprintf(`"log_version_id":"v%d","previous_hash":"%s"`, n/g.batch+1, g.hash(n-1)))
+		return backend.Object{Version: g.version(name, n), Body: b.Bytes()}
 	}
-	fmt.Fprintf(&b, `,"sequence":%d,"timestamp_ms":%d,"value":%s,"write_id":"%032x"}`, n, timestamp(n), g.value, n)
+	for i := n * g.batch; i < min((n+1)*g.batch, len(g.hashes)); i++ {
+		links := fmt.Sprintf(`"previous_hash":"%s"`, g.hash(i-1))
+		if i >= g.keys {
+			links += fmt.Sprintf(`,"previous_key_object_etag":"e%d"`, i/g.keys)
+		}
+		if i > n*g.batch {
+			b.WriteByte('\n')
+		} else if n > 0 {
+			links += fmt.Sprintf(`,"previous_version_id":"v%d"`, n)
+		}
+		g.write(&b, i, links)
+	}
 	return backend.Object{Version: g.version(name, n), Body: b.Bytes()}
+}
+
+// write writes entry n with what leads to other objects.
+func (g *generated) write(b *bytes.Buffer, n int, links string) {
+	fmt.Fprintf(b, `{"hash":"%s","key":"%s",%s,"sequence":%d,"timestamp_ms":%d,"value":%s,"write_id":"%032x"}`,
+		g.hash(n), g.key(n), links, n, timestamp(n), g.value, n)
 }
 
 func (g *generated) version(name string, n int) backend.Version {
@@ -84,7 +98,7 @@ func (g *generated) version(name string, n int) backend.Version {
 }
 
 // place is the first entry that an object holds, or -1, and how far it is from each to
-// the next.
+// the next. Of the log it is that of its versions.
 func (g *generated) place(name string) (first, step int) {
 	if name == logObject {
 		return 0, 1
@@ -96,14 +110,17 @@ func (g *generated) place(name string) (first, step int) {
 	return -1, g.keys
 }
 
-// entry is the entry that a version of an object holds, or the newest if id is empty;
-// -1 if there is none.
+// entry is the entry that a version of an object holds, or of the log the version's
+// number, or the newest if id is empty; -1 if there is none.
 func (g *generated) entry(name string, id backend.VersionID) int {
 	first, step := g.place(name)
 	if first < 0 {
 		return -1
 	}
 	newest := len(g.hashes) - 1 - (len(g.hashes)-1-first)%step
+	if name == logObject {
+		newest = (len(g.hashes) - 1) / g.batch
+	}
 	if id == "" {
 		return newest
 	}
@@ -115,6 +132,7 @@ func (g *generated) entry(name string, id backend.VersionID) int {
 }
 
 func (g *generated) read(op, name string, id backend.VersionID) (backend.Object, error) {
+	g.reads.Add(1)
 	if g.onRead != nil {
 		g.onRead()
 	}

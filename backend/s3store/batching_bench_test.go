@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/blobstore"
 	"github.com/immukv/immukv-go/backend/s3store"
@@ -61,24 +59,16 @@ func BenchmarkBatching(b *testing.B) {
 	}
 }
 
-// measure is an option of a client whose requests are measured.
-func (m *meter) measure(o *s3.Options) {
-	client := *o.HTTPClient.(*http.Client)
-	m.RoundTripper, client.Transport = client.Transport, m
-	o.HTTPClient = &client
-}
-
 // benchmarkBatching makes so many writes for each caller in a turn. Of a store without a
 // link the requests are not counted.
 func benchmarkBatching(b *testing.B, store backend.VersionedStore, callers int, link *meter) {
-	const each = 10
+	const each = 20
 	ctx := b.Context()
 	db, err := immukv.Open[string](ctx, store, immukv.WithBatching(immukv.Batching{}))
 	if err != nil {
 		b.Fatal(err)
 	}
-	first, err := db.Set(ctx, "key-0", benchValue)
-	if err != nil {
+	if _, err := db.Set(ctx, "key-0", benchValue); err != nil {
 		b.Fatal(err)
 	}
 	object, err := store.Get(ctx, "keys/key-0.json")
@@ -114,44 +104,46 @@ func benchmarkBatching(b *testing.B, store backend.VersionedStore, callers int, 
 	// Both know their keys, and have their connections.
 	turn(put)
 	turn(set)
-	versions := make(map[immukv.LogVersionID]bool)
 	last, err := db.Get(ctx, "key-0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	var puts, sets []time.Duration
+	writes := float64(callers * each)
+	var puts, sets, shares []float64 // rates, and what the one is of the other
 	requests := int64(0)
 	for b.Loop() {
-		puts = append(puts, turn(put))
+		put := writes / turn(put).Seconds()
 		if link != nil {
 			requests -= link.requests.Load()
 		}
-		sets = append(sets, turn(set))
+		set := writes / turn(set).Seconds()
 		if link != nil {
 			requests += link.requests.Load()
 		}
+		puts, sets, shares = append(puts, put), append(sets, set), append(shares, set/put)
 	}
-	_ = first
-	for e, err := range db.Log(ctx) {
+	median := func(f []float64) float64 { slices.Sort(f); return f[len(f)/2] }
+	b.ReportMetric(0, "ns/op") // of both
+	b.ReportMetric(median(puts), "puts/s")
+	b.ReportMetric(median(sets), "sets/s")
+	b.ReportMetric(median(shares), "of-puts")
+	b.ReportMetric(writes*float64(len(sets))/float64(versionsAfter(b, db, last.Sequence)), "entries/version")
+	if link != nil {
+		b.ReportMetric(float64(requests)/writes/float64(len(sets)), "requests/set")
+	}
+}
+
+// versionsAfter is how many log versions hold the entries after one.
+func versionsAfter(b *testing.B, db *immukv.Client[string], sequence int64) int {
+	versions := make(map[immukv.LogVersionID]bool)
+	for e, err := range db.Log(b.Context()) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if e.Sequence == last.Sequence {
+		if e.Sequence == sequence {
 			break
 		}
 		versions[e.VersionID] = true
 	}
-	writes := float64(callers * each)
-	rate := func(took []time.Duration) float64 {
-		slices.Sort(took)
-		return writes / took[len(took)/2].Seconds()
-	}
-	b.ReportMetric(0, "ns/op") // of both
-	b.ReportMetric(rate(puts), "puts/s")
-	b.ReportMetric(rate(sets), "sets/s")
-	b.ReportMetric(rate(sets)/rate(puts), "of-puts")
-	b.ReportMetric(writes*float64(len(sets))/float64(len(versions)), "entries/version")
-	if link != nil {
-		b.ReportMetric(float64(requests)/writes/float64(len(sets)), "requests/set")
-	}
+	return len(versions)
 }

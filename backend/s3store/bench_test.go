@@ -111,15 +111,18 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.RoundTripper.RoundTrip(r)
 }
 
+// measure is an option of a client whose requests are measured.
+func (m *meter) measure(o *s3.Options) {
+	client := *o.HTTPClient.(*http.Client)
+	m.RoundTripper, client.Transport = client.Transport, m
+	o.HTTPClient = &client
+}
+
 // fill makes a log of so many entries in a new bucket.
 func fill(b *testing.B, server *s3test.Server, entries int) *measured {
 	b.Helper()
 	m := &measured{entries: entries, link: &meter{}}
-	store, err := s3store.New(b.Context(), server.Client(b, func(o *s3.Options) {
-		client := *o.HTTPClient.(*http.Client)
-		m.link.RoundTripper, client.Transport = client.Transport, m.link
-		o.HTTPClient = &client
-	}), server.NewBucket(b))
+	store, err := s3store.New(b.Context(), server.Client(b, m.link.measure), server.NewBucket(b))
 	if err != nil {
 		b.Fatal(err)
 	}

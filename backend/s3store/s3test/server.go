@@ -128,7 +128,7 @@ func (s *Server) StoreURL(bucket string) string {
 // [Server.Root] and connections of its own, which end with the test.
 func (s *Server) Client(tb testing.TB, opts ...func(*s3.Options)) *s3.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 128, 128
 	tb.Cleanup(transport.CloseIdleConnections)
 	return s.client(transport, append([]func(*s3.Options){At(s.Endpoint())}, opts...)...)
 }
