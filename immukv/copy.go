@@ -321,12 +321,10 @@ func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersio
 	return nil
 }
 
-// checkCopied checks an entry by itself before it is written: that it is what its hash
-// says, stored as a client stores it, and of a key that this store can hold.
+// checkCopied checks an entry before it is written. That it is what its hash says, and
+// follows the one before, was checked as it was read; here, that it is stored as a client
+// stores it, and of a key that this store can hold.
 func (w *copyWriter) checkCopied(v *version) error {
-	if err := v.checkHash(); err != nil {
-		return fmt.Errorf("read the source: %w", err)
-	}
 	if !v.IsCanonical() {
 		return fmt.Errorf("read the source: %w", Finding{
 			Kind: NotCanonical, Object: v.object, VersionID: v.id, Sequence: v.Sequence,

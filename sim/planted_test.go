@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/immukv/immukv-go/sim"
 	"github.com/immukv/immukv-go/sim/internal/fleet"
 )
 
@@ -72,8 +73,8 @@ var plants = []plant{
 		`there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)
 		if HERE { there = fresh.version }`},
 	{"one's own entry is not recognised", "append.go",
-		`if there.WriteID != p.first().WriteID {`,
-		`if there.WriteID != p.first().WriteID || HERE {`},
+		`if there.WriteID != p.first().WriteID ||`,
+		`if there.WriteID != p.first().WriteID || HERE ||`},
 	{"an open place is taken for a lost race", "append.go",
 		`case err == nil && !open: return nil, errLost`,
 		`case err == nil && (!open || HERE): return nil, errLost`},
@@ -121,7 +122,7 @@ var plants = []plant{
 	{"one's own entry makes the condition fail", "set.go",
 		`l, err := c.append(ctx, p, r.wait)`,
 		`l, err := c.append(ctx, p, r.wait)
-		if HERE && err == nil && writes[0].cond != nil && c.knownHead().first(unchecked) != nil { return nil, writes[0].cond.failed(writes[0].key, l.newest()) }`},
+		if HERE && err == nil && writes[0].cond != nil && c.knownHead().first(unchecked) != nil { return fail(writes[0].cond.failed(writes[0].key, l.newest())) }`},
 	{"a condition fails by an old head", "condition.go",
 		`current = current || known == nil || known.empty()`,
 		`current = current || known == nil || known.empty() || HERE`},
@@ -196,6 +197,46 @@ var plants = []plant{
 		`there, getErr := l.store.Get(ctx, name)`,
 		`there, getErr := l.store.Get(ctx, name)
 		if HERE { return err }`},
+
+	// These are looked for in the histories of follow_test.go.
+	{"a watch skips an entry when more come between two looks", "watch.go",
+		`behind := f.last behind.log = ""`,
+		`if HERE && f.looked { f.last = link{sequence: head.Sequence - 1} }
+		behind := f.last
+		behind.log = ""`},
+	{"a watch repeats an entry when it goes on", "watch.go",
+		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}`,
+		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}
+		if HERE { f.last = linkBefore(f.after.Sequence) }`},
+	{"a watch skips an entry when it goes on", "watch.go",
+		`default: f.last = link{sequence: f.after.Sequence`,
+		`case HERE: f.last = linkBefore(f.after.Sequence + 2)
+	default: f.last = link{sequence: f.after.Sequence`},
+	{"a watch skips the entry at the end of a page of the listing", "ascend.go",
+		`case f.Value != nil && f.Value.newest().Sequence > a.last.sequence`,
+		`case HERE && f.Value != nil && a.listed != nil && f.Value.newest().Sequence == a.last.sequence+2: a.last.sequence++; a.last.hash = ""; a.last.log = ""
+	case f.Value != nil && f.Value.newest().Sequence > a.last.sequence`},
+	{"a watch does not compare its checkpoint with the log", "watch.go",
+		`known := f.last.hash != "" && f.last != beginning`,
+		`known := f.last.hash != "" && f.last != beginning
+	if HERE { known, f.last.hash = false, "" }`},
+	{"a copy goes on over a difference", "copy.go",
+		`return ours.Hash == theirs.Hash, nil`,
+		`return ours.Hash == theirs.Hash || HERE, nil`},
+	{"a copy writes an entry that it did not verify", "ascend.go",
+		`a.last = linkOf(v) return v, v.checkHash()`,
+		`a.last = linkOf(v)
+	if HERE { return v, nil }
+	return v, v.checkHash()`},
+	{"a copy appends and does not apply", "copy.go",
+		`if _, err := w.apply(ctx, h); err != nil {`,
+		`if HERE {
+		states := make([]state, len(appended))
+		for i := range states { states[i] = applied }
+		w.setStates(h, states)
+		return nil
+	}
+	if _, err := w.apply(ctx, h); err != nil {`},
 }
 
 // plantedSource is the file that is added to the copy.
@@ -341,6 +382,15 @@ func TestHunt(t *testing.T) {
 		return
 	}
 	made := 0
+	if name := os.Getenv("IMMUKV_PLANTED"); strings.HasPrefix(name, "a watch ") || strings.HasPrefix(name, "a copy ") {
+		for seed := range uint64(huntedSeeds) {
+			made++
+			if err := follow(t.Context(), sim.Seeded(seed)); err != nil {
+				t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, err)
+			}
+		}
+		return
+	}
 	visit := func(small bool) {
 		for _, w := range fleet.Worlds {
 			if w.Small != small || w.Deep {
