@@ -108,22 +108,26 @@ func remoteHarness(h habits, n int64) conformance.Harness {
 	return conformance.Harness{
 		New: func(context.Context) (conformance.Store, error) {
 			server := newServer(n)
+			// Closing a test server closes idle connections of the default
+			// transport, which may be another server's that are about to be used.
+			transport := http.DefaultTransport.(*http.Transport).Clone()
 			return conformance.Store{
 				Open: func(context.Context) (backend.VersionedStore, error) {
-					return newClient(server.URL, http.DefaultTransport, h), nil
+					return newClient(server.URL, transport, h), nil
 				},
 				Restart: func(context.Context) error { return nil },
 				OpenDenied: func(context.Context) (backend.VersionedStore, error) {
-					return newClient(server.URL+"/denied", http.DefaultTransport, h), nil
+					return newClient(server.URL+"/denied", transport, h), nil
 				},
 				OpenAbsent: func(context.Context) (backend.VersionedStore, error) {
-					return newClient(server.URL+"/absent", http.DefaultTransport, h), nil
+					return newClient(server.URL+"/absent", transport, h), nil
 				},
 				OpenHTTP: func(ctx context.Context, wrap func(http.RoundTripper) http.RoundTripper) (backend.VersionedStore, error) {
-					c := newClient(server.URL, wrap(http.DefaultTransport), h)
+					c := newClient(server.URL, wrap(transport), h)
 					return c, c.greet(ctx)
 				},
 				Close: func(context.Context) error {
+					transport.CloseIdleConnections()
 					server.Close()
 					return nil
 				},
