@@ -65,7 +65,7 @@ matrix: servers azurite
 
 ## bench: the counts and ratios of docs/performance.md, in its order
 bench: servers
-	IMMUKV_LONG=1 $(GO) test -count=1 -v -run '^Test(RoundTrips|WideReads|ContendingProcesses|WriteRates|BatchedWriteRate|Memory.*)$$' ./immukv/
+	IMMUKV_LONG=1 $(GO) test -count=1 -v -run '^Test(RoundTrips|WideReads|ContendingProcesses|ContendingBatches|WriteRates|BatchedWriteRate|Memory.*)$$' ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkVerify' -benchtime 3s ./immukv/
 	$(GO) test -run '^$$' -bench '^BenchmarkReader$$' ./immukv/internal/readahead/
 	$(GO) test -run '^$$' -bench '^Benchmark(Set|Get)$$' -benchmem -benchtime 20000x ./immukv/

@@ -91,10 +91,10 @@ func (d *distant) ListNames(ctx context.Context, req backend.NamesRequest) (back
 }
 
 // process is a client of its own, whose jitter is the same in every run.
-func process(t *testing.T, store backend.VersionedStore, n int, total *traffic) *immukv.Client[int] {
+func process(t *testing.T, store backend.VersionedStore, n int, total *traffic, opts ...immukv.Option) *immukv.Client[int] {
 	t.Helper()
 	d := &distant{store: store, process: uint64(n), total: total, sent: make(map[request]int)}
-	return open[int](t, d, immukv.WithRandom(rand.NewChaCha8([32]byte{byte(n)})))
+	return open[int](t, d, append(opts, immukv.WithRandom(rand.NewChaCha8([32]byte{byte(n)})))...)
 }
 
 // inRoundTrips is a duration in units of a write.
@@ -137,6 +137,65 @@ func TestContendingProcesses(t *testing.T) {
 				processes, requests, conflicts, inRoundTrips(took)/sets, inRoundTrips(waits[len(waits)/2]), inRoundTrips(waits[len(waits)-1]))
 			if most := 2.2 + 1.5*float64(processes-1); requests > most {
 				t.Errorf("%d processes: %.1f requests a set, want at most %.1f", processes, requests, most)
+			}
+		})
+	}
+}
+
+// Processes that batch share a log, and share it with one that does not: together they
+// write as many versions as one alone, and each gets through. What is short of that is the
+// time at the end, when those that lost races come in.
+func TestContendingBatches(t *testing.T) {
+	t.Parallel()
+	const callers, lasts = 64, 300 * roundTrip
+	alone := 0.0
+	for _, c := range []struct{ batching, single int }{{1, 0}, {4, 0}, {3, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			mem := memstore.New()
+			var total traffic
+			var mu sync.Mutex
+			var longest time.Duration
+			var running sync.WaitGroup
+			sets := make([]int, c.batching+c.single)
+			start := time.Now()
+			for n := range sets {
+				var opts []immukv.Option
+				callers := callers
+				if n < c.batching {
+					opts = append(opts, immukv.WithBatching(immukv.Batching{}))
+				} else {
+					callers = 1
+				}
+				db := process(t, mem, n, &total, opts...)
+				for i := range callers {
+					running.Go(func() {
+						for k := 0; k == 0 || time.Since(start) < lasts; k++ {
+							began := time.Now()
+							set(t, db, fmt.Sprintf("k%d-%d", n, i), k)
+							mu.Lock()
+							sets[n]++
+							longest = max(longest, time.Since(began))
+							mu.Unlock()
+						}
+					})
+				}
+			}
+			running.Wait()
+			took := time.Since(start)
+			all := 0
+			for _, n := range sets {
+				all += n
+			}
+			if r := audit(t, mem); r.Entries != int64(all) {
+				t.Errorf("%d entries of %d", r.Entries, all)
+			}
+			versions := len(versionsOf(mem.Dump(), logObject))
+			rate := float64(versions) / took.Seconds()
+			t.Logf("%d processes of %d callers and %d of one: %.0f sets a second, by process %d, in %d versions, one every %.1f round trips; a set takes %.1f requests; longest wait %.0f round trips",
+				c.batching, callers, c.single, float64(all)/took.Seconds(), sets, versions, inRoundTrips(took)/float64(versions),
+				float64(total.requests.Load())/float64(all), inRoundTrips(longest))
+			if alone = max(alone, rate); rate < alone*2/3 {
+				t.Errorf("%.1f versions a second, and one process makes %.1f", rate, alone)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package s3store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -23,7 +24,16 @@ import (
 
 var servers s3test.Servers
 
-func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+func TestMain(m *testing.M) {
+	if told := os.Getenv(batcherVar); told != "" {
+		if err := runBatcher(told); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(servers.Main(m))
+}
 
 // long tells whether the tests are to take their time.
 func long() bool { return os.Getenv("IMMUKV_LONG") == "1" }
