@@ -17,6 +17,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/s3store/s3test"
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/sim"
 )
 
 var batchingFor = flag.Duration("batchingfor", 0, "how long TestBatchingProcesses has them write; 0 is some seconds")
@@ -169,4 +170,78 @@ func TestBatchingProcesses(t *testing.T) {
 	}
 	slices.Sort(sorted)
 	t.Logf("%d entries in %d versions: of %d entries (median), %d at most", len(values), len(sorted), sorted[len(sorted)/2], sorted[len(sorted)-1])
+}
+
+// A client that dies at any request of a SetAll leaves all of its entries or none, for a
+// reader that asks consistently (I15), and what is missing in key objects the next write
+// of another client repairs.
+func TestCrashInSetAll(t *testing.T) {
+	servers.Each(t, func(t *testing.T, server *s3test.Server) {
+		s := open(t, server, server.NewBucket(t))
+		keys := []string{"a", "b", "new"}
+		n, appended, orphans := 0, 0, 0
+		for injection := range sim.Crashes() {
+			n++
+			prefix := immukv.WithPrefix(fmt.Sprint(n, "/"))
+			other := client(t, s, prefix)
+			for _, key := range keys[:2] {
+				if _, err := other.Set(t.Context(), key, value("before")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = injection.Run(t.Context(), s, func(ctx context.Context, s backend.VersionedStore) error { // it dies, or not
+				db, err := immukv.Open[json.RawMessage](ctx, s, prefix)
+				if err != nil {
+					return err
+				}
+				defer db.Close()
+				var writes []immukv.Write[json.RawMessage]
+				for _, key := range keys {
+					writes = append(writes, immukv.Write[json.RawMessage]{Key: key, Value: value("after")})
+				}
+				_, err = db.SetAll(ctx, writes...)
+				return err
+			})
+			report, err := client(t, s, prefix, immukv.WithReadOnly()).Audit(t.Context())
+			if err != nil || report.Err() != nil {
+				t.Fatalf("%v: audit: %v, %v", injection, err, report)
+			}
+			if len(report.Orphans) > 0 {
+				orphans++
+			}
+			is := func(when string, db *immukv.Client[json.RawMessage]) {
+				snapshot, err := db.GetAll(t.Context(), keys, immukv.Consistent())
+				if err != nil {
+					t.Fatalf("%v: %v", injection, err)
+				}
+				after := 0
+				for _, e := range snapshot.Entries {
+					if string(e.Value) == `"after"` {
+						after++
+					}
+				}
+				if want := int(report.Entries) - 2; after != want {
+					t.Errorf("%v, %s: %d of %d entries, and the log has %d", injection, when, after, len(keys), report.Entries)
+				}
+			}
+			is("to a reader", client(t, s, prefix, immukv.WithReadOnly()))
+			if report.Entries == 5 {
+				appended++
+			} else if report.Entries != 2 {
+				t.Errorf("%v: %d entries", injection, report.Entries)
+			}
+			if _, err := client(t, s, prefix).Set(t.Context(), "next", value("next")); err != nil {
+				t.Fatalf("%v: the next write: %v", injection, err)
+			}
+			after, err := client(t, s, prefix).Audit(t.Context())
+			if err != nil || after.Err() != nil || len(after.Orphans) > 0 || after.Entries != report.Entries+1 {
+				t.Errorf("%v: after the next write: %v, %+v", injection, err, after)
+			}
+			is("after the next write", client(t, s, prefix, immukv.WithReadOnly()))
+		}
+		t.Logf("%d crashes, %d after the append, %d of which left orphans", n, appended, orphans)
+		if orphans < len(keys) || appended == n {
+			t.Error("too few crashes between append and apply, or none before the append")
+		}
+	})
 }
