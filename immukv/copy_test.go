@@ -442,3 +442,91 @@ func TestRequestsOfCopy(t *testing.T) {
 	dst.want(t, "of the destination", "2 get _log.json", "2 versions _log.json", "1 head keys/k0.json", "1 head keys/k1.json",
 		"100 put _log.json", "50 put keys/k0.json", "50 put keys/k1.json", "1 head _log.json")
 }
+
+// What the other clients write onto a copy of what they left is accepted: the audit is
+// clean, and this client goes on behind them.
+func TestOtherClientsGoOnUponACopy(t *testing.T) {
+	foreignStores(t, func(t *testing.T, s foreignStore) {
+		for _, dialect := range []immukv.Dialect{immukv.Python, immukv.TypeScript} {
+			dst := memstore.New()
+			r, err := copyTo(t.Context(), dst, &prefixed{load(t, s.State), s.Prefix})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"new", "a", "new"} {
+				setAsOthers(t, dst, key, dialect)
+			}
+			set(t, open[any](t, dst), "new", any("ours"))
+			if report := audit(t, dst); report.Entries != r.Copied+4 || len(report.Orphans) > 0 {
+				t.Errorf("%v: %+v", dialect, report)
+			}
+			if report, err := open[any](t, dst).VerifyLog(t.Context(), immukv.TrustedHead(r.Head)); err != nil || !report.Valid() {
+				t.Errorf("%v: %v, %v", dialect, report, err)
+			}
+		}
+	})
+}
+
+// setAsOthers makes the five requests of the Python or the TypeScript client.
+func setAsOthers(t *testing.T, store backend.VersionedStore, key string, dialect immukv.Dialect) {
+	t.Helper()
+	ctx := t.Context()
+	condition := func(tag backend.ETag) backend.Condition {
+		if tag == "" {
+			return backend.IfAbsent()
+		}
+		return backend.IfMatch(tag)
+	}
+	head, err := store.Get(ctx, logObject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := tokens(t, string(head.Body))
+	var beforeKey, beforeTag string
+	var sequence int64
+	for name, to := range map[string]any{"key": &beforeKey, "previous_key_object_etag": &beforeTag, "sequence": &sequence} {
+		if before[name] != nil {
+			if err := json.Unmarshal(before[name], to); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	copied := func(v backend.VersionID, body []byte) []byte {
+		return []byte(keyObjectOf(t, memstore.Version{ID: v, Body: string(body)}))
+	}
+	if _, err := store.Put(ctx, "keys/"+beforeKey+".json", copied(head.ID, head.Body), condition(backend.ETag(beforeTag))); err != nil && !errors.Is(err, backend.ErrPreconditionFailed) {
+		t.Fatal(err)
+	}
+	tag, err := store.Head(ctx, "keys/"+key+".json")
+	if err != nil && !errors.Is(err, backend.ErrNotFound) {
+		t.Fatal(err)
+	}
+	value := []byte(`{"by":"others"}`)
+	previous := immukv.Hash(strings.Trim(string(before["hash"]), `"`))
+	hash, err := dialect.Hash(key, previous, sequence+1, 1_800_000_000_000, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := func(text string) json.RawMessage {
+		b, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	fields := map[string]json.RawMessage{
+		"hash": quoted(string(hash)), "key": quoted(key), "previous_hash": before["hash"], "previous_version_id": quoted(string(head.ID)),
+		"sequence": json.RawMessage(fmt.Sprint(sequence + 1)), "timestamp_ms": json.RawMessage("1800000000000"), "value": value,
+	}
+	if tag.ETag != "" {
+		fields["previous_key_object_etag"] = quoted(string(tag.ETag))
+	}
+	body := []byte(object(fields, "hash", "key", "previous_hash", "previous_key_object_etag", "previous_version_id", "sequence", "timestamp_ms", "value"))
+	put, err := store.Put(ctx, logObject, body, backend.IfMatch(head.ETag))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(ctx, "keys/"+key+".json", copied(put.ID, body), condition(tag.ETag)); err != nil {
+		t.Fatal(err)
+	}
+}

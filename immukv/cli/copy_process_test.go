@@ -23,7 +23,7 @@ func TestKilledCopy(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 2))
 	kills, entries := 5, 200
 	if long() {
-		kills, entries = 200, 5000
+		kills, entries = 200, 1000
 	}
 	src, dst := filepath.Join(t.TempDir(), "src"), filepath.Join(t.TempDir(), "dst")
 	var lines strings.Builder
