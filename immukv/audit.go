@@ -321,7 +321,7 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	// The ledger does not keep keys: the log is read again to name the objects.
 	var lost []*version
 	again := a.query
-	again.progress = nil
+	again.progress, again.each = nil, nil
 	if _, err := a.verifyLog(ctx, again, func(v *version, _ bool) {
 		if missing[v.Sequence] {
 			delete(missing, v.Sequence)

@@ -437,3 +437,92 @@ func TestLoneSetWithBatching(t *testing.T) {
 		}
 	}
 }
+
+// Of a batch whose answer was lost, every caller learns what became of its own entries.
+func TestSettleBatch(t *testing.T) {
+	t.Parallel()
+	for _, comes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			mem := wrote(t, "x")
+			var undelivered mail
+			flaky := onPut(mem, logObject, undelivered.later(storeError(backend.ErrOutcomeUnknown)))
+			db := open[string](t, flaky, immukv.WithBatching(immukv.Batching{}))
+			if _, err := db.Repair(ctx); err != nil { // knows the head from here on
+				t.Fatal(err)
+			}
+			flaky.before = func(_ context.Context, r request) error {
+				if r.op == "get" {
+					return storeError(backend.ErrUnavailable)
+				}
+				return nil
+			}
+			var set, all error
+			var running sync.WaitGroup
+			running.Go(func() { _, set = db.Set(ctx, "alone", "value") })
+			running.Go(func() { _, all = db.SetAll(ctx, writesOf("a", "b")...) })
+			running.Wait()
+			unknownSet, unknownAll := asUnknown(t, set), asUnknown(t, all)
+			flaky.before, flaky.put = nil, nil
+			if comes {
+				undelivered.deliver()
+			} else {
+				set := open[string](t, mem)
+				if _, err := set.Set(ctx, "other", "value"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e, err := db.Settle(ctx, unknownSet)
+			entries, allErr := db.SettleAll(ctx, unknownAll)
+			switch {
+			case comes && (err != nil || e.Key != "alone" || e.WriteID != unknownSet.WriteID):
+				t.Errorf("set: settled as %+v, %v", e, err)
+			case comes && (allErr != nil || len(entries) != 2 || entries[0].Key != "a" || entries[1].Value != "of b"):
+				t.Errorf("set all: settled as %+v, %v", entries, allErr)
+			case !comes && (!errors.Is(err, immukv.ErrConflict) || !errors.Is(allErr, immukv.ErrConflict)):
+				t.Errorf("settled as %v, %v", err, allErr)
+			}
+			audit(t, mem)
+		})
+	}
+}
+
+// Who follows the log sees each entry of a version once, also when it begins within one.
+func TestWatchBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		mem := memstore.New()
+		db := open[string](t, mem)
+		first := setAll(t, db, "a", "b", "c")
+		go func() {
+			for i := range 5 {
+				time.Sleep(3 * time.Second)
+				setAll(t, db, "a", "b")
+				set(t, db, "c", fmt.Sprint(i))
+			}
+			time.Sleep(3 * time.Second)
+			cancel()
+		}()
+		var got []int64
+		for e, err := range open[string](t, mem).Watch(ctx, immukv.After(first[1].Checkpoint())) {
+			if err != nil {
+				if !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				break
+			}
+			got = append(got, e.Sequence)
+		}
+		var want []int64
+		for n := range int64(3 + 15) {
+			if n > 1 {
+				want = append(want, n)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("watched %v, want %v", got, want)
+		}
+	})
+}

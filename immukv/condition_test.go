@@ -568,3 +568,59 @@ func TestInvalidConditions(t *testing.T) {
 	}
 	store.want(t, "all")
 }
+
+// strictStore has names under which it makes no objects.
+type strictStore struct {
+	backend.VersionedStore
+	unlisted string
+}
+
+func (s strictStore) CheckNewName(name string) error {
+	if name == s.unlisted {
+		return storeError(backend.ErrInvalidName)
+	}
+	return nil
+}
+
+func (s strictStore) AnyName() backend.VersionedStore {
+	return &tapped{store: s.VersionedStore, before: func(_ context.Context, r request) error {
+		if r.name == s.unlisted && r.op == "put" {
+			return storeError(backend.ErrInvalidName)
+		}
+		return nil
+	}}
+}
+
+// An entry that another client appended, and whose key object the store cannot hold,
+// stands in the log alone. It is the newest of its key for as long as it is the head, and
+// no condition makes a write of that key good; those of other keys go on.
+func TestConditionsBesideEntryInLogAlone(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	mem := memstore.New()
+	first := set(t, open[int](t, mem), "k", 1)
+	mem = edit(t, mem, logObject, func(v []memstore.Version) []memstore.Version {
+		return append(v, forged(t, "CON", 1, first.Hash, backend.VersionID(first.VersionID)))
+	})
+	db := open[int](t, strictStore{mem, "keys/CON.json"})
+	if e, err := db.Get(ctx, "CON", immukv.Consistent()); err != nil || e.Sequence != 1 {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	for _, opt := range []immukv.SetOption{immukv.IfAbsent(), immukv.IfSequence(1)} {
+		if _, err := db.Set(ctx, "CON", 2, opt); !errors.Is(err, immukv.ErrInvalidKey) {
+			t.Errorf("set: %v", err)
+		}
+	}
+	if _, err := db.Update(ctx, "CON", increment); !errors.Is(err, immukv.ErrInvalidKey) {
+		t.Errorf("update: %v", err)
+	}
+	if _, err := db.Set(ctx, "k", 2, immukv.IfAbsent()); failedCondition(t, err).Found.Sequence != 0 {
+		t.Errorf("found %+v", err)
+	}
+	if e, err := db.Set(ctx, "k", 2, immukv.IfSequence(0)); err != nil || e.Sequence != 2 {
+		t.Errorf("set %+v, %v", e, err)
+	}
+	if e, err := db.Get(ctx, "CON", immukv.Consistent()); !errors.Is(err, immukv.ErrNotFound) {
+		t.Errorf("below the head, got %+v, %v", e, err)
+	}
+}

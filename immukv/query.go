@@ -1,6 +1,9 @@
 package immukv
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // The options of reads and verifications. Each call takes those that make sense
 // for it; others do not compile.
@@ -84,6 +87,7 @@ type verifyQuery struct {
 	trustedHead  *Checkpoint
 	trustedStart *Checkpoint
 	progress     func(done, total int64)
+	each         func(Entry[json.RawMessage])
 }
 
 func newVerifyQuery(opts []VerifyOption) verifyQuery {
@@ -309,3 +313,13 @@ func Progress(f func(done, total int64)) interface {
 func (o progressOption) setCopy(q *copyQuery) { q.progress = o }
 
 func (o progressOption) setVerify(q *verifyQuery) { q.progress = o }
+
+type eachOption func(Entry[json.RawMessage])
+
+// EachEntry has a function called with every entry of the log that can be read, the
+// newest first, by one goroutine, while it is verified: for other checks that would have
+// to read the log once more. The entry's Value is its JSON. It may be an entry that the
+// report finds fault with.
+func EachEntry(f func(Entry[json.RawMessage])) VerifyOption { return eachOption(f) }
+
+func (o eachOption) setVerify(q *verifyQuery) { q.each = o }

@@ -2,6 +2,7 @@ package immukv
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -214,6 +215,11 @@ func (l *logVerifier) entry(v *version) {
 	l.count(v)
 	if l.visit != nil {
 		l.visit(v, sound)
+	}
+	if l.each != nil {
+		e := newEntry[json.RawMessage](v)
+		e.Value = e.JSON
+		l.each(e)
 	}
 	l.checkTrusted(v)
 	l.newer = v

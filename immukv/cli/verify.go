@@ -11,6 +11,7 @@ import (
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
 // verifyFlags are the flags of verify and audit.
@@ -86,8 +87,8 @@ each entry of a key has exactly one, in order, and nothing stands there that is
 not in the log. Only the newest entry's may be missing: it is then an orphan, left
 by a writer that died or is still at work, and the next write repairs it.
 
-With --verifier the log is read once more and hashed anew, and must have the root
-of its newest signed checkpoint: see immukv tlog.
+With --verifier the log is also hashed anew, and must have the root of its newest
+signed checkpoint: see immukv tlog.
 
 ` + trustLong,
 		Example: `  immukv audit
@@ -119,7 +120,14 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 			done, total = d, t
 			bar.update(d, t)
 		}))
-		report, err := verification(db, ctx, opts...)
+		var checkpoint tlog.Checkpoint
+		var report *immukv.Report
+		var err, sealErr error
+		if sealed == nil {
+			report, err = verification(db, ctx, opts...)
+		} else if report, checkpoint, sealErr = tlog.AuditStore(ctx, sealed, db, opts...); report == nil {
+			err = sealErr
+		}
 		bar.clear()
 		if err != nil {
 			if ctx.Err() != nil {
@@ -129,7 +137,7 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 		}
 		err = a.printReport(report)
 		if err == nil && sealed != nil {
-			err = a.auditSealed(ctx, db, sealed)
+			err = a.printSealed(checkpoint, sealErr)
 		}
 		if err != nil {
 			return err

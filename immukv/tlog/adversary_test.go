@@ -237,6 +237,15 @@ func inspect(t *testing.T, v *tlog.Verifier, store backend.VersionedStore) error
 	t.Helper()
 	db := open(t, store)
 	c, err := tlog.Audit(t.Context(), v, db)
+	report, _, both := tlog.AuditStore(t.Context(), v, db)
+	if both == nil {
+		both = report.Err()
+	}
+	for kind := range errorNames {
+		if kind != nil && errors.Is(err, kind) != errors.Is(both, kind) {
+			t.Errorf("Audit: %v; AuditStore: %v", err, both)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -2,15 +2,18 @@ package tlog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"filippo.io/torchwood"
+	"github.com/transparency-dev/merkle/rfc6962"
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
 )
 
@@ -20,7 +23,7 @@ import (
 // hash chain alone. It reads each log version, tile and bundle once, and its memory does
 // not grow with the log.
 //
-// The key objects are immukv.Client.Audit's to check.
+// The key objects are immukv.Client.Audit's to check: see [AuditStore].
 func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
 	// The checkpoint first: the log that is read then covers it.
 	latest, l, err := v.latest(ctx, sealedLogOf(c))
@@ -33,65 +36,115 @@ func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkp
 	return latest, nil
 }
 
+// AuditStore does what immukv.Client.Audit and [Audit] do, and reads the log once for
+// both, unless the options leave out a part of it. There is a report, too, if the
+// checkpoint cannot be read or the log does not have its root, and the error says so. A
+// report with findings is no error.
+func AuditStore[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], opts ...immukv.VerifyOption) (*immukv.Report, Checkpoint, error) {
+	latest, l, sealErr := v.latest(ctx, sealedLogOf(c))
+	a := newLogAudit(ctx, l, latest)
+	if sealErr == nil {
+		opts = append(opts[:len(opts):len(opts)], immukv.EachEntry(a.visit))
+	}
+	report, err := c.Audit(ctx, opts...)
+	tileErr := a.published.reads.Wait()
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	switch {
+	case sealErr != nil:
+	case report.Valid() && report.FirstSequence > 0: // of which the rest was not asked for
+		sealErr = auditLog(ctx, raw(c), l, latest)
+	default:
+		sealErr = cmp.Or(a.err, a.end(), tileErr)
+	}
+	if sealErr != nil {
+		return report, Checkpoint{}, fmt.Errorf("audit: %w", sealErr)
+	}
+	return report, latest, nil
+}
+
 func auditLog(ctx context.Context, db *client, l *sealedLog, c Checkpoint) error {
-	head, err := newest(ctx, db)
+	a := newLogAudit(ctx, l, c)
+	var err error
+	// One reading of the log: several entries may share a version.
+	for e, logErr := range db.Log(ctx) {
+		if err = a.entry(e, logErr); err != nil {
+			break
+		}
+	}
+	tileErr := a.published.reads.Wait()
+	if err == nil {
+		err = a.end()
+	}
+	return cmp.Or(err, tileErr) // where the root is another, every tile is, too
+}
+
+// logAudit takes in the entries of a log, the newest first.
+type logAudit struct {
+	checkpoint Checkpoint
+	last       *Entry
+	tree       rightToLeft
+	published  *tileAudit
+	err        error // of visit
+}
+
+func newLogAudit(ctx context.Context, l *sealedLog, c Checkpoint) *logAudit {
+	a := &logAudit{checkpoint: c, published: &tileAudit{log: l, ctx: ctx, size: c.Size}}
+	a.published.reads.SetLimit(width)
+	return a
+}
+
+// visit takes in an entry, unless there was an error before.
+func (a *logAudit) visit(e Entry) {
+	if a.err == nil {
+		a.err = a.entry(e, nil)
+	}
+}
+
+func (a *logAudit) entry(e Entry, err error) error {
+	c := a.checkpoint
+	switch {
+	case errors.Is(err, backend.ErrNotFound) && a.last != nil:
+		return fmt.Errorf("%w: the entry before sequence %d is gone: %w", immukv.ErrVerificationFailed, a.last.Sequence, err)
+	case err != nil:
+		return err
+	case a.last == nil && e.Sequence < c.Size-1:
+		return fmt.Errorf("%w: the %v covers sequences to %d, and the log ends with sequence %d", ErrRolledBack, c, c.Size-1, e.Sequence)
+	case a.last != nil && (e.Sequence != a.last.Sequence-1 || e.Hash != a.last.PreviousHash):
+		return fmt.Errorf("%w: sequence %d is not the entry that sequence %d follows", immukv.ErrVerificationFailed, e.Sequence, a.last.Sequence)
+	}
+	a.last = &e
+	if e.Sequence >= c.Size {
+		return nil
+	}
+	data, err := leafOf(e)
 	if err != nil {
 		return err
 	}
-	if c.Size == 0 {
-		if empty, err := tlog.TreeHash(0, nil); err != nil || empty != c.Root {
-			return errors.Join(fmt.Errorf("%w: it has no entries, and not the root of an empty tree", ErrBadCheckpoint), err)
-		}
-		if head == nil {
-			return nil
-		}
-	}
-	switch {
-	case head == nil:
-		return fmt.Errorf("%w: the %v covers sequences to %d, and the log is empty", ErrRolledBack, c, c.Size-1)
-	case head.Sequence < c.Size-1:
-		return fmt.Errorf("%w: the %v covers sequences to %d, and the log ends with sequence %d", ErrRolledBack, c, c.Size-1, head.Sequence)
-	}
-	var tree rightToLeft
-	published := &tileAudit{log: l, ctx: ctx, size: c.Size}
-	published.reads.SetLimit(width)
-	add := func(e Entry) error {
-		if e.Sequence >= c.Size {
-			return nil
-		}
-		data, err := leafOf(e)
-		if err != nil {
-			return err
-		}
-		h := tlog.RecordHash(data)
-		tree.add(e.Sequence, h)
-		return published.add(e.Sequence, data, h)
-	}
-	chainErr := readChain(ctx, db, *head, add)
-	tileErr := published.reads.Wait()
-	if chainErr != nil {
-		return chainErr
-	}
-	if c.Size > 0 && tree.root() != c.Root {
-		return fmt.Errorf("%w: the log's entries 0 to %d do not have the root of the %v: it was rewritten", ErrFork, c.Size-1, c)
-	}
-	return tileErr
+	h := tlog.RecordHash(data)
+	a.tree.add(e.Sequence, h)
+	return a.published.add(e.Sequence, data, h)
 }
 
-// readChain calls visit with every entry of the log, the newest first.
-func readChain(ctx context.Context, db *client, head Entry, visit func(Entry) error) error {
-	if err := visit(head); err != nil {
-		return err
+// end checks what there is when the log has been read to its beginning.
+func (a *logAudit) end() error {
+	c := a.checkpoint
+	root := tlog.Hash(rfc6962.DefaultHasher.EmptyRoot())
+	if c.Size > 0 && a.last != nil {
+		root = a.tree.root()
 	}
-	last := head
-	if err := chainBefore(ctx, db, head, 0, func(e Entry) error {
-		last.PreviousHash = e.PreviousHash
-		return visit(e)
-	}); err != nil {
-		return err
-	}
-	if last.PreviousHash != immukv.GenesisHash {
+	switch {
+	case c.Size > 0 && a.last == nil:
+		return fmt.Errorf("%w: the %v covers sequences to %d, and the log is empty", ErrRolledBack, c, c.Size-1)
+	case a.last != nil && a.last.Sequence != 0:
+		return fmt.Errorf("%w: the log ends at sequence %d, above sequence 0", immukv.ErrVerificationFailed, a.last.Sequence)
+	case a.last != nil && a.last.PreviousHash != immukv.GenesisHash:
 		return fmt.Errorf("%w: sequence 0 follows another entry", immukv.ErrVerificationFailed)
+	case c.Size == 0 && root != c.Root:
+		return fmt.Errorf("%w: it has no entries, and not the root of an empty tree", ErrBadCheckpoint)
+	case root != c.Root:
+		return fmt.Errorf("%w: the log's entries 0 to %d do not have the root of the %v: it was rewritten", ErrFork, c.Size-1, c)
 	}
 	return nil
 }

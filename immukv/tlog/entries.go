@@ -3,10 +3,7 @@ package tlog
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 
-	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
 )
 
@@ -35,31 +32,4 @@ func newest(ctx context.Context, db *client) (*Entry, error) {
 		return &e, err
 	}
 	return nil, nil
-}
-
-// chainBefore calls visit with the entries before one, newest first, down to the
-// one of a sequence. Each is the one that the newer one names by hash.
-func chainBefore(ctx context.Context, db *client, newer Entry, down int64, visit func(Entry) error) error {
-	if newer.Sequence <= down {
-		return nil
-	}
-	last := newer
-	for e, err := range db.Log(ctx, immukv.Before(newer.VersionID), immukv.Limit(int(newer.Sequence-down))) {
-		switch {
-		case errors.Is(err, backend.ErrNotFound):
-			return fmt.Errorf("%w: the entry before sequence %d is gone: %w", immukv.ErrVerificationFailed, last.Sequence, err)
-		case err != nil:
-			return err
-		case e.Sequence != last.Sequence-1 || e.Hash != last.PreviousHash:
-			return fmt.Errorf("%w: sequence %d is not the entry that sequence %d follows", immukv.ErrVerificationFailed, e.Sequence, last.Sequence)
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-		last = e
-	}
-	if last.Sequence != down {
-		return fmt.Errorf("%w: the log ends at sequence %d, above sequence %d", immukv.ErrVerificationFailed, last.Sequence, down)
-	}
-	return nil
 }

@@ -57,3 +57,21 @@ func ExampleProve() {
 	// sensor-7 0.15 1 <nil>
 	// true
 }
+
+// An audit with a verifier checks the log and the key objects, and that the log is the
+// one that was signed.
+func ExampleAuditStore() {
+	ctx := context.Background()
+	db, _ := immukv.Open[float64](ctx, memstore.New())
+	_, _ = db.Set(ctx, "sensor-7", 0.15)
+	privateKey, verifierKey, _ := tlog.GenerateKey("example.com/plant-7")
+	signer, _ := tlog.NewSigner(privateKey)
+	_, _ = tlog.Seal(ctx, db, signer)
+	_, _ = db.Set(ctx, "sensor-7", 0.16)
+
+	verifier, _ := tlog.NewVerifier(verifierKey)
+	report, checkpoint, err := tlog.AuditStore(ctx, verifier, db)
+	fmt.Println("valid:", report.Valid(), "entries:", report.Entries, "sealed:", checkpoint.Size, err)
+	// Output:
+	// valid: true entries: 2 sealed: 1 <nil>
+}

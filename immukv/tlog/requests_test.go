@@ -1,6 +1,7 @@
 package tlog_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -100,5 +101,53 @@ func TestReadRequests(t *testing.T) {
 	t.Logf("ProveKey, cold: %d requests", store.reads)
 	if store.reads > 8 {
 		t.Errorf("ProveKey, cold, takes %d requests", store.reads)
+	}
+}
+
+// TestAuditRequests: the log is read once for the checks with a key and for those
+// without.
+func TestAuditRequests(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	store := newCountingStore()
+	db := open(t, store)
+	grow(t, db, 0, 1000)
+	seal(t, db, k)
+	count := func(audit func() (*immukv.Report, error)) int {
+		store.reset()
+		report, err := audit()
+		if err != nil || !report.Valid() {
+			t.Fatalf("%v, %v", report.Err(), err)
+		}
+		return store.reads
+	}
+	v := verifier(t, k)
+	plain := count(func() (*immukv.Report, error) { return db.Audit(t.Context()) })
+	sealed := count(func() (*immukv.Report, error) {
+		report, c, err := tlog.AuditStore(t.Context(), v, db)
+		if c.Size != 1000 {
+			t.Errorf("it returns %v", c)
+		}
+		return report, err
+	})
+	t.Logf("an audit of 1,000 entries: %d requests, with a checkpoint %d", plain, sealed)
+	// The checkpoint, four bundles and five tiles.
+	if sealed != plain+10 {
+		t.Errorf("an audit takes %d requests, and with a checkpoint %d", plain, sealed)
+	}
+	// What is left out of one reading is read in another.
+	start := immukv.Checkpoint{}
+	for e, err := range db.Log(t.Context(), immukv.From(700), immukv.OldestFirst(), immukv.Limit(1)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		start = immukv.Checkpoint{Sequence: e.Sequence, Hash: e.Hash}
+	}
+	if report, c, err := tlog.AuditStore(t.Context(), v, db, immukv.TrustedStart(start)); err != nil || c.Size != 1000 || report.Entries >= 1000 {
+		t.Errorf("from a trusted start: %v of %d entries, %v", c, report.Entries, err)
+	}
+	// Without a checkpoint there is still a report.
+	if report, _, err := tlog.AuditStore(t.Context(), verifier(t, newKeys(t)), db); !errors.Is(err, tlog.ErrBadCheckpoint) || !report.Valid() {
+		t.Errorf("with another key: %v, %v", report.Err(), err)
 	}
 }

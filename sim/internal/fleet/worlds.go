@@ -177,8 +177,8 @@ var Worlds = []World{
 		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: crashes, Budget: 2},
 	{Name: "two sealers from a checkpoint beside a writer, two crashes of sealers", First: "a", Sealers: true,
 		Plan: "client a: set k; seal; set j | client b: set k | client s: seal | client t: seal", Faults: crashes, Budget: 2},
-	{Name: "two sealers beside a writer, one loss", First: "a",
-		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: losses, Budget: 1},
+	{Name: "two sealers beside a writer, one loss of a sealer", First: "a",
+		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: losses, Budget: 1, Victim: "s"},
 }
 
 // Explore visits all histories of the world. It returns the first that does not
