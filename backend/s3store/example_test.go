@@ -2,11 +2,15 @@ package s3store_test
 
 import (
 	"context"
+	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/s3blob"
 
@@ -68,4 +72,33 @@ func ExampleFromBucket() {
 		log.Fatal(err)
 	}
 	defer store.Close()
+}
+
+// Every write asks for encryption with one key. (The server here says what it is asked
+// for; it is no S3.)
+func ExampleWithEncryption() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			fmt.Fprint(w, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+			return
+		}
+		fmt.Println(r.Header.Get("X-Amz-Server-Side-Encryption"), r.Header.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"))
+		w.Header().Set("X-Amz-Version-Id", "1")
+		w.Header().Set("ETag", `"1"`)
+	}))
+	defer server.Close()
+	ctx := context.Background()
+	client := s3.New(s3.Options{
+		BaseEndpoint: &server.URL, UsePathStyle: true, Region: "eu-central-1",
+		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	})
+
+	store, err := s3store.New(ctx, client, "calibration", s3store.WithEncryption(types.ServerSideEncryptionAwsKms, "alias/calibration"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := store.Put(ctx, "greeting", []byte("hello"), backend.IfAbsent()); err != nil {
+		log.Fatal(err)
+	}
+	// Output: aws:kms alias/calibration
 }

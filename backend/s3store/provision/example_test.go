@@ -71,3 +71,64 @@ func ExampleBucket_Apply() {
 		fmt.Println(f.Aspect, f.Problem, f.Remedy)
 	}
 }
+
+// The policy of a role that reads one prefix, on a server other than AWS.
+func ExampleDescription_Render() {
+	d, err := provision.Parse([]byte(exampleDescription))
+	if err != nil {
+		log.Fatal(err)
+	}
+	prefix := "plant-7/"
+	policy, err := d.Render(provision.FormatIAM, provision.RenderOptions{
+		Role: provision.Reader, Prefix: &prefix, Server: provision.MinIO,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(policy)
+	// Output:
+	// {
+	//   "Version": "2012-10-17",
+	//   "Statement": [
+	//     {
+	//       "Sid": "Read",
+	//       "Effect": "Allow",
+	//       "Action": [
+	//         "s3:GetObject",
+	//         "s3:GetObjectVersion"
+	//       ],
+	//       "Resource": [
+	//         "arn:aws:s3:::calibration-7/plant-7/*"
+	//       ]
+	//     },
+	//     {
+	//       "Sid": "List",
+	//       "Effect": "Allow",
+	//       "Action": [
+	//         "s3:ListBucket",
+	//         "s3:ListBucketVersions"
+	//       ],
+	//       "Resource": [
+	//         "arn:aws:s3:::calibration-7"
+	//       ],
+	//       "Condition": {
+	//         "StringLike": {
+	//           "s3:prefix": [
+	//             "plant-7/*"
+	//           ]
+	//         }
+	//       }
+	//     },
+	//     {
+	//       "Sid": "SeeVersioning",
+	//       "Effect": "Allow",
+	//       "Action": [
+	//         "s3:GetBucketVersioning"
+	//       ],
+	//       "Resource": [
+	//         "arn:aws:s3:::calibration-7"
+	//       ]
+	//     }
+	//   ]
+	// }
+}

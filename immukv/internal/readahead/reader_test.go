@@ -349,7 +349,7 @@ func TestClose(t *testing.T) {
 	t.Parallel()
 	for _, taken := range []int{0, 1, 5, 40} {
 		synctest.Test(t, func(t *testing.T) {
-			src := &source{took: always(time.Second)}
+			src := &source{took: func(n int) time.Duration { return time.Duration(n+1) * time.Second }}
 			fetch := func(ctx context.Context, v backend.Version) (int, error) {
 				n, err := src.fetch(ctx, v)
 				if ctx.Err() != nil {
@@ -371,7 +371,11 @@ func TestClose(t *testing.T) {
 			}
 			synctest.Wait()
 			begun := src.count()
+			closing := time.Now()
 			r.Close()
+			if took := time.Since(closing); begun > taken && took != time.Minute {
+				t.Errorf("after %d: closing took %v, want that of a cancelled fetch", taken, took)
+			}
 			if src.now != 0 || src.count() != begun {
 				t.Errorf("after %d: %d fetches under way, %d begun since", taken, src.now, src.count()-begun)
 			}
