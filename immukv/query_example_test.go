@@ -2,6 +2,7 @@ package immukv_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -119,7 +120,7 @@ func ExampleFrom() {
 }
 
 // Keys page by page, each from where the last one ended.
-func ExampleAfter() {
+func ExampleAfterKey() {
 	ctx := context.Background()
 	_, db := exampleClient()
 	options := []immukv.KeysOption{immukv.Limit(2)}
@@ -130,7 +131,7 @@ func ExampleAfter() {
 				log.Fatal(err)
 			}
 			fmt.Println("page", page, key)
-			options = []immukv.KeysOption{immukv.Limit(2), immukv.After(key)}
+			options = []immukv.KeysOption{immukv.Limit(2), immukv.AfterKey(key)}
 			n++
 		}
 		if n < 2 {
@@ -235,4 +236,19 @@ func ExampleProgress() {
 	// 128 of 204
 	// 192 of 204
 	// 204 of 204
+}
+
+// One pass verifies the log and counts the entries of each key.
+func ExampleEachEntry() {
+	ctx := context.Background()
+	_, db := exampleClient()
+	of := make(map[string]int)
+	report, err := db.VerifyLog(ctx, immukv.EachEntry(func(entry immukv.Entry[json.RawMessage]) {
+		of[entry.Key]++
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Valid(), of)
+	// Output: true map[pump:1 pump/spare:1 valve:2]
 }
