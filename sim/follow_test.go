@@ -160,7 +160,7 @@ func (f *following) rewritten() error {
 		if errors.Is(err, immukv.ErrVerificationFailed) {
 			return nil
 		}
-		return fmt.Errorf("behind sequence %d of a log that was written anew the watch yields %d, %v", f.yielded-1, e.Sequence, err)
+		return fmt.Errorf("behind sequence %d of a log that was written anew the watch yields %d, %w", f.yielded-1, e.Sequence, err)
 	}
 	return fmt.Errorf("behind sequence %d of a log that was written anew the watch finds nothing", f.yielded-1)
 }
@@ -213,7 +213,7 @@ func (f *following) copyWrong() error {
 	}
 	dst := memstore.New()
 	if _, err := immukv.Copy(f.ctx, f.client(dst), f.client(edited, immukv.WithReadOnly())); !errors.Is(err, immukv.ErrVerificationFailed) {
-		return fmt.Errorf("copy of a log with an entry edited: %v", err)
+		return fmt.Errorf("copy of a log with an entry edited: %w", err)
 	}
 	if err := f.checkCopy(dst, len(f.hashes)-1, false); err != nil {
 		return err
@@ -228,7 +228,7 @@ func (f *following) copyWrong() error {
 	}
 	var fork *immukv.ForkError
 	if _, err := immukv.Copy(f.ctx, db, f.client(f.mem, immukv.WithReadOnly())); !errors.As(err, &fork) || fork.Sequence != 0 {
-		return fmt.Errorf("copy upon another history: %v", err)
+		return fmt.Errorf("copy upon another history: %w", err)
 	}
 	return nil
 }
