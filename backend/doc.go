@@ -8,9 +8,9 @@
 // rename and no unconditional write.
 //
 // This package holds that interface with the clauses S1 to S20 that every
-// implementation keeps, the errors in which they are expressed, [Open], which
-// opens a store by URL, and [Probe], which finds out whether a store keeps its
-// word. It holds no implementation: those are the packages below it.
+// implementation keeps, the errors in which they are expressed, [Open], which opens
+// a store by URL, and [Probe], which checks whether a store keeps them. It holds no
+// implementation: those are the packages below it.
 //
 //	backend/memstore    in memory: the reference, and a test double
 //	backend/blobstore   local files, and any gocloud.dev bucket
@@ -18,8 +18,7 @@
 //
 // # Opening by URL
 //
-// A store package makes its scheme known by being imported, as database drivers
-// do:
+// Importing a store package registers its scheme, as with database drivers:
 //
 //	import (
 //		"github.com/immukv/immukv-go/backend"
@@ -29,6 +28,6 @@
 //
 //	store, err := backend.Open(ctx, "file:///var/lib/calibration")
 //
-// A program pays for what it imports and for nothing else: one that imports
-// only memstore links neither the AWS SDK nor gocloud.
+// A program links only what it imports: one that imports only memstore links
+// neither the AWS SDK nor gocloud.
 package backend

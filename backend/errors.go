@@ -13,35 +13,36 @@ import (
 var (
 	// ErrNotFound: the object, or that version of it, does not exist (S14).
 	ErrNotFound = errors.New("not found")
-	// ErrPreconditionFailed: the write did not apply because its condition did
-	// not hold (S15). A caller that sent the same write before, or whose
-	// requests may be duplicated on their way, has to look whether an earlier
-	// copy is what made it fail.
+	// ErrPreconditionFailed: the write did not apply because its condition did not
+	// hold (S15). If the caller sent the same write before, or requests may be
+	// duplicated on their way, an earlier copy may be what made it fail: the caller
+	// has to check.
 	ErrPreconditionFailed = errors.New("precondition failed")
 	// ErrOutcomeUnknown: the write may have applied, may apply later, or never
-	// (S16). The caller settles it: by sending the identical write again under
-	// the identical condition, of which at most one can apply, and by looking.
+	// (S16). The caller settles it: it sends the identical write again under the
+	// identical condition, so that at most one of them can apply, and reads what is
+	// there.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrAccessDenied: the store does not permit the operation (S17).
 	ErrAccessDenied = errors.New("access denied")
-	// ErrUnavailable: the store asks to be left alone for a while (S17), or
-	// nothing could be asked of it: it was not to be reached, its disk is full,
-	// or the context ended before anything was sent. Nothing took effect. The
-	// caller retries, after the RetryAfter of the [*Error] that carries it.
+	// ErrUnavailable: the store asks the caller to wait (S17), or the request was
+	// not made: the store could not be reached, its disk is full, or the context
+	// ended before anything was sent. Nothing took effect. The caller retries,
+	// after the RetryAfter of the [*Error] that carries it.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrInvalidName: the store cannot hold an object of that name (S12).
 	ErrInvalidName = errors.New("invalid object name")
 	// ErrTooLarge: the body exceeds what the store takes or returns (S13).
 	ErrTooLarge = errors.New("body too large")
-	// ErrDamaged: the store holds the trace of a version that is gone, or what
-	// it holds cannot be what it was given. Somebody reached behind it; nothing
-	// is absent, and nothing may be written over the damage.
+	// ErrDamaged: a version is gone and has left a trace, or what is stored cannot
+	// be what was written. Somebody changed the store by other means. This is not
+	// absence, and nothing may be written over the damage.
 	ErrDamaged = errors.New("store damaged")
 	// ErrUnsupported: the store cannot keep the contract (S20). The
 	// [*UnsupportedError] that carries it says which clause and what to do.
 	ErrUnsupported = errors.New("store cannot be trusted")
-	// ErrNoCondition: a write without a condition was asked for, which no store
-	// performs. It is a mistake in the calling program.
+	// ErrNoCondition: the write has no condition. No store performs such a write;
+	// it is a mistake in the calling program.
 	ErrNoCondition = errors.New("write without a condition")
 	// ErrInvalidURL: [Open] cannot make sense of the URL of a store.
 	ErrInvalidURL = errors.New("invalid store URL")

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// ProbeReport is what [Probe] found out about a store.
+// ProbeReport is the result of a [Probe].
 type ProbeReport struct {
 	// Object is the object on which the store was probed.
 	Object string
@@ -22,7 +22,7 @@ type ProbeReport struct {
 	Requests int
 }
 
-// ProbeFinding is what a probe found out about one clause.
+// ProbeFinding is the result of a probe for one clause.
 type ProbeFinding struct {
 	Clause  string // "S3"
 	Title   string // what the clause asks for, in a few words
@@ -34,7 +34,7 @@ type ProbeFinding struct {
 	Remedy string
 }
 
-// ProbeOutcome says how a clause stood the probe.
+// ProbeOutcome says whether a clause passed the probe.
 type ProbeOutcome string
 
 const (
@@ -45,9 +45,9 @@ const (
 	ProbeNotReached ProbeOutcome = "not reached"
 )
 
-// Trusted reports whether the store stood the whole probe. It says that no
-// fault was found in the clauses probed, in one visit; the conformance suite
-// looks longer and at all of them.
+// Trusted reports whether the store passed the whole probe: no fault was found in
+// the probed clauses, this time. The conformance suite checks all clauses, and for
+// longer.
 func (r *ProbeReport) Trusted() bool {
 	return len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f ProbeFinding) bool {
 		return f.Outcome != ProbePassed
@@ -73,21 +73,20 @@ const probeRacers = 8
 // probeRounds is how often they race.
 const probeRounds = 4
 
-// Probe finds out whether a store keeps the clauses on which the protocol's
-// safety rests and which a glance at opening does not show: S1 to S4, S8 to S10
-// and S14, and with them S20. It writes a few small versions of one new object,
+// Probe checks whether a store keeps the clauses on which the protocol's safety
+// depends and which opening does not check: S1 to S4, S8 to S10 and S14, and with
+// them S20. It writes a few small versions of one new object,
 //
 //	prefix + "_immukv-doctor/" + 128 random bits in base 32
 //
-// a name that is neither that of a log nor of a key, so that no client with
-// that prefix meets it; and it cannot remove what it wrote. It makes less than
-// a hundred requests. Prefix is that of the client which will use the store:
-// permissions may depend on it.
+// which is the name of neither a log nor a key, so that no client with that prefix
+// reads it. It cannot remove what it wrote. It makes fewer than a hundred requests.
+// The prefix should be that of the client which will use the store, as permissions
+// may depend on it.
 //
-// A store that breaks a clause is a finding of the report and no error. An
-// error means that the probe could not be carried out, for lack of permission
-// or of a connection, say; the report then tells how far it came, and is never
-// nil.
+// A store that breaks a clause is a finding of the report and no error. An error
+// means that the probe could not be carried out, for example for lack of permission
+// or of a connection. The report, which is never nil, then says how far it came.
 func Probe(ctx context.Context, store VersionedStore, prefix string) (*ProbeReport, error) {
 	counting := &countingStore{VersionedStore: store}
 	p := &probe{

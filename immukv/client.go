@@ -44,9 +44,8 @@ type core struct {
 	closed    bool
 }
 
-// Open makes a client of the store. It sends no request and writes nothing: the
-// store was opened before, and the first call finds what is there. The store
-// stays the caller's to close, after the client.
+// Open makes a client of the store. It sends no request. The caller closes the
+// store, after the client.
 func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option) (*Client[V], error) {
 	if store == nil {
 		return nil, fmt.Errorf("%w: store is nil", ErrInvalidOption)
@@ -90,15 +89,16 @@ func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 //
 // [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
 // [OutcomeUnknownError]. Any other error means that it is not, and never will be.
-// Lost races are retried within the call, until the context ends or as often as
-// [WithMaxAttempts] allows, and lost answers a few times; writes of one client wait
-// for one another.
+// Set retries after a lost race, until the context ends or as often as
+// [WithMaxAttempts] allows, and a few times after a lost answer. Writes of one
+// client wait for one another.
 //
-// With a condition, [IfAbsent] or [IfSequence], the entry is appended only if that holds
-// of the log that the entry follows. Otherwise nothing is written, and the error is a
-// [*ConditionError]. An entry whose own answer was lost never makes the condition fail.
-// It takes no more requests: where the client does not know the key's newest entry, the
-// key object is read in place of its tag.
+// With a condition, [IfAbsent] or [IfSequence], the entry is appended only if the
+// condition holds for the log that it follows. Otherwise nothing is written, and
+// the error is a [*ConditionError]. The write's own entry, from a request whose
+// answer was lost, never makes the condition fail. A condition takes no more
+// requests: if the client does not know the key's newest entry, it reads the key
+// object in place of its tag.
 func (c *Client[V]) Set(ctx context.Context, key string, value V, opts ...SetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "set", key)
 	defer func() { end(err) }()
@@ -138,10 +138,10 @@ func setEntry[V any](v *version, value V) Entry[V] {
 	return e
 }
 
-// Settle finds out what became of a write whose outcome was unknown. It returns
-// the entry if it is in the log; an error that is [ErrConflict] if it is not and
-// never will be; and [ErrOutcomeUnknown] if that still cannot be told. It may
-// send the identical write again, which at most once can take effect.
+// Settle finds out what became of a write whose outcome was unknown. It returns the
+// entry if it is in the log; an error that is [ErrConflict] if it is not and never
+// will be; and [ErrOutcomeUnknown] if that still cannot be told. It may send the
+// identical write again; at most one of the two takes effect.
 //
 // The error must come from a client of the same store in this process.
 func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_ Entry[V], err error) {
@@ -158,8 +158,8 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_
 // interval has passed (see [WithRepairCheckInterval]), and at the client's first
 // read, it first checks whether the newest entry of the log needs repair.
 //
-// It may return the entry before the newest for as long as another client's newest is
-// not applied; [Consistent] makes it certain.
+// While the key's newest entry is another client's orphan, Get may return the entry
+// before it; with [Consistent] it does not.
 //
 // An entry whose hash does not hold is returned together with an error that is
 // [ErrVerificationFailed].
@@ -208,10 +208,11 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 	})
 }
 
-// EntryAt returns the log's entry of a sequence number. It reads the newest entry, the
-// listing down to the one asked for, a thousand versions a request, and that entry. If
-// the log has no such entry, or none any more, the error is [ErrNotFound]. The entry's
-// own hash is checked, not the chain that leads to it: see [Client.VerifyLog].
+// EntryAt returns the log's entry of a sequence number. It reads the newest entry,
+// the listing of versions down to the requested one, a thousand versions a request,
+// and the requested entry. If the log does not have the entry, or no longer has it,
+// the error is [ErrNotFound]. The entry's own hash is checked, not the chain that
+// leads to it: see [Client.VerifyLog].
 func (c *Client[V]) EntryAt(ctx context.Context, sequence int64) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "entry_at", "")
 	defer func() { end(err) }()
@@ -273,10 +274,10 @@ func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[stri
 	return observed(ctx, c.core, "keys", "", func(ctx context.Context) iter.Seq2[string, error] { return c.core.keys(ctx, q) })
 }
 
-// Verify checks an entry against its hash, in either dialect. It uses the
-// entry's fields and its stored JSON, not its Value. A nil error means that the
-// hash holds; otherwise the error is [ErrVerificationFailed]. What an entry's own
-// hash cannot show is whether it is in the log: see [Client.VerifyLog].
+// Verify checks an entry against its hash, in either dialect. It uses the entry's
+// fields and its stored JSON, not its Value. A nil error means that the hash holds;
+// otherwise the error is [ErrVerificationFailed]. The hash does not prove that the
+// entry is in the log: see [Client.VerifyLog].
 func (c *Client[V]) Verify(e Entry[V]) error {
 	d := wire.VerifyFields(e.Key, e.PreviousHash, e.Sequence, e.Timestamp.UnixMilli(), e.JSON, e.Hash)
 	if d == 0 {
@@ -285,9 +286,10 @@ func (c *Client[V]) Verify(e Entry[V]) error {
 	return nil
 }
 
-// VerifyLog checks the log alone: every hash, every link, the sequence without a
-// gap, and its beginning. The report lists what it found; the error is about the
-// call, such as a store that does not answer. Memory does not grow with the log.
+// VerifyLog checks the log alone: every hash, every link, that no sequence number
+// is missing, and that the log has its beginning. The report lists what it found;
+// the error is about the call, such as a store that does not answer. Memory does
+// not grow with the log.
 func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
 	ctx, end := c.core.begin(ctx, "verify_log", "")
 	defer func() { end(err) }()
@@ -299,9 +301,10 @@ func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (_ *Rep
 }
 
 // Audit checks the log as [Client.VerifyLog] does, and every version of every key
-// object against it: each entry has exactly one, in order; only the newest
-// entry's may be missing; nothing stands there that is not in the log. Writers
-// may go on writing meanwhile. Memory grows by about 32 bytes an entry.
+// object against the log: each entry must have exactly one version, in order; only
+// entries of the newest log version may have none; and no version may hold what is
+// not in the log. Writers may go on meanwhile. Memory grows by about 32 bytes an
+// entry.
 func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
 	ctx, end := c.core.begin(ctx, "audit", "")
 	defer func() { end(err) }()
@@ -313,8 +316,8 @@ func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (_ *Report,
 }
 
 // Repair checks the newest entry of the log and, if it is an orphan, writes its key
-// object from the stored entry. Every write does so first; call it only to have it
-// done now.
+// object from the stored entry. Every write does so first. Call Repair only if it
+// has to be done now.
 func (c *Client[V]) Repair(ctx context.Context) (_ RepairResult, err error) {
 	ctx, end := c.core.begin(ctx, "repair", "")
 	defer func() { end(err) }()

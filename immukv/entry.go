@@ -9,8 +9,8 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// LogVersionID names one version of the log, and so one entry. It is opaque, and
-// another type than [KeyVersionID], lest one be taken for the other.
+// LogVersionID names one version of the log. It is opaque. Its type differs from
+// [KeyVersionID] so that the two cannot be confused.
 type LogVersionID = wire.LogVersionID
 
 // KeyVersionID names one version of a key object. It is opaque.
@@ -21,7 +21,8 @@ type KeyVersionID string
 type Entry[V any] struct {
 	Key   string
 	Value V
-	// Timestamp is the writer's clock, to the millisecond. It orders nothing.
+	// Timestamp is the time of the writer's clock, to the millisecond. It does not
+	// order entries.
 	Timestamp time.Time
 	// Sequence is the entry's place in the log: 0, 1, 2, …
 	Sequence int64

@@ -17,12 +17,13 @@ var (
 	ErrNotFound = backend.ErrNotFound
 	// ErrReadOnly: the client was opened with [WithReadOnly].
 	ErrReadOnly = errors.New("client is read-only")
-	// ErrConflict: other writers won every attempt that [WithMaxAttempts]
-	// allows or, of [Client.Settle], the only one. The entry is not in the log
-	// and never will be.
+	// ErrConflict: other writers won every attempt that [WithMaxAttempts] allows.
+	// From [Client.Settle]: another entry is in the place of the write. The entry
+	// is not in the log and never will be.
 	ErrConflict = errors.New("conflict")
 	// ErrConditionFailed: the condition of a write does not hold, and nothing was
-	// written. The [*ConditionError] that is it carries what stands there instead.
+	// written. The error is a [*ConditionError], which has the entry that was
+	// found.
 	ErrConditionFailed = errors.New("condition failed")
 	// ErrOutcomeUnknown: the entry may be in the log, now or later. The
 	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
@@ -54,9 +55,8 @@ var (
 )
 
 // OutcomeUnknownError says that a write may or may not have taken place, or may
-// take place later, and carries what is needed to ask. It is
-// [ErrOutcomeUnknown] for errors.Is, and what made the answer be lost is visible
-// beneath it.
+// take place later, and has what is needed to find out. It is [ErrOutcomeUnknown]
+// for errors.Is, and wraps the error with which the answer was lost.
 type OutcomeUnknownError struct {
 	Key string
 	// WriteID is the write_id that the entry carries if it is in the log.

@@ -83,14 +83,14 @@ func (c *core) readWide(ctx context.Context, keys []string, read func(context.Co
 	return failed
 }
 
-// GetAll returns the entries of many keys, read several at a time. A key that has none
-// is left out. Each is read as [Client.Get] with these options reads it; with
-// [Consistent], [AtSequence] or [AsOf] all of them are as of one sequence, which the
-// snapshot tells: whatever was written before or meanwhile, no entry up to it is missed,
-// and none after it is in the snapshot.
+// GetAll returns the entries of many keys, read several at a time. A key that has
+// none is left out. Each is read as [Client.Get] with these options reads it; with
+// [Consistent], [AtSequence] or [AsOf] all of them are as of one sequence, that of
+// the snapshot: it has every entry up to that sequence and none after it, whatever
+// is written meanwhile.
 //
-// An entry that cannot be read, decoded or trusted is left out, and the error, which
-// joins those of all such keys, names it. Any other error ends the call.
+// An entry that cannot be read, decoded or trusted is left out. The error joins the
+// errors of all such entries. Any other error ends the call.
 func (c *Client[V]) GetAll(ctx context.Context, keys []string, opts ...GetOption) (_ Snapshot[V], err error) {
 	ctx, end := c.core.begin(ctx, "get_all", "")
 	defer func() { end(err) }()

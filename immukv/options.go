@@ -64,8 +64,8 @@ func newConfig(opts []Option) (config, error) {
 
 // WithPrefix puts the store's objects under a common prefix, which is used
 // verbatim: "plant-7/" makes the log "plant-7/_log.json". Stores under different
-// prefixes of one bucket have nothing to do with one another, unless one prefix is
-// another with "keys/" and more behind it: its objects would be keys of the other.
+// prefixes of one bucket are independent, unless one prefix begins with the other
+// and "keys/": its objects would then be keys of the other.
 func WithPrefix(prefix string) Option {
 	return func(c *config) error {
 		if !utf8.ValidString(prefix) {
@@ -128,15 +128,16 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithObserver has an observer told of every call of the client, and of what is
-// remarkable within one. Without it nobody is, at no cost.
+// WithObserver sets an observer, which is told of every call of the client, and of
+// conflicts, repairs and lost answers within it. Without an observer this costs
+// nothing.
 func WithObserver(o Observer) Option {
 	return func(c *config) error { c.observer = o; return nil }
 }
 
 // WithMaxAttempts sets after how many lost races a write gives up with
-// [ErrConflict]. Zero, the default, never gives up: each race lost is another
-// writer's entry, and the write's context bounds it.
+// [ErrConflict]. Zero, the default, never gives up: each lost race means that
+// another writer succeeded. The context bounds the write.
 func WithMaxAttempts(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
@@ -147,9 +148,9 @@ func WithMaxAttempts(n int) Option {
 	}
 }
 
-// WithConcurrency sets how many versions are fetched ahead of the consumer of a
-// sequence, and by a verification, 32 by default. About as many bodies are in memory
-// at once: where they are large, fewer will do.
+// WithConcurrency sets how many versions a sequence fetches ahead of its consumer,
+// and how many a verification fetches at a time, 32 by default. About as many
+// bodies are in memory at once. Set it lower if they are large.
 func WithConcurrency(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > 1024 {
@@ -173,7 +174,7 @@ func WithMaxValueBytes(n int) Option {
 	}
 }
 
-// WithClock sets the clock whose time stands in entries, time.Now by default.
+// WithClock sets the clock for the timestamps of entries, time.Now by default.
 // Nothing else depends on it.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) error {
@@ -185,10 +186,10 @@ func WithClock(now func() time.Time) Option {
 	}
 }
 
-// WithRandom sets the source of write IDs and of the jitter of waits,
-// crypto/rand by default. It is for simulations that have to repeat themselves:
-// write IDs must be unique, so nothing predictable will do in production. It is
-// read by one goroutine at a time.
+// WithRandom sets the source of write IDs and of the jitter of waits, crypto/rand
+// by default. It is for reproducible simulations. In production write IDs must be
+// unique, so the source must not be predictable. It is read by one goroutine at a
+// time.
 func WithRandom(r io.Reader) Option {
 	return func(c *config) error {
 		if r == nil {
@@ -199,11 +200,11 @@ func WithRandom(r io.Reader) Option {
 	}
 }
 
-// WithDeferredApply makes [Client.Set] return as soon as the entry is durable in the
-// log, after one round trip, and apply it in the background. The client's next write
-// and [Client.Close] wait for that; its own reads return the entry at once. Other
-// clients find it in the key object a moment later. If the process dies before, the
-// next activity of any client repairs it.
+// WithDeferredApply makes [Client.Set] return as soon as the entry is durable in
+// the log, after one round trip, and apply it in the background. The client's next
+// write and [Client.Close] wait for that; its own reads return the entry at once.
+// Other clients find it in the key object a moment later. If the process dies
+// first, the next activity of any client repairs it.
 func WithDeferredApply() Option {
 	return func(c *config) error { c.deferred = true; return nil }
 }

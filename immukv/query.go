@@ -117,21 +117,21 @@ type atSequenceOption int64
 // newest entry among those up to it. If the log has not come so far, that is the newest
 // of all. Once it has, the answer never changes.
 //
-// It reads the head of the log, the key object and, if the entry is an older one, the
-// listing of the object's versions, a thousand a request, with a number of bodies that
-// grows as the logarithm of theirs. It is linearizable as [Consistent] is, and repairs
-// nothing.
+// It reads the head of the log, the key object and, if the entry is an older one,
+// the listing of the object's versions, a thousand a request, and a number of
+// bodies that grows with the logarithm of the number of versions. It is
+// linearizable as [Consistent] is, and repairs nothing.
 func AtSequence(sequence int64) GetOption { return atSequenceOption(sequence) }
 
 func (o atSequenceOption) setGet(q *getQuery) { q.atSequence = (*int64)(&o) }
 
 type asOfOption time.Time
 
-// AsOf returns what a key had at a time: going back from its newest entry, the first
-// whose timestamp is not after t. Timestamps are to the millisecond, and they are the
-// writers' clocks. Where these disagree or run backwards, an entry may be returned though
-// an older one has a later timestamp; what is certain is the order of the log, which
-// [AtSequence] goes by.
+// AsOf returns what a key had at a time: going back from its newest entry, the
+// first whose timestamp is not after t. Timestamps are to the millisecond, and they
+// are the writers' clocks. Where these disagree or run backwards, an entry may be
+// returned though an older one has a later timestamp. [AtSequence] uses the order
+// of the log instead, which is certain.
 //
 // It reads the head of the log, and the versions of the key object from the newest back
 // to the one returned. It is linearizable as [Consistent] is, and repairs nothing.
@@ -161,7 +161,7 @@ type beforeOption LogVersionID
 
 // Before begins with the entry before (older than) the one that the log version
 // holds. In a history the version must hold an entry of the key. It costs one
-// request, and in a history a look through the listing up to that entry.
+// request, and in a history also the listing of versions down to that entry.
 func Before(id LogVersionID) interface {
 	HistoryOption
 	LogOption
@@ -174,9 +174,9 @@ func (o beforeOption) setLog(q *logQuery)         { q.before = LogVersionID(o) }
 
 type fromOption int64
 
-// From leaves out the entries before that of the sequence. Read oldest first, the log
-// begins with it; read newest first, it ends with it. A watch waits for it if the log has
-// not come so far.
+// From leaves out entries with a lower sequence. Read oldest first, the log begins
+// with the entry of that sequence; read newest first, it ends with it. If the log
+// does not have the entry yet, a watch waits for it.
 func From(sequence int64) interface {
 	LogOption
 	WatchOption
@@ -204,9 +204,9 @@ func (oldestFirstOption) setLog(q *logQuery) { q.oldestFirst = true }
 type beforeKeyOption KeyVersionID
 
 // BeforeKeyVersion begins with the entry before the one that this version of the
-// key object holds, as Entry.KeyVersionID gives it. It costs what [Before] does:
-// a listing that began at the version would miss an older one that the store
-// happens to list before it.
+// key object holds, as Entry.KeyVersionID gives it. It costs as much as [Before],
+// because a listing that begins at the version could miss an older one that the
+// store lists out of order.
 func BeforeKeyVersion(id KeyVersionID) HistoryOption { return beforeKeyOption(id) }
 
 func (o beforeKeyOption) setHistory(q *historyQuery) { q.beforeKey = KeyVersionID(o) }
@@ -220,8 +220,9 @@ func (o afterKeyOption) setKeys(q *keysQuery) { q.after = (*string)(&o) }
 
 type afterOption Checkpoint
 
-// After begins with the entry behind a checkpoint, such as [Entry.Checkpoint] of the last
-// entry that was dealt with, or [Report.Head]. The log must have the checkpoint's entry.
+// After begins with the entry after a checkpoint, such as [Entry.Checkpoint] of the
+// last entry that was processed, or [Report.Head]. The log must have the
+// checkpoint's entry.
 func After(c Checkpoint) interface {
 	WatchOption
 	ExportOption
@@ -234,8 +235,8 @@ func (o afterOption) setExport(q *exportQuery) { q.after = (*Checkpoint)(&o) }
 
 type watchKeysOption string
 
-// WatchKeys yields only entries of keys that begin with prefix. The others are read and
-// checked all the same.
+// WatchKeys yields only entries of keys that begin with prefix. The others are read
+// and checked nevertheless.
 func WatchKeys(prefix string) WatchOption { return watchKeysOption(prefix) }
 
 func (o watchKeysOption) setWatch(q *watchQuery) { q.keyPrefix = string(o) }
@@ -280,18 +281,18 @@ func (c Checkpoint) trusted() *Checkpoint {
 type trustedHeadOption Checkpoint
 
 // TrustedHead gives an earlier head that the caller trusts, such as one kept from
-// the last verification. The log must extend it. Without one, nobody can tell
-// that entries at the log's end were cut off, or that everything from some point
-// on was written anew by someone with the right to write.
+// the last verification. The log must extend it. Without one, a verification cannot
+// detect that entries were cut off the end of the log, or that someone with the
+// right to write rewrote everything from some entry on.
 func TrustedHead(c Checkpoint) VerifyOption { return trustedHeadOption(c) }
 
 func (o trustedHeadOption) setVerify(q *verifyQuery) { q.trustedHead = Checkpoint(o).trusted() }
 
 type trustedStartOption Checkpoint
 
-// TrustedStart gives an entry that the caller trusts, with all before it: only
-// what follows is verified. The entry itself need not exist any more; it is for
-// logs whose oldest versions have expired, and for verifying from where the last
+// TrustedStart gives an entry that the caller trusts, with all before it: only what
+// follows is verified. The entry itself need not exist any more. Use it for logs
+// whose oldest versions have expired, and to continue from where the last
 // verification ended.
 func TrustedStart(c Checkpoint) VerifyOption { return trustedStartOption(c) }
 
@@ -299,10 +300,10 @@ func (o trustedStartOption) setVerify(q *verifyQuery) { q.trustedStart = Checkpo
 
 type progressOption func(done, total int64)
 
-// Progress has a function called now and then with how many entries were read and
-// how many there are, by one goroutine at a time. An audit reads each twice, once
-// in the log and once in its key object. A copy tells how many entries the destination
-// has, and the source; of an import the total is -1.
+// Progress sets a function that is called from time to time with how many entries
+// were read and how many there are, by one goroutine at a time. An audit reads each
+// twice, once in the log and once in its key object. A copy tells how many entries the
+// destination has, and the source; for an import the total is -1.
 func Progress(f func(done, total int64)) interface {
 	VerifyOption
 	CopyOption

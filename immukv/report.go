@@ -18,7 +18,7 @@ const (
 	MalformedVersion FindingKind = "malformed"
 	// HashMismatch: an entry is not what its hash says.
 	HashMismatch FindingKind = "hash-mismatch"
-	// NotCanonical: a version says the same as its writer stored, in other
+	// NotCanonical: a version has the content that its writer stored, in other
 	// bytes.
 	NotCanonical FindingKind = "not-canonical"
 	// BrokenLink: an entry does not follow the one before it.
@@ -27,7 +27,7 @@ const (
 	SequenceGap FindingKind = "sequence-gap"
 	// MissingVersion: a version that something refers to is gone.
 	MissingVersion FindingKind = "missing-version"
-	// UnexpectedVersion: a version stands where nothing refers to it.
+	// UnexpectedVersion: there is a version to which nothing refers.
 	UnexpectedVersion FindingKind = "unexpected-version"
 	// DeleteMarker: an object, or a version of it, was deleted.
 	DeleteMarker FindingKind = "delete-marker"
@@ -37,11 +37,11 @@ const (
 	// NotExtended: the log does not extend the trusted head, or does not follow
 	// the trusted start.
 	NotExtended FindingKind = "not-extended"
-	// KeyMismatch: a key object holds what the log does not say it holds.
+	// KeyMismatch: a key object is not as the log says.
 	KeyMismatch FindingKind = "key-mismatch"
 )
 
-// Finding is one thing that is not as it must be. It is an error, and
+// Finding is one fault that a verification found. It is an error, and
 // [ErrVerificationFailed] for errors.Is.
 type Finding struct {
 	Kind      FindingKind
@@ -90,8 +90,8 @@ type Report struct {
 	// Orphans are the entries that await repair, as an audit finds them, oldest first.
 	// Only a batch can have more than one.
 	Orphans []Orphan
-	// Findings are in the order in which they were come upon, which is that of
-	// the log from its end, then that of the keys. There are 1,000 at most.
+	// Findings are in the order in which they were found: of the log from its end,
+	// then of the keys. There are at most 1,000.
 	Findings []Finding
 	// MoreFindings is how many findings were left out beyond those.
 	MoreFindings int64
@@ -104,7 +104,7 @@ func (r *Report) Valid() bool { return len(r.Findings) == 0 }
 
 // Head is the newest entry's place and hash, to be kept and given to a later
 // verification as [TrustedHead] or [TrustedStart]. It means something only if the
-// report is valid. Of an empty log it is one that every log extends.
+// report is valid. Every log extends the head of an empty log.
 func (r *Report) Head() Checkpoint {
 	return Checkpoint{Sequence: r.LastSequence, Hash: r.HeadHash}
 }

@@ -6,22 +6,24 @@ import (
 	"fmt"
 )
 
-// Update changes the value of a key: it reads the key's newest entry, calls change with
-// it, and sets the key to what change returned, under the condition that no other entry of
-// the key has come meanwhile. If one has, change is called again with that one. Of any
-// number of updates of one key, by any processes, each sees what the one before it set.
+// Update changes the value of a key: it reads the key's newest entry, calls change
+// with it, and sets the key to what change returned, under the condition that no
+// other entry of the key was appended meanwhile. If one was, change is called again
+// with that one. Of any number of updates of one key, by any processes, each sees
+// what the one before it set.
 //
-// If the key has no entry, exists is false and old is its zero value but for the key. An
-// error of change ends the update with that error, unchanged, and nothing is written; the
-// entry that change was called with was the newest at some time since Update began. change
-// may be called any number of times; it must not keep count, and may call the client.
+// If the key has no entry, exists is false and old has only its Key. If change
+// returns an error, Update returns that error, unchanged, and nothing is written;
+// the entry that change was called with was the newest at some time since Update
+// began. Change may be called any number of times, and should have no side effects.
+// It may call the client.
 //
-// The errors are those of [Client.Set] without a condition, and [WithMaxAttempts] bounds
-// how often change is called. With an error that is [ErrOutcomeUnknown], settle it before
-// the next update: see [Client.Settle].
+// The errors are those of [Client.Set] without a condition, and [WithMaxAttempts]
+// bounds how often change is called. After an error that is [ErrOutcomeUnknown],
+// settle the write before the next update: see [Client.Settle].
 //
-// An update of a client whose last write was of the key takes three requests, one of
-// another key four; each round that is lost takes three more, or a few.
+// An update takes three requests if the client's last write was of the same key,
+// and four otherwise. Each lost round takes three more, or a few more.
 func (c *Client[V]) Update(ctx context.Context, key string, change func(old Entry[V], exists bool) (V, error)) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "update", key)
 	defer func() { end(err) }()

@@ -10,11 +10,12 @@ import (
 	"testing"
 )
 
-// Explorer visits every history of a small world, each once. Of histories that
-// are the same to everybody one stands for all: those that differ only in the
-// order of neighbouring requests, of different processes, which do not touch the
-// same object, or of which one is a write that fails whenever it comes; and those
-// in which a write arrives late and in vain, or never, or was lost for good.
+// Explorer visits every history of a small world, each once. Of equivalent
+// histories, which no process can tell apart, it visits one. Histories are
+// equivalent if they differ only in the order of adjacent requests of different
+// processes that do not touch the same object, or one of which is a write that
+// fails in either order; and if they differ only in whether a write arrives late
+// without effect, never arrives, or was lost.
 type Explorer struct {
 	// Faults lists what a request may meet, besides no fault; nil stands for
 	// none. Held answers, pauses and jumps are not explored.
@@ -23,7 +24,7 @@ type Explorer struct {
 	Budget int
 	// Workers is how many histories are made at a time.
 	Workers int
-	// All visits those that are the same to everybody, too.
+	// All makes it visit equivalent histories too.
 	All bool
 }
 
@@ -32,8 +33,8 @@ type Coverage struct {
 	// Histories were made to their end, and are distinct: no two have the same
 	// hash.
 	Histories int
-	// Cut is how many were left when it turned out that all that could follow
-	// is the same as what was visited.
+	// Cut is how many were abandoned because everything that could follow was
+	// equivalent to what was visited.
 	Cut int
 	// Steps is how many choices the histories were made of, Longest how many
 	// the longest was.

@@ -68,11 +68,11 @@ func (e *Event) Wrote() bool {
 type History struct {
 	// Schedule is what the source chose. Replayed, it yields an equal history.
 	Schedule Schedule
-	// Skipped counts choices that were not possible when their turn came.
+	// Skipped counts choices that were not possible at their point.
 	Skipped int
 	Events  []*Event
 	// Err is why the history ended early: what an observer found, or what the
-	// scheduler did, such as a process that neither asks nor ends.
+	// scheduler found, such as a process that neither makes a request nor ends.
 	Err error
 
 	digest hash.Hash

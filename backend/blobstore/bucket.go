@@ -23,16 +23,17 @@ const DefaultMaxKeyBytes = 1024
 // A BucketOption changes how [New] uses a bucket.
 type BucketOption func(*bucket)
 
-// MaxKeyBytes says how long the keys are that the bucket holds, in bytes,
-// instead of [DefaultMaxKeyBytes]. A prefix that the bucket adds by itself, as
-// [blob.PrefixedBucket] does, must be taken off. An object whose keys would be
-// longer is refused with [backend.ErrInvalidName].
+// MaxKeyBytes is the length in bytes of the longest key that the bucket can hold,
+// instead of [DefaultMaxKeyBytes]. If the bucket adds a prefix by itself, as
+// [blob.PrefixedBucket] does, subtract the length of the prefix. An object whose
+// keys would be longer is refused with [backend.ErrInvalidName].
 func MaxKeyBytes(n int) BucketOption { return func(b *bucket) { b.maxKey = n } }
 
-// StartListing gives a function by which a listing begins at a key. Gocloud's
-// portable interface has nothing of the kind, so that without one a listing of
-// names that starts after a name begins, unseen, with the first name of its
-// prefix. as is that of [blob.ListOptions.BeforeList]. For gcsblob:
+// StartListing sets a function that makes a listing begin at a key. Gocloud's
+// portable interface has no such option. Without the function, a listing of names
+// after a given one reads all names from the first of the prefix on, and skips
+// those before. The parameter as is that of [blob.ListOptions.BeforeList]. For
+// gcsblob:
 //
 //	blobstore.StartListing(func(key string, as func(any) bool) {
 //		var q *storage.Query
@@ -41,7 +42,8 @@ func MaxKeyBytes(n int) BucketOption { return func(b *bucket) { b.maxKey = n } }
 //		}
 //	})
 //
-// Keys before it may be listed all the same; keys from it on must be.
+// The listing may include keys before the given one; it must include all keys from
+// it on.
 func StartListing(start func(key string, as func(any) bool)) BucketOption {
 	return func(b *bucket) { b.start = start }
 }
@@ -50,12 +52,12 @@ func StartListing(start func(key string, as func(any) bool)) BucketOption {
 // alone; it makes no request. The bucket remains the caller's to close, after
 // the store.
 //
-// The driver's create-if-absent must be atomic, its reads and listings
-// consistent with earlier writes, and its listings in the order of keys. So are
-// s3blob, gcsblob, azureblob and memblob. Fileblob's create-if-absent is not: such
-// a bucket, also behind a prefix, is refused with [backend.ErrUnsupported], and
-// [OpenDir] is the way to keep a store in a directory. Of a driver from elsewhere
-// nothing can be seen here: find out with [backend.Probe].
+// The driver's create-if-absent must be atomic, its reads and listings consistent
+// with earlier writes, and its listings in the order of keys. So are s3blob,
+// gcsblob, azureblob and memblob. Fileblob's create-if-absent is not: such a
+// bucket, also behind a prefix, is refused with [backend.ErrUnsupported]; use
+// [OpenDir] to keep a store in a directory. New cannot check any other driver: use
+// [backend.Probe].
 func New(b *blob.Bucket, opts ...BucketOption) (*Store, error) {
 	var dir os.FileInfo // what fileblob alone has to show
 	if b.As(&dir) {

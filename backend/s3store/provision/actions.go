@@ -35,30 +35,30 @@ var Actions = []Action{
 	{"s3:GetBucketVersioning", "bucket", everybody, "notices at opening that versioning is off"},
 	{"s3:PutObject", "object", []Role{Writer, Sealer}, "appends to the log and applies to the key; a sealer writes below tlog/ alone"},
 
-	{"kms:Decrypt", "key", readers, "reads under a KMS key of one's own"},
-	{"kms:GenerateDataKey", "key", []Role{Writer, Sealer}, "writes under a KMS key of one's own"},
+	{"kms:Decrypt", "key", readers, "decrypts with a KMS key"},
+	{"kms:GenerateDataKey", "key", []Role{Writer, Sealer}, "encrypts with a KMS key"},
 
 	{"s3:CreateBucket", "bucket", admins, "makes the bucket"},
 	{"s3:GetBucketLocation", "bucket", admins, "finds the bucket's region"},
-	{"s3:PutBucketVersioning", "bucket", admins, "enables versioning; denied to others, for it also suspends it"},
+	{"s3:PutBucketVersioning", "bucket", admins, "enables versioning; denied to others, as it can also suspend it"},
 	{"s3:GetEncryptionConfiguration", "bucket", admins, "reads how the bucket encrypts"},
 	{"s3:PutEncryptionConfiguration", "bucket", admins, "sets how the bucket encrypts"},
 	{"s3:GetLifecycleConfiguration", "bucket", admins, "reads the lifecycle"},
-	{"s3:PutLifecycleConfiguration", "bucket", admins, "sets the lifecycle; denied to others, for it deletes versions"},
+	{"s3:PutLifecycleConfiguration", "bucket", admins, "sets the lifecycle; denied to others, as it can delete versions"},
 	{"s3:GetBucketNotification", "bucket", admins, "reads the notifications"},
 	{"s3:PutBucketNotification", "bucket", admins, "sets the notifications"},
 	{"s3:GetBucketPolicy", "bucket", admins, "reads the bucket policy"},
-	{"s3:PutBucketPolicy", "bucket", admins, "sets the bucket policy; denied to others, for it undoes all denials"},
+	{"s3:PutBucketPolicy", "bucket", admins, "sets the bucket policy; denied to others, as it can remove all denials"},
 	{"s3:GetBucketPublicAccessBlock", "bucket", admins, "reads the block of public access"},
-	{"s3:PutBucketPublicAccessBlock", "bucket", admins, "closes the bucket to the public; denied to others, for it also opens it"},
+	{"s3:PutBucketPublicAccessBlock", "bucket", admins, "blocks public access; denied to others, as it can also allow it"},
 	{"s3:GetBucketObjectLockConfiguration", "bucket", admins, "reads the default retention"},
-	{"s3:PutBucketObjectLockConfiguration", "bucket", admins, "sets the default retention; denied to others, for it also removes it"},
+	{"s3:PutBucketObjectLockConfiguration", "bucket", admins, "sets the default retention; denied to others, as it can also remove it"},
 
 	{"s3:DeleteObject", "object", nobody, "hides a log or a key behind a delete marker"},
 	{"s3:DeleteObjectVersion", "object", nobody, "changes the past"},
 	{"s3:BypassGovernanceRetention", "object", nobody, "deletes in spite of Object Lock in governance mode"},
 	{"s3:DeleteBucket", "bucket", nobody, "deletes everything"},
-	{"s3:DeleteBucketPolicy", "bucket", nobody, "undoes all denials"},
+	{"s3:DeleteBucketPolicy", "bucket", nobody, "removes all denials"},
 }
 
 // ConditionKeys are all condition keys in policies of this package, each with its
