@@ -85,7 +85,7 @@ func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 // Set sets a key to a value: it appends an entry to the log and applies it to the
 // key's object. A nil error means that the entry is in the log, once and for ever,
 // with the version, sequence and hash returned. If only the apply failed, Set
-// succeeds all the same: the entry is an orphan, which the next activity repairs.
+// succeeds nevertheless: the entry is an orphan, which the next activity repairs.
 //
 // [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
 // [OutcomeUnknownError]. Any other error means that it is not, and never will be.

@@ -15,7 +15,7 @@ import (
 )
 
 // history is [Client.History]: the versions of the key object, and before them the
-// newest entry of the log if it is one of the key that the object does not show.
+// newest entry of the log if it is an orphan of the key.
 func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		if err := c.startRead(ctx, key); err != nil {

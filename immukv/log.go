@@ -103,11 +103,12 @@ func (r *chainReader) nextListed() (*fetchedLog, error) {
 	}
 }
 
-// chain yields entries from one of the log on, newest first, along the chain: at most
-// limit of them, unless it is zero. An entry whose hash does not hold is yielded with
-// its error and the chain goes on. So is a version that cannot be read, and the next is
-// then the one listed below it. Any other error ends the chain, and so does a link that
-// does not lead to an older entry, lest it lead round for ever.
+// chain yields entries from one of the log on, newest first, along the chain: at
+// most limit of them, unless it is zero. An entry whose hash does not hold is
+// yielded with its error and the chain goes on. So is a version that cannot be
+// read, and the next is then the one listed below it. Any other error ends the
+// chain, and so does a link that does not lead to an older entry, because following
+// it might never end.
 func (c *core) chain(ctx context.Context, from *version, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		left := limit
