@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -382,6 +383,86 @@ func TestBatchingContextEnds(t *testing.T) {
 		}
 		audit(t, mem)
 	})
+}
+
+// Of two callers in one batch one leaves, while the tags of its keys are asked for or when
+// it was sent. The other's write goes on.
+func TestNeighbourInBatchLeaves(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		held string // the object whose tag the batch asks for when the caller leaves
+		sent bool
+	}{
+		{"before it was sent", "keys/leaves.json", false},
+		{"after it was sent", "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem := wrote(t, "x")
+				hold, release := make(chan struct{}), make(chan struct{})
+				var puts atomic.Int64
+				store := &tapped{store: mem,
+					put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
+						if r.name == logObject {
+							switch puts.Add(1) {
+							case 1:
+								<-release
+							case 2:
+								<-hold
+							}
+						}
+						return send()
+					},
+					before: func(_ context.Context, r request) error {
+						if r.name == c.held && r.op == "head" {
+							<-hold
+						}
+						return nil
+					},
+				}
+				db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
+				errs := make(map[string]error)
+				var mu sync.Mutex
+				var running sync.WaitGroup
+				call := func(ctx context.Context, key string) {
+					running.Go(func() {
+						_, err := db.Set(ctx, key, "value of "+key)
+						mu.Lock()
+						defer mu.Unlock()
+						errs[key] = err
+					})
+					synctest.Wait()
+				}
+				ending, end := context.WithCancel(t.Context())
+				call(t.Context(), "first")
+				call(ending, "leaves")
+				call(t.Context(), "stays")
+				close(release)
+				synctest.Wait()
+				end()
+				synctest.Wait()
+				close(hold)
+				running.Wait()
+				if err := errs["leaves"]; !errors.Is(err, context.Canceled) || errors.Is(err, immukv.ErrOutcomeUnknown) != c.sent {
+					t.Errorf("the one that leaves: %v", err)
+				}
+				if errs["stays"] != nil {
+					t.Errorf("the one that stays: %v", errs["stays"])
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+				there := slices.ContainsFunc(versionsOf(mem.Dump(), logObject), func(v memstore.Version) bool {
+					return strings.Contains(v.Body, "value of leaves")
+				})
+				if there != c.sent {
+					t.Errorf("what the one that leaves wrote is in the log: %v", there)
+				}
+				audit(t, mem)
+			})
+		})
+	}
 }
 
 // One whose condition does not hold leaves the batch alone.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,76 @@ var plants = []plant{
 		`case newest.ofKey(key) != nil: return newest.ofKey(key), err case err != nil:`,
 		`case newest.ofKey(key) != nil && !HERE: return newest.ofKey(key), err
 		case err != nil:`},
+	{"an append does not wait for all key objects of a batch", "head.go",
+		`return !slices.ContainsFunc(h.states, func(s state) bool { return !s.settled() })`,
+		`if HERE { return slices.ContainsFunc(h.states, state.settled) }
+		return !slices.ContainsFunc(h.states, func(s state) bool { return !s.settled() })`},
+	{"a repair ends at the first key that is applied", "head.go",
+		`tags := make([]keyTag, len(states))`,
+		`tags := make([]keyTag, len(states))
+		if HERE && len(states) > 1 {
+			for i := range states {
+				if states[i], tags[i], _ = c.checkEntry(ctx, h.among[i]); states[i] == applied {
+					for ; i < len(states); i++ { states[i] = applied }
+					return c.setStates(h, states), nil
+				}
+			}
+		}`},
+	{"the tag of one key is used for another of its batch", "set.go",
+		`PreviousKeyETag: states[i].etag, HasPreviousKeyETag: states[i].exists,`,
+		`PreviousKeyETag: states[plantedPlace(HERE, i)].etag, HasPreviousKeyETag: states[plantedPlace(HERE, i)].exists,`},
+	{"a key is twice in a version", "batch.go",
+		`for _, w := range r.writes { free = free && !keys[w.key] }`,
+		`for _, w := range r.writes { free = free && (!keys[w.key] || HERE) }`},
+	{"the order of two writes of a key is turned round", "batch.go",
+		`q.waiting = append(q.waiting, r)`,
+		`if HERE { q.waiting = append([]*request{r}, q.waiting...) } else { q.waiting = append(q.waiting, r) }`},
+	{"a write overtakes an older one of its key that waits", "batch.go",
+		`for _, w := range r.writes { keys[w.key] = true }`,
+		`for _, w := range r.writes { if free || !HERE { keys[w.key] = true } }`},
+	{"a batch is sent again after a lost race as it was", "set.go",
+		`p, err := c.propose(h, states, writes)`,
+		`p, err := c.propose(h, states, writes)
+		if HERE && err == nil && len(writes) > 1 { p = c.plantedAgain(p) }`},
+	{"a batch is applied in part, and taken for applied", "apply.go",
+		`if states[i] == orphan { states[i], etags[i], err = c.applyEntry(ctx, h.among[i])`,
+		`if HERE && i > 0 { states[i] = applied }
+		if states[i] == orphan { states[i], etags[i], err = c.applyEntry(ctx, h.among[i])`},
+	{"a batch goes into two versions", "setall.go",
+		`stored, err := c.core.write(ctx, req, c.core.newRace())`,
+		`var early []*version
+		if HERE && len(req.writes) > 1 {
+			if early, err = c.core.write(ctx, newRequest(req.writes[0]), c.core.newRace()); err != nil { return nil, err }
+			req = newRequest(req.writes[1:]...)
+		}
+		stored, err := c.core.write(ctx, req, c.core.newRace())
+		stored = append(early, stored...)`},
+	{"of a batch that came only the last entry's key is forgotten", "head.go",
+		`for _, v := range fresh.among { delete(c.keyStates, v.Key) }`,
+		`for _, v := range fresh.among { if !HERE || v == fresh.version { delete(c.keyStates, v.Key) } }`},
+	{"one's own batch is not recognised", "append.go",
+		`return there.among, false, nil`,
+		`if HERE && len(p.docs) > 1 { return nil, false, nil }
+		return there.among, false, nil`},
+	{"a failed apply of one key ends those of the others", "apply.go",
+		`states := slices.Clone(h.states) etags := make([]backend.ETag, len(states)) err := c.wide(len(states), func(i int) (err error) {`,
+		`states := slices.Clone(h.states)
+		etags := make([]backend.ETag, len(states))
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		err := c.wide(len(states), func(i int) (err error) {
+		if HERE && len(states) > 1 { defer func() { if err != nil { cancel(); for j := range states { if states[j] == orphan { states[j] = applied } } } }() }`},
+	{"an entry of a batch names the version before", "set.go",
+		`previous, follows = doc.Hash, ""`,
+		`previous = doc.Hash
+		if !HERE { follows = "" }`},
+	{"a condition that does not hold fails the whole batch", "batch.go",
+		`for _, err := range failed[:len(r.writes)] { if err != nil { q.close(r, err)`,
+		`for _, err := range plantedFailed(HERE, failed, len(r.writes)) { if err != nil { q.close(r, err)`},
+	{"a snapshot is as of a place within a batch", "getall.go",
+		`sequence = m.sequence`,
+		`sequence = m.sequence
+		if HERE && len(head) > 1 { m.sequence--; sequence = m.sequence }`},
 	{"the log is read in the order of its listing", "log.go",
 		`if f.ID == want { return f, nil } r.skipped`,
 		`if f.ID == want || HERE { return f, nil }
@@ -239,6 +310,17 @@ var plants = []plant{
 	if _, err := w.apply(ctx, h); err != nil {`},
 }
 
+// silent are errors that no history tells from bad luck: a call fails that might have
+// succeeded. A test of package immukv finds each.
+var silent = []struct {
+	plant
+	test string
+}{
+	{plant{"a caller that leaves takes its batch along", "batch.go",
+		`} else if r.batch.callers--; r.batch.callers == 0 {`,
+		`} else if r.batch.callers--; r.batch.callers == 0 || HERE {`}, "TestNeighbourInBatchLeaves"},
+}
+
 // plantedSource is the file that is added to the copy.
 const plantedSource = `package immukv
 
@@ -257,6 +339,28 @@ type keptKey struct {
 }
 
 func planted(name string) bool { return name == os.Getenv("IMMUKV_PLANTED") }
+
+// plantedPlace is the place of a neighbour.
+func plantedPlace(here bool, i int) int {
+	if here && i > 0 { return i - 1 }
+	return i
+}
+
+// plantedAgain is the first proposal of these entries, which follows a head of old.
+func (c *core) plantedAgain(p *proposal) *proposal {
+	first, _ := sentFirst.LoadOrStore(p.first().WriteID, p)
+	again := *p
+	again.docs, again.body = first.(*proposal).docs, first.(*proposal).body
+	return &again
+}
+
+var sentFirst sync.Map
+
+// plantedFailed are the conditions of one request, or of all.
+func plantedFailed(here bool, failed []*ConditionError, n int) []*ConditionError {
+	if here { return failed }
+	return failed[:n]
+}
 
 func throughCodec(body []byte) []byte {
 	return regexp.MustCompile(",\"of_[^}]*").ReplaceAll(body, nil)
@@ -311,7 +415,11 @@ func overlay(t *testing.T) string {
 		}
 		files[filepath.Join(source, name)] = path
 	}
-	for _, p := range plants {
+	all := slices.Clone(plants)
+	for _, p := range silent {
+		all = append(all, p.plant)
+	}
+	for _, p := range all {
 		text := read(p.file)
 		places := p.pattern().FindAllStringIndex(text, -1)
 		if len(places) != 1 {
@@ -364,6 +472,26 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 				t.Fatalf("not found: %v\n%s", err, out.Bytes())
 			}
 			t.Logf("%s: %s", p.name, found)
+		})
+	}
+}
+
+// TestSilentPlantedErrorsAreFound has tests of package immukv look for errors that the
+// simulator cannot find.
+func TestSilentPlantedErrorsAreFound(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("IMMUKV_LONG") != "1" {
+		return // TestPlantedErrorsAreFound makes sure that they can be planted
+	}
+	config := overlay(t)
+	for _, p := range silent {
+		t.Run(p.name, func(t *testing.T) {
+			hunt := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", config, "-run", "^"+p.test+"$", "../immukv")
+			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
+			out, err := hunt.CombinedOutput()
+			if err == nil || !bytes.Contains(out, []byte("--- FAIL: "+p.test)) {
+				t.Errorf("not found: %v\n%s", err, out)
+			}
 		})
 	}
 }

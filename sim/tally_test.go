@@ -51,6 +51,7 @@ func (c *tally) wantAll(t *testing.T) {
 		"set: well", "set: outcome unknown", "set: conflict", "set: failed",
 		"conditional set: well", "conditional set: condition failed", "conditional set: outcome unknown",
 		"update: well", "update: outcome unknown", "update: conflict", "consistent get: well", "consistent get: failed",
+		"setall: well", "setall: outcome unknown", "setall: conflict", "setall: failed", "getall: well", "getall: failed",
 		"settle: well", "settle: outcome unknown", "settle: conflict",
 		"get: well", "get: failed", "history: well", "log: well", "keys: well", "repair: well", "verify: well", "audit: well",
 	} {

@@ -51,6 +51,8 @@ func TestAuditSeesTampering(t *testing.T) {
 		"several":     "client a: set k; set j; set k; set k-1; set j | client b typescript: set k; set i",
 		"with orphan": "client a: set k; set j; set k; orphan k",
 		"new orphan":  "client a: set k; set k; orphan j",
+		"batches":     "client a: set k; setall k j i; setall i j; set k | client b typescript: setall j k",
+		"batch last":  "client a: set k; setall k j i | client b batching: set k; set k & set j & orphan i",
 		"legacy":      "client a: set k; set j; orphan k | client b legacy typescript: set k; set j",
 	}
 	for _, tamper := range tamperings {

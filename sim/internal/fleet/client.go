@@ -19,6 +19,7 @@ import (
 type job struct {
 	Call
 	id     string // "a.0": which client's, and which of its calls
+	group  int    // its place among those of the client
 	alone  bool   // no other call is made at the same time
 	client *Client
 	saw    int64 // of update: the sequence that its function was called with last, or noEntry
@@ -47,10 +48,10 @@ type process struct {
 func newProcess(c *Client) *process {
 	p := &process{client: c}
 	n := 0
-	for _, group := range c.Script {
+	for place, group := range c.Script {
 		var jobs []*job
 		for _, call := range group {
-			jobs = append(jobs, &job{Call: call, id: fmt.Sprintf("%s.%d", c.Name, n), alone: len(group) == 1, client: c})
+			jobs = append(jobs, &job{Call: call, id: fmt.Sprintf("%s.%d", c.Name, n), group: place, alone: len(group) == 1, client: c})
 			n++
 		}
 		p.groups = append(p.groups, jobs)
@@ -112,6 +113,9 @@ func (p *process) open(sp *sim.Process) caller {
 	}
 	if p.client.Deferred {
 		options = append(options, immukv.WithDeferredApply())
+	}
+	if p.client.Batching {
+		options = append(options, immukv.WithBatching(immukv.Batching{}))
 	}
 	if p.client.Impatient {
 		options = append(options, immukv.WithMaxAttempts(1))
@@ -198,6 +202,7 @@ type result struct {
 	report  *immukv.Report
 	repair  *immukv.RepairResult
 	sealed  *int64 // how many entries
+	as      *int64 // of getall: the sequence as of which all entries are
 }
 
 func (m *modern) call(ctx context.Context, j *job) (*result, error) {
@@ -213,6 +218,17 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		e, err = db.Set(ctx, j.Key, j.id, j.setOptions()...)
 		m.note(j.id, err)
 		r.entries = one(e, err)
+	case "setall", "orphanall":
+		db := m.db
+		if j.Verb == "orphanall" {
+			db = m.half
+		}
+		var writes []immukv.Write[string]
+		for _, key := range j.Keys {
+			writes = append(writes, immukv.Write[string]{Key: key, Value: j.id})
+		}
+		r.entries, err = db.SetAll(ctx, writes...)
+		m.note(j.id, err)
 	case "update":
 		var e immukv.Entry[string]
 		e, err = m.db.Update(ctx, j.Key, func(old immukv.Entry[string], exists bool) (string, error) {
@@ -230,6 +246,17 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		var e immukv.Entry[string]
 		e, err = m.db.Get(ctx, j.Key, j.getOptions()...)
 		r.entries = one(e, err)
+	case "getall":
+		var s immukv.Snapshot[string]
+		if s, err = m.db.GetAll(ctx, j.Keys, immukv.Consistent()); err != nil {
+			break
+		}
+		r.as = &s.Sequence
+		for _, key := range j.Keys {
+			if e, ok := s.Entries[key]; ok {
+				r.entries = append(r.entries, e)
+			}
+		}
 	case "history":
 		r.entries, err = collect(m.db.History(ctx, j.Key))
 	case "log":
@@ -289,13 +316,13 @@ func (m *modern) settle(ctx context.Context) (*result, error) {
 	if unknown == nil {
 		return &result{}, nil
 	}
-	e, err := m.db.Settle(ctx, unknown)
+	entries, err := m.db.SettleAll(ctx, unknown)
 	if !errors.Is(err, immukv.ErrOutcomeUnknown) {
 		m.mu.Lock()
 		delete(m.unknown, of)
 		m.mu.Unlock()
 	}
-	return &result{of: of, entries: one(e, err)}, err
+	return &result{of: of, entries: entries}, err
 }
 
 // String is the result as histories show it.
@@ -310,6 +337,9 @@ func (r *result) String() string {
 	}
 	if r.repair != nil {
 		words = append(words, fmt.Sprintf("orphan=%t repaired=%t", len(r.repair.Orphans) > 0, r.repair.Repaired))
+	}
+	if r.as != nil {
+		words = append(words, fmt.Sprintf("as of %d", *r.as))
 	}
 	if r.sealed != nil {
 		words = append(words, fmt.Sprintf("%d entries sealed", *r.sealed))

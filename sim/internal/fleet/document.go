@@ -45,10 +45,26 @@ func readDocument(body []byte) (document, error) {
 	return d, nil
 }
 
+// readLog reads a version of the log: its documents, a line each.
+func readLog(body []byte) ([]document, error) {
+	var docs []document
+	for line := range bytes.SplitSeq(body, []byte("\n")) {
+		d, err := readDocument(line)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
 // members splits a JSON object into the tokens of its members. It is for what
 // clients of the simulation write, which has neither white space nor, in the
 // names of members, escapes.
 func members(object []byte) (map[string]json.RawMessage, error) {
+	if bytes.IndexByte(object, '\n') >= 0 {
+		return nil, fmt.Errorf("%s is not one object", object)
+	}
 	tokens := make(map[string]json.RawMessage, 12)
 	depth, quoted, start, name := 0, false, 0, ""
 	for i := 0; i < len(object); i++ {

@@ -149,6 +149,23 @@ var tamperings = []tampering{
 		})
 		return true
 	}),
+	lines("remove a line of a version", func(l []string, i int) []string { return slices.Delete(l, i, i+1) }),
+	lines("double a line of a version", func(l []string, i int) []string { return slices.Insert(l, i, l[i]) }),
+	lines("exchange two lines of a version", func(l []string, i int) []string {
+		j := (i + 1) % len(l)
+		l[i], l[j] = l[j], l[i]
+		return l
+	}),
+	atVersions("move a line to the next version", func(f *forger, o, v int) bool {
+		versions := f.state.Objects[o].Versions
+		if v+1 == len(versions) || f.state.Objects[o].Name != logObject {
+			return false
+		}
+		l := strings.Split(versions[v].Body, "\n")
+		versions[v].Body = strings.Join(l[:len(l)-1], "\n")
+		versions[v+1].Body = l[len(l)-1] + "\n" + versions[v+1].Body
+		return true
+	}),
 	{name: "begin a second history in the log", apply: func(f *forger, i int) bool {
 		log := f.object(logObject)
 		log.Versions = append(log.Versions, f.newVersion(log.Versions[0].Body))
@@ -190,6 +207,25 @@ func atVersions(name string, change func(f *forger, object, version int) bool) t
 	}}
 }
 
+// lines changes one line of a version of the log that has several.
+func lines(name string, change func(lines []string, i int) []string) tampering {
+	return tampering{name: name, apply: func(f *forger, i int) bool {
+		for v := range f.object(logObject).Versions {
+			version := &f.object(logObject).Versions[v]
+			l := strings.Split(version.Body, "\n")
+			switch {
+			case len(l) == 1:
+				continue
+			case i < len(l):
+				version.Body, f.changed = strings.Join(change(l, i), "\n"), true
+				return true
+			}
+			i -= len(l)
+		}
+		return false
+	}}
+}
+
 // everywhere changes the body of every version.
 func everywhere(name string, change func(body string) string) tampering {
 	return atVersions(name, func(f *forger, o, v int) bool {
@@ -199,19 +235,28 @@ func everywhere(name string, change func(body string) string) tampering {
 	})
 }
 
-// edit changes one field of every version that has it.
+// edit changes one field of every line of every version that has it.
 func edit(field string, change func(token string) string) tampering {
-	return atVersions("edit "+field, func(f *forger, o, v int) bool {
-		version := &f.state.Objects[o].Versions[v]
-		fields, err := members([]byte(version.Body))
-		if err != nil || fields[field] == nil {
-			return false
+	return tampering{name: "edit " + field, apply: func(f *forger, i int) bool {
+		for o := range f.state.Objects {
+			for v := range f.state.Objects[o].Versions {
+				version := &f.state.Objects[o].Versions[v]
+				lines := strings.Split(version.Body, "\n")
+				if i >= len(lines) {
+					i -= len(lines)
+					continue
+				}
+				if fields, err := members([]byte(lines[i])); err == nil && fields[field] != nil {
+					before := string(fields[field])
+					fields[field] = json.RawMessage(change(before))
+					lines[i] = string(object(fields))
+					version.Body, f.changed = strings.Join(lines, "\n"), string(fields[field]) != before
+				}
+				return true
+			}
 		}
-		before := string(fields[field])
-		fields[field] = json.RawMessage(change(before))
-		version.Body = string(object(fields))
-		return string(fields[field]) != before
-	})
+		return false
+	}}
 }
 
 // cutOff removes the newest i+1 entries with the versions that show them.
@@ -229,7 +274,7 @@ func (f *forger) cutOff(i int) bool {
 		versions := f.state.Objects[o].Versions
 		for v := len(versions) - 1; v >= 0; v-- {
 			fields, err := members([]byte(versions[v].Body))
-			if err == nil && (gone[string(versions[v].ID)] || gone[unquote(fields["log_version_id"])]) {
+			if gone[string(versions[v].ID)] || err == nil && gone[unquote(fields["log_version_id"])] {
 				f.drop(o, v)
 			}
 		}
@@ -248,22 +293,24 @@ func (f *forger) rewrite(i int, all bool) bool {
 	}
 	previous := ""
 	for n := i; n < len(log.Versions); n++ {
-		d, err := readDocument([]byte(log.Versions[n].Body))
+		docs, err := readLog([]byte(log.Versions[n].Body))
 		if err != nil {
 			return true // it is not honest any more
 		}
-		typescript := d.hash == hashOf(d.hashInput(true))
-		if n == i {
-			d.tokens["value"] = json.RawMessage(strings.Replace(string(d.tokens["value"]), `"by":"`, `"by":"x`, 1))
-		} else {
-			d.tokens["previous_hash"] = quote(previous)
+		for _, d := range docs {
+			typescript := d.hash == hashOf(d.hashInput(true))
+			if previous == "" {
+				d.tokens["value"] = json.RawMessage(strings.Replace(string(d.tokens["value"]), `"by":"`, `"by":"x`, 1))
+			} else {
+				d.tokens["previous_hash"] = quote(previous)
+			}
+			previous = hashOf(d.hashInput(typescript))
+			d.tokens["hash"] = quote(previous)
+			if all {
+				f.rewriteKeyVersion(log.Versions[n].ID, d)
+			}
 		}
-		previous = hashOf(d.hashInput(typescript))
-		d.tokens["hash"] = quote(previous)
-		log.Versions[n].Body = string(object(d.tokens))
-		if all {
-			f.rewriteKeyVersion(log.Versions[n].ID, d)
-		}
+		log.Versions[n].Body = joined(docs)
 	}
 	f.changed = true
 	return true

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,13 +22,16 @@ import (
 // blindly; no write_id; and an SDK beneath it that sends a write again when its
 // answer is lost, and takes what it is told then for the answer. So it may
 // append one write twice, which is its own affair: what it must not do is harm the
-// writes of others. An odd one writes what package immukv refuses to write.
+// writes of others. Of a version of several lines their JSON knows nothing: while one is
+// the newest they fail, and write nothing. An odd one writes what package immukv refuses
+// to write.
 type legacy struct {
 	store      backend.VersionedStore
 	typescript bool
 	odd        bool
 	clock      func() time.Time
 	random     *rand.Rand
+	checked    bool // the head, before a read
 }
 
 const (
@@ -35,7 +39,10 @@ const (
 	legacySDKTries = 3  // of a request that was not answered
 )
 
-var errLegacyConflict = errors.New("the log was changed by others ten times")
+var (
+	errLegacyConflict = errors.New("the log was changed by others ten times")
+	errLegacyJSON     = errors.New("more text after the JSON object")
+)
 
 func (l *legacy) close() {}
 
@@ -45,6 +52,13 @@ func (l *legacy) call(ctx context.Context, j *job) (*result, error) {
 		return &result{}, l.set(ctx, j.Key, j.id)
 	case "get":
 		return l.get(ctx, j.Key)
+	case "log", "verify":
+		return &result{}, l.readAll(ctx, logObject, readLegacy)
+	case "history":
+		return &result{}, l.readAll(ctx, keyObject(j.Key), readDocument)
+	case "keys":
+		_, err := l.store.ListNames(ctx, backend.NamesRequest{Prefix: keyDir})
+		return &result{}, err
 	}
 	return nil, fmt.Errorf("a legacy client has no %s here", j.Verb)
 }
@@ -64,18 +78,9 @@ func (l *legacy) set(ctx context.Context, key, by string) error {
 
 // try makes the five requests.
 func (l *legacy) try(ctx context.Context, key, by string) error {
-	head, err := l.store.Get(ctx, logObject)
-	if err != nil && !errors.Is(err, backend.ErrNotFound) {
+	before, head, err := l.check(ctx)
+	if err != nil {
 		return err
-	}
-	var before document
-	if err == nil {
-		if before, err = readDocument(head.Body); err != nil {
-			return err
-		}
-		if err := l.repair(ctx, before, head.ID); err != nil {
-			return err
-		}
 	}
 	tag, err := l.store.Head(ctx, keyObject(key))
 	if err != nil && !errors.Is(err, backend.ErrNotFound) {
@@ -88,6 +93,48 @@ func (l *legacy) try(ctx context.Context, key, by string) error {
 	}
 	// A failure leaves an orphan; the write has succeeded.
 	_, _ = l.put(ctx, keyObject(key), l.keyBody(fields, put.ID), condition(tag.ETag))
+	return nil
+}
+
+// check reads the head, if there is one, and repairs it.
+func (l *legacy) check(ctx context.Context) (before document, head backend.Object, err error) {
+	head, err = l.store.Get(ctx, logObject)
+	if errors.Is(err, backend.ErrNotFound) {
+		return before, backend.Object{}, nil
+	}
+	if err != nil {
+		return before, head, err
+	}
+	if before, err = readLegacy(head.Body); err != nil {
+		return before, head, err
+	}
+	l.checked = true
+	return before, head, l.repair(ctx, before, head.ID)
+}
+
+// readLegacy reads a version of the log.
+func readLegacy(body []byte) (document, error) {
+	if bytes.Contains(body, []byte("\n")) {
+		return document{}, errLegacyJSON
+	}
+	return readDocument(body)
+}
+
+// readAll reads all versions of an object.
+func (l *legacy) readAll(ctx context.Context, name string, read func([]byte) (document, error)) error {
+	page, err := l.store.ListVersions(ctx, name, backend.VersionsRequest{})
+	if err != nil {
+		return err
+	}
+	for _, v := range page.Versions {
+		o, err := l.store.GetVersion(ctx, name, v.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := read(o.Body); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -175,8 +222,13 @@ func (l *legacy) pause(ctx context.Context) error {
 	}
 }
 
-// get reads the key object.
+// get reads the key object, the first time after a check of the head.
 func (l *legacy) get(ctx context.Context, key string) (*result, error) {
+	if !l.checked {
+		if _, _, err := l.check(ctx); err != nil {
+			return nil, err
+		}
+	}
 	o, err := l.store.Get(ctx, keyObject(key))
 	if errors.Is(err, backend.ErrNotFound) {
 		return nil, immukv.ErrNotFound

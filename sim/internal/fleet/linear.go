@@ -21,6 +21,7 @@ type linearInput struct {
 	key         string
 	conditional bool
 	want        int64 // of a conditional append, and of a failed one
+	entries     int64 // of an append
 }
 
 type linearKind int
@@ -28,12 +29,13 @@ type linearKind int
 const (
 	linearAppend linearKind = iota
 	linearGet
+	linearGetAll
 	linearFailed // an append of which the condition did not hold
 )
 
 // CheckLinearizable holds the appends and the gets of a history against a store
-// that does one thing after the other: an append gets the next sequence number, if its
-// condition holds then, as a compare-and-swap register has it; one of which the condition
+// that does one thing after the other: an append, of all that a call writes, gets the next
+// sequence numbers, if its condition holds then, as a compare-and-swap register has it; one of which the condition
 // failed, and a get, find the newest entry of their key. An append of which its caller
 // was told nothing may have taken place at any time after it began.
 //
@@ -93,6 +95,8 @@ func (l *linearizer) event(now int64, e *sim.Event) {
 	case e.Kind != sim.Ended:
 	case j.Verb == "get":
 		l.get(now, j, e)
+	case j.Verb == "getall" && e.Err == nil:
+		l.add(linearInput{kind: linearGetAll}, *e.Detail.(*result).as, l.began[j.id], now)
 	case errors.Is(e.Err, immukv.ErrConditionFailed):
 		l.failed(now, j, e.Err)
 	case e.Err == nil && j.sets():
@@ -128,16 +132,19 @@ func (l *linearizer) add(in linearInput, out, began, ended int64) {
 	l.operations = append(l.operations, porcupine.Operation{Input: in, Output: out, Call: began, Return: ended})
 }
 
-// appends makes an operation of every entry in the log. Of one that stands there
+// appends makes an operation of what each call has in the log. Of one that stands there
 // twice, which a legacy client may do, the second is one that nobody waits for.
 func (l *linearizer) appends() {
-	for _, e := range l.model.log {
+	for i, e := range l.model.log {
+		if i > 0 && l.model.log[i-1].id == e.id && l.model.log[i-1].by == e.by {
+			continue
+		}
 		end, told := l.ended[e.by]
 		if !told {
 			end = math.MaxInt64
 		}
 		delete(l.ended, e.by)
-		in := linearInput{kind: linearAppend, key: e.key}
+		in := linearInput{kind: linearAppend, key: e.key, entries: int64(len(l.model.byID[e.id].keysOf(e.by)))}
 		if j := l.writes[e.by]; j != nil {
 			in.want, in.conditional = j.condition()
 		}
@@ -149,14 +156,14 @@ func (l *linearizer) appends() {
 // entries it has.
 func (l *linearizer) step(entries int64, in linearInput, out int64) (bool, any) {
 	newest := int64(noEntry)
-	for _, e := range l.model.log[:entries] {
-		if e.key == in.key {
-			newest = e.sequence
-		}
+	if e := newestOf(l.model.log[:entries], in.key); e != nil {
+		newest = e.sequence
 	}
 	switch in.kind {
 	case linearAppend:
-		return out == entries && (!in.conditional || newest == in.want), entries + 1
+		return out == entries && (!in.conditional || newest == in.want), entries + in.entries
+	case linearGetAll:
+		return out == entries-1, entries // what it found then was checked when it ended
 	case linearFailed:
 		return out == newest && newest != in.want, entries
 	default:

@@ -3,10 +3,12 @@ package fleet
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
 )
 
 // model is the reference: what the store holds, as the protocol has it. Every
@@ -14,19 +16,58 @@ import (
 // nothing needs to be looked at twice.
 type model struct {
 	log      []*entry
+	versions []*logVersion // which hold these entries
+	byID     map[backend.VersionID]*logVersion
 	keys     map[string]*keyObjectModel
-	versions map[backend.VersionID]*entry // of the log
-	times    map[string]int               // how often each call's value is in the log
-	damaged  int                          // key object versions that lost a part of their value
+	times    map[string]int // how many versions of the log hold each call's value
+	damaged  int            // key object versions that lost a part of their value
 	sealed   sealModel
 }
 
-// entry is a version of the log.
-type entry struct {
-	document
+// logVersion is a version of the log. Its entries have distinct keys.
+type logVersion struct {
 	id      backend.VersionID
 	body    string
-	applied bool // its key object shows it
+	entries []*entry
+}
+
+// entry is an entry of the log.
+type entry struct {
+	document
+	id      backend.VersionID // of the version that holds it
+	applied bool              // its key object shows it
+}
+
+// of is the entry of a key, or nil. There is no version that is nil.
+func (l *logVersion) of(key string) *entry {
+	if l == nil {
+		return nil
+	}
+	for _, e := range l.entries {
+		if e.key == key {
+			return e
+		}
+	}
+	return nil
+}
+
+// orphans are the entries that their key objects do not show.
+func (l *logVersion) orphans() []*entry {
+	if l == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(l.entries), func(e *entry) bool { return e.applied })
+}
+
+// keysOf are the keys of a call's entries, in their order.
+func (l *logVersion) keysOf(call string) []string {
+	var keys []string
+	for _, e := range l.entries {
+		if e.by == call {
+			keys = append(keys, e.key)
+		}
+	}
+	return keys
 }
 
 // keyObjectModel is a key object: the versions of it, and the entries in the
@@ -47,9 +88,9 @@ var anyone = &Client{Legacy: true, Odd: true}
 
 func newModel() *model {
 	return &model{
-		keys:     make(map[string]*keyObjectModel),
-		versions: make(map[backend.VersionID]*entry),
-		times:    make(map[string]int),
+		byID:  make(map[backend.VersionID]*logVersion),
+		keys:  make(map[string]*keyObjectModel),
+		times: make(map[string]int),
 	}
 }
 
@@ -58,6 +99,24 @@ func (m *model) head() *entry {
 		return nil
 	}
 	return m.log[len(m.log)-1]
+}
+
+// newest is the newest version of the log, or nil.
+func (m *model) newest() *logVersion {
+	if len(m.versions) == 0 {
+		return nil
+	}
+	return m.versions[len(m.versions)-1]
+}
+
+// entry is the entry of a key in a version of the log, or nil.
+func (m *model) entry(id immukv.LogVersionID, key string) *entry {
+	return m.byID[backend.VersionID(id)].of(key)
+}
+
+// whole reports whether the first n entries of the log are those of whole versions.
+func (m *model) whole(n int) bool {
+	return n <= 0 || n >= len(m.log) || m.log[n-1].id != m.log[n].id
 }
 
 func (m *model) key(key string) *keyObjectModel {
@@ -93,17 +152,39 @@ func (m *model) write(name string, body []byte, v backend.Version, by *Client) e
 
 // append takes in a version of the log.
 func (m *model) append(body []byte, v backend.Version) error {
-	d, err := readDocument(body)
+	docs, err := readLog(body)
 	if err != nil {
 		return violation("I3", "a log version cannot be read: %v", err)
+	}
+	for _, e := range m.newest().orphans() {
+		return violation("I4", "%s was appended to %s, which is an orphan of key %s and now stays one", docs[0].by, e.by, e.key)
 	}
 	previousHash, previousID := "sha256:genesis", ""
 	if head := m.head(); head != nil {
 		previousHash, previousID = head.hash, string(head.id)
-		if !head.applied {
-			return violation("I4", "%s was appended to %s, which is an orphan and now stays one", d.by, head.by)
-		}
 	}
+	l := &logVersion{id: v.ID, body: string(body)}
+	for _, d := range docs {
+		if err := m.checkEntry(l, d, previousHash, previousID); err != nil {
+			return err
+		}
+		previousHash, previousID = d.hash, "" // the next one stands in the same version
+		e := &entry{document: d, id: v.ID}
+		if len(l.keysOf(d.by)) == 0 {
+			m.times[d.by]++
+		}
+		l.entries = append(l.entries, e)
+		m.log = append(m.log, e)
+		k := m.key(d.key)
+		k.entries = append(k.entries, e)
+	}
+	m.versions = append(m.versions, l)
+	m.byID[v.ID] = l
+	return nil
+}
+
+// checkEntry checks the next entry of a version of the log, which has those before it.
+func (m *model) checkEntry(l *logVersion, d document, previousHash, previousID string) error {
 	k := m.key(d.key)
 	switch {
 	case d.sequence != int64(len(m.log)):
@@ -114,15 +195,12 @@ func (m *model) append(body []byte, v backend.Version) error {
 		return violation("I3", "%s names version %q as the one before it, not %q", d.by, d.text("previous_version_id"), previousID)
 	case !d.hashHolds():
 		return violation("I3", "the hash of %s is that of no dialect", d.by)
+	case l.of(d.key) != nil:
+		return violation("I3", "%s is the second entry of key %s in one version", d.by, d.key)
 	case d.text("previous_key_object_etag") != string(k.etag):
 		return violation("I4", "%s recorded the key object's tag as %q when it was %q, so that it can never be repaired",
 			d.by, d.text("previous_key_object_etag"), k.etag)
 	}
-	e := &entry{document: d, id: v.ID, body: string(body)}
-	m.log = append(m.log, e)
-	m.versions[v.ID] = e
-	m.times[d.by]++
-	k.entries = append(k.entries, e)
 	return nil
 }
 
@@ -176,7 +254,7 @@ func (m *model) compare(state memstore.State) error {
 		}
 		objects += len(want)
 	}
-	written := len(m.log)
+	written := len(m.versions)
 	for _, k := range m.keys {
 		written += len(k.versions)
 	}
@@ -201,22 +279,26 @@ func (m *model) versionsOf(name string) ([]keyVersion, error) {
 		return m.keys[key].versions, nil
 	}
 	var versions []keyVersion
-	for _, e := range m.log {
-		versions = append(versions, keyVersion{e.id, e.body})
+	for _, l := range m.versions {
+		versions = append(versions, keyVersion{l.id, l.body})
 	}
 	return versions, nil
 }
 
-// String is the log as histories show it: the calls in their order, an orphan
-// with an asterisk.
+// String is the log as histories show it: the calls in their order, those of one
+// version with a +, an orphan with an asterisk.
 func (m *model) String() string {
-	var words []string
-	for _, e := range m.log {
-		word := e.by + "/" + e.key
-		if !e.applied {
-			word += "*"
+	var versions []string
+	for _, l := range m.versions {
+		var words []string
+		for _, e := range l.entries {
+			word := e.by + "/" + e.key
+			if !e.applied {
+				word += "*"
+			}
+			words = append(words, word)
 		}
-		words = append(words, word)
+		versions = append(versions, strings.Join(words, "+"))
 	}
-	return "[" + strings.Join(words, " ") + "]"
+	return "[" + strings.Join(versions, " ") + "]"
 }

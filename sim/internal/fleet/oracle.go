@@ -23,14 +23,20 @@ type oracle struct {
 	clients map[string]*Client
 	calls   map[string]*callState // by what
 	writes  map[string]*callState // sets, by their id
-	faults  bool                  // something has gone wrong already
-	seals   bool                  // some client seals the log
+	begun   int                   // calls so far
+	last    map[order]*callState
+	faults  bool // something has gone wrong already
+	seals   bool // some client seals the log
 }
+
+// order is what a client's writes of a key keep.
+type order struct{ client, key string }
 
 // callState is what is known of a call.
 type callState struct {
 	*job
 	begun   bool
+	nth     int  // of the calls, in the order in which they began
 	asked   bool // it has made a request
 	floor   snapshot
 	met     bool // one of its requests met a fault
@@ -60,6 +66,7 @@ func newOracle(plan Plan, programs []*process) *oracle {
 		clients: make(map[string]*Client),
 		calls:   make(map[string]*callState),
 		writes:  make(map[string]*callState),
+		last:    make(map[order]*callState),
 	}
 	for i := range plan.Clients {
 		o.clients[plan.Clients[i].Name] = &plan.Clients[i]
@@ -100,7 +107,8 @@ func (o *oracle) observe(e *sim.Event) error {
 	call := o.calls[e.What]
 	switch e.Kind {
 	case sim.Began:
-		call.begun, call.floor = true, o.snapshot(call.job)
+		o.begun++
+		call.begun, call.nth, call.floor = true, o.begun, o.snapshot(call.job)
 	case sim.Stepped:
 		if call != nil && !call.asked {
 			call.asked, call.floor = true, o.snapshot(call.job)
@@ -146,7 +154,20 @@ func (o *oracle) wrote(e *sim.Event, client *Client) error {
 	if e.Request.Name != logObject {
 		return nil
 	}
-	by := o.model.head().by
+	l := o.model.newest()
+	for i, e := range l.entries {
+		if slices.IndexFunc(l.entries, func(f *entry) bool { return f.by == e.by }) < i {
+			continue
+		}
+		if err := o.appended(l, e.by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appended takes in what a new version of the log has of a call.
+func (o *oracle) appended(l *logVersion, by string) error {
 	w := o.writes[by]
 	switch {
 	case w == nil || !w.begun:
@@ -157,8 +178,25 @@ func (o *oracle) wrote(e *sim.Event, client *Client) error {
 		return violation("I1", "%s is in the log twice", by)
 	case w.outcome == failed:
 		return violation("I2", "%s was reported to have failed for good, and is in the log now", by)
+	case !slices.Equal(l.keysOf(by), w.keys()):
+		return violation("I15", "a log version has the entries of %s of keys %v, and not of %v", by, l.keysOf(by), w.keys())
+	}
+	for _, key := range w.keys() {
+		at := order{w.client.Name, key}
+		if before := o.last[at]; before != nil && w.before(before) {
+			return violation("I16", "%s is in the log after %s, which came later", w.what(), before.what())
+		}
+		o.last[at] = w
 	}
 	return o.conditionHeld(w)
+}
+
+// before reports whether a write of the same client and key must stand before another: it
+// ended before the other began; or both were made at the same time, and it came first.
+// The client of an orphan's writer is another, and an update begins with a read.
+func (c *callState) before(d *callState) bool {
+	plain := func(c *callState) bool { return c.Verb == "set" || c.Verb == "setall" }
+	return c.group < d.group || c.group == d.group && plain(c) && plain(d) && c.nth < d.nth
 }
 
 // conditionHeld checks that the condition of a write that has just been appended holds on
@@ -196,8 +234,8 @@ func (o *oracle) endedCondition(c *callState, err error) error {
 		}
 		return nil
 	}
-	found := o.model.versions[backend.VersionID(failed.Found.VersionID)]
-	if found == nil || found.key != c.Key || found.sequence != failed.Found.Sequence || string(failed.Found.Hash) != found.hash {
+	found := o.model.entry(failed.Found.VersionID, c.Key)
+	if found == nil || found.sequence != failed.Found.Sequence || string(failed.Found.Hash) != found.hash {
 		return violation("I17", "%s found an entry that is not in the log: %v", c.what(), err)
 	}
 	if found.sequence == want || slices.Index(o.model.key(c.Key).entries, found) < c.floor.entries-1 {
@@ -220,7 +258,7 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 		}
 	}
 	switch c.Verb {
-	case "set", "orphan", "update":
+	case "set", "setall", "orphan", "orphanall", "update":
 		if err := o.endedCondition(c, err); err != nil {
 			return err
 		}
@@ -235,7 +273,7 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 	case "seal":
 		return o.endedSeal(c, r, err)
 	}
-	if err != nil {
+	if err != nil || c.client.Legacy { // which returns nothing else
 		return nil
 	}
 	return o.endedReading(c, r)
@@ -253,17 +291,20 @@ func (o *oracle) mayFail(c *callState, err error) bool {
 	case errors.Is(err, immukv.ErrConditionFailed):
 		return c.If != ""
 	}
+	if errors.Is(err, errLegacyJSON) {
+		return c.Verb != "history" && c.Verb != "keys" && len(o.model.versions) < len(o.model.log)
+	}
 	return errors.Is(err, errLegacyConflict)
 }
 
 // isInLog checks that an entry that a call returned is one of the log, in all
 // its fields.
 func (o *oracle) isInLog(e immukv.Entry[string]) error {
-	want := o.model.versions[backend.VersionID(e.VersionID)]
+	want := o.model.entry(e.VersionID, e.Key)
 	if want == nil {
-		return violation("I8", "it returned log version %s, which does not exist", e.VersionID)
+		return violation("I8", "it returned an entry of %s in log version %s, which does not exist", e.Key, e.VersionID)
 	}
-	if e.Key != want.key || e.Value != want.by || e.Sequence != want.sequence || string(e.Hash) != want.hash ||
+	if e.Value != want.by || e.Sequence != want.sequence || string(e.Hash) != want.hash ||
 		e.Timestamp.UnixMilli() != want.timestamp || string(e.PreviousHash) != want.text("previous_hash") {
 		return violation("I8", "it returned %s@%d of %s, and log version %s is %s@%d of %s",
 			e.Value, e.Sequence, e.Key, e.VersionID, want.by, want.sequence, want.key)
@@ -288,8 +329,8 @@ func (o *oracle) endedWrite(c *callState, r *result, err error) error {
 	}
 	switch {
 	case err == nil:
-		if o.model.times[c.id] != 1 || len(r.entries) != 1 || r.entries[0].Value != c.id {
-			return violation("I1", "%s was acknowledged, and is in the log %d times", c.id, o.model.times[c.id])
+		if o.model.times[c.id] != 1 || !slices.EqualFunc(r.entries, c.keys(), func(e immukv.Entry[string], key string) bool { return e.Key == key && e.Value == c.id }) {
+			return violation("I1", "%s was acknowledged with %v, and is in the log %d times", c.id, r, o.model.times[c.id])
 		}
 		c.outcome = acknowledged
 	case errors.Is(err, immukv.ErrOutcomeUnknown):
@@ -312,7 +353,7 @@ func (o *oracle) endedGet(c *callState, r *result, err error) error {
 	if err != nil {
 		return nil
 	}
-	got := slices.Index(o.model.key(c.Key).entries, o.model.versions[backend.VersionID(r.entries[0].VersionID)])
+	got := slices.Index(o.model.key(c.Key).entries, o.model.entry(r.entries[0].VersionID, c.Key))
 	if got < floor-1 {
 		return violation(c.readInvariant("I7"), "%s returned %v, which was out of date when it began", c.what(), r)
 	}
@@ -341,22 +382,64 @@ func (c *callState) newest() int {
 // endedReading checks calls that return more than an entry.
 func (o *oracle) endedReading(c *callState, r *result) error {
 	switch c.Verb {
+	case "getall":
+		return o.endedGetAll(c, r)
 	case "log":
+		if !o.model.whole(len(r.entries)) {
+			return violation("I15", "%s returned %d entries, the last of which is not that of its version", c.what(), len(r.entries))
+		}
 		return sameOrder(c, r, o.model.log, c.floor.log)
 	case "history":
 		return sameOrder(c, r, o.model.key(c.Key).entries, c.newest())
 	case "keys":
 		return o.sameKeys(c, r)
 	case "repair":
-		if e := o.model.versions[backend.VersionID(r.repair.VersionID)]; e != nil && !e.applied {
-			return violation("I13", "%s ended well, and %s is still an orphan", c.what(), e.by)
+		for _, e := range o.model.byID[backend.VersionID(r.repair.VersionID)].orphans() {
+			return violation("I13", "%s ended well, and %s is still an orphan of key %s", c.what(), e.by, e.key)
 		}
 	case "verify", "audit":
 		if !o.honest(r.report) {
 			return violation("I12", "%s found fault with an honest store: %v", c.what(), r.report.Err())
 		}
-		if n := int(r.report.Entries); n < c.floor.log || n > len(o.model.log) {
+		n := int(r.report.Entries)
+		if !o.model.whole(n) {
+			return violation("I15", "%s saw %d entries, the last of which is not that of its version", c.what(), n)
+		}
+		if n < c.floor.log || n > len(o.model.log) {
 			return violation("I12", "%s saw %d entries where there were %d at first and %d in the end", c.what(), n, c.floor.log, len(o.model.log))
+		}
+	}
+	return nil
+}
+
+// endedGetAll checks that the entries that a consistent reader was given are the newest of
+// their keys as of one moment of the call (I18), and that this is not within a version of
+// the log (I15).
+func (o *oracle) endedGetAll(c *callState, r *result) error {
+	n := int(*r.as) + 1
+	switch {
+	case n < c.floor.log || n > len(o.model.log):
+		return violation("I18", "%s is as of sequence %d, and there were %d entries when it began", c.what(), *r.as, c.floor.log)
+	case !o.model.whole(n):
+		return violation("I15", "%s is as of sequence %d, within a version of the log", c.what(), *r.as)
+	}
+	var want []int64
+	for _, key := range c.Keys {
+		if e := newestOf(o.model.log[:n], key); e != nil {
+			want = append(want, e.sequence)
+		}
+	}
+	if !slices.EqualFunc(r.entries, want, func(e immukv.Entry[string], n int64) bool { return e.Sequence == n }) {
+		return violation("I15", "%s returned %v, where sequences %d were the newest", c.what(), r, want)
+	}
+	return nil
+}
+
+// newestOf is the newest entry of a key, or nil.
+func newestOf(log []*entry, key string) *entry {
+	for _, e := range slices.Backward(log) {
+		if e.key == key {
+			return e
 		}
 	}
 	return nil

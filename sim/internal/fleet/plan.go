@@ -22,10 +22,12 @@ import (
 //	client a: set k; get k; set k & set j
 //	client b readonly always clock=-1h0m0s: log; history k
 //	client c legacy typescript: set k
+//	client d batching: set k & set j & set i; setall k j
 //	schedule a a b:never/lost c
 //
 // Calls joined with & are made at the same time. A set may have a condition, "set k if
-// absent" or "set k if 3", and a get may be consistent, "get k consistent".
+// absent" or "set k if 3", and a get may be consistent, "get k consistent"; a getall
+// always is.
 type Plan struct {
 	Clients  []Client
 	Schedule sim.Schedule
@@ -40,22 +42,36 @@ type Client struct {
 	Odd        bool          // a legacy one: writes NaN or, in TypeScript, repairs what it loses a part of
 	ReadOnly   bool          // is opened so
 	Deferred   bool          // writes its apply behind the caller
+	Batching   bool          // puts sets that are under way at the same time into one log version
 	Impatient  bool          // gives up a write that has lost a race
 	Always     bool          // it looks for repairs at every read
 	Clock      time.Duration // how far its clock is off
 	Script     [][]Call
 }
 
-// Call is one call of a client: set, update, get, history, log, keys, repair, settle,
-// verify, audit, seal; or orphan, which is a set that never comes to its apply.
+// Call is one call of a client: set, setall, update, get, getall, history, log, keys,
+// repair, settle, verify, audit, seal; or orphan and orphanall, which are sets that never
+// come to their apply.
 type Call struct {
 	Verb       string
 	Key        string // of set, update, orphan, get and history
 	If         string // of set: its condition, "absent" or a sequence
 	Consistent bool   // of get
+
+	Keys []string // of setall, orphanall and getall
 }
 
-func (c Call) sets() bool { return c.Verb == "set" || c.Verb == "orphan" || c.Verb == "update" }
+func (c Call) sets() bool {
+	return c.Verb == "update" || c.Verb == "set" || c.Verb == "setall" || c.Verb == "orphan" || c.Verb == "orphanall"
+}
+
+// keys are those of a write, in the order in which it writes them.
+func (c Call) keys() []string {
+	if c.Keys != nil {
+		return c.Keys
+	}
+	return []string{c.Key}
+}
 
 // noEntry is the sequence of the newest entry of a key that has none.
 const noEntry = -1
@@ -75,6 +91,7 @@ func (c Call) String() string {
 	if c.Key != "" {
 		words = append(words, c.Key)
 	}
+	words = append(words, c.Keys...)
 	if c.If != "" {
 		words = append(words, "if", c.If)
 	}
@@ -86,6 +103,7 @@ func (c Call) String() string {
 
 var (
 	keyedVerbs    = []string{"set", "update", "orphan", "get", "history"}
+	widerVerbs    = []string{"setall", "orphanall", "getall"}
 	bareVerbs     = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal"}
 	nameText      = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	conditionText = regexp.MustCompile(`^(absent|0|[1-9][0-9]{0,17})$`)
@@ -96,6 +114,8 @@ func parseCall(text string) (Call, error) {
 	switch {
 	case len(words) == 2 && slices.Contains(keyedVerbs, words[0]):
 		return Call{Verb: words[0], Key: words[1]}, nil
+	case len(words) > 1 && slices.Contains(widerVerbs, words[0]):
+		return Call{Verb: words[0], Keys: words[1:]}, nil
 	case len(words) == 1 && slices.Contains(bareVerbs, words[0]):
 		return Call{Verb: words[0]}, nil
 	case len(words) == 4 && words[0] == "set" && words[2] == "if" && conditionText.MatchString(words[3]):
@@ -119,6 +139,7 @@ func (c Client) String() string {
 		{c.Odd, "odd"},
 		{c.ReadOnly, "readonly"},
 		{c.Deferred, "deferred"},
+		{c.Batching, "batching"},
 		{c.Impatient, "impatient"},
 		{c.Always, "always"},
 		{c.Clock != 0, "clock=" + c.Clock.String()},
@@ -183,6 +204,8 @@ func (c *Client) setAttribute(attr string) error {
 		c.ReadOnly = true
 	case "deferred":
 		c.Deferred = true
+	case "batching":
+		c.Batching = true
 	case "impatient":
 		c.Impatient = true
 	case "always":

@@ -60,16 +60,19 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 	}
 	c.TypeScript = draw(4) == 3
 	c.Deferred = !c.Legacy && draw(4) == 3
+	c.Batching = !c.Legacy && draw(3) == 2
 	c.Impatient = !c.Legacy && draw(6) == 5
 	c.Always = !c.Legacy && draw(2) == 1
 	c.Clock = pick(draw, []time.Duration{0, 0, time.Hour, -time.Hour, -20 * 365 * 24 * time.Hour})
 	for range 1 + draw(5) {
 		group := []Call{randomCall(draw, c, keys)}
 		if !c.Legacy && draw(6) == 5 {
-			group = append(group, randomCall(draw, c, keys))
+			for range 1 + draw(3) {
+				group = append(group, randomCall(draw, c, keys))
+			}
 		}
 		c.Script = append(c.Script, group)
-		if (group[0].Verb == "set" || group[0].Verb == "update") && !c.Legacy && draw(3) > 0 {
+		if group[0].sets() && !c.Legacy && draw(3) > 0 {
 			c.Script = append(c.Script, []Call{{Verb: "settle"}})
 		}
 	}
@@ -77,16 +80,19 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 }
 
 func randomCall(draw func(n int) int, c Client, keys []string) Call {
-	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit", "update"}
+	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit", "update", "setall", "setall", "getall"}
 	switch {
 	case c.Legacy:
-		verbs = verbs[:6]
+		verbs = []string{"set", "set", "set", "set", "get", "get", "history", "log", "keys", "verify"}
 	case c.ReadOnly:
-		verbs = []string{"get", "history", "log", "keys", "verify", "audit"}
+		verbs = []string{"get", "getall", "history", "log", "keys", "verify", "audit"}
 	}
 	call := Call{Verb: pick(draw, verbs)}
 	if slices.Contains(keyedVerbs, call.Verb) {
 		call.Key = pick(draw, keys)
+	}
+	if slices.Contains(widerVerbs, call.Verb) {
+		call.Keys = randomKeys(draw, keys)
 	}
 	switch {
 	case c.Legacy:
@@ -97,4 +103,16 @@ func randomCall(draw func(n int) int, c Client, keys []string) Call {
 		call.If = pick(draw, []string{"", "", "", "", "absent", "0", "1", "2"})
 	}
 	return call
+}
+
+// randomKeys are one to three distinct keys, in any order.
+func randomKeys(draw func(n int) int, keys []string) []string {
+	left := slices.Clone(keys)
+	var some []string
+	for range 1 + draw(min(3, len(keys))) {
+		i := draw(len(left))
+		some = append(some, left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	return some
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
@@ -16,11 +17,11 @@ func sound(state memstore.State) (*model, error) {
 	for _, o := range state.Objects {
 		shown := make(map[string]memstore.Version)
 		for _, v := range o.Versions {
-			d, err := readDocument([]byte(v.Body))
-			if err != nil || v.DeleteMarker || string(object(d.tokens)) != v.Body {
+			docs, err := readLog([]byte(v.Body))
+			if err != nil || v.DeleteMarker || joined(docs) != v.Body || o.Name != logObject && len(docs) > 1 {
 				return nil, violation("I12", "version %s of %s is no document", v.ID, o.Name)
 			}
-			id := d.text("log_version_id")
+			id := docs[0].text("log_version_id")
 			if _, twice := shown[id]; twice && o.Name != logObject {
 				return nil, violation("I12", "%s shows log version %s twice", o.Name, id)
 			}
@@ -41,12 +42,14 @@ func sound(state memstore.State) (*model, error) {
 		if err := m.write(logObject, []byte(v.Body), backend.Version{ID: v.ID, ETag: v.ETag}, anyone); err != nil {
 			return nil, err
 		}
-		name := keyObject(m.head().key)
-		if shows, ok := objects[name][string(v.ID)]; ok {
-			if err := m.write(name, []byte(shows.Body), backend.Version{ID: shows.ID, ETag: shows.ETag}, anyone); err != nil {
-				return nil, err
+		for _, e := range m.newest().entries {
+			name := keyObject(e.key)
+			if shows, ok := objects[name][string(v.ID)]; ok {
+				if err := m.write(name, []byte(shows.Body), backend.Version{ID: shows.ID, ETag: shows.ETag}, anyone); err != nil {
+					return nil, err
+				}
+				delete(objects[name], string(v.ID))
 			}
-			delete(objects[name], string(v.ID))
 		}
 	}
 	for name, left := range objects {
@@ -72,17 +75,26 @@ func chainOf(log []memstore.Version) ([]memstore.Version, error) {
 		}
 		delete(byID, id)
 		chain = append(chain, v)
-		d, err := readDocument([]byte(v.Body))
+		docs, err := readLog([]byte(v.Body))
 		if err != nil {
 			return nil, err
 		}
-		id = d.text("previous_version_id")
+		id = docs[0].text("previous_version_id")
 	}
 	if len(byID) > 0 {
 		return nil, violation("I12", "the log has versions that nothing leads to")
 	}
 	slices.Reverse(chain)
 	return chain, nil
+}
+
+// joined is the body of documents, a line each.
+func joined(docs []document) string {
+	var lines []string
+	for _, d := range docs {
+		lines = append(lines, string(object(d.tokens)))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func lastID(versions []memstore.Version) string {
