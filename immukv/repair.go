@@ -147,18 +147,20 @@ func (c *core) checkHeadNow(ctx context.Context) error {
 			h, err = c.repairHead(ctx, h)
 		}
 	}
+	// A read has an orphan from the log; but whether the others are any must be known, too.
+	known := h != nil && h.first(orphan) != nil && h.first(unchecked) == nil
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return err
-	case errors.Is(err, backend.ErrAccessDenied) && h != nil && h.first(orphan) != nil:
+	case errors.Is(err, backend.ErrAccessDenied) && known:
 		// Denied to write: read-only in all but name.
 	case isEntryError(err), errors.Is(err, ErrDiverged), errors.Is(err, ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
 		// No write can follow the newest entry before somebody has mended it.
 		// This read is of another entry, or fails by itself.
 		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
-	case h != nil && h.first(orphan) != nil:
-		// This read has the orphan from the log; the next one tries again.
+	case known:
+		// The next read tries again.
 		c.logger.WarnContext(ctx, "the newest entry was not repaired", "error", err)
 		return nil
 	default:
