@@ -210,9 +210,6 @@ var plants = []plant{
 		}
 		stored, err := c.core.write(ctx, req, c.core.newRace())
 		stored = append(early, stored...)`},
-	{"of a batch that came only the last entry's key is forgotten", "head.go",
-		`for _, v := range fresh.among { delete(c.keyStates, v.Key) }`,
-		`for _, v := range fresh.among { if !HERE || v == fresh.version { delete(c.keyStates, v.Key) } }`},
 	{"one's own batch is not recognised", "append.go",
 		`return there.among, false, nil`,
 		`if HERE && len(p.docs) > 1 { return nil, false, nil }
