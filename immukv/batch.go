@@ -11,30 +11,33 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// Batching is how many entries a client puts into one log version: see [WithBatching].
+// Batching limits how many entries a client puts into one log version: see
+// [WithBatching].
 type Batching struct {
-	// MaxEntries bounds the entries of a version: 1,000 at most, 128 if zero. Key objects
-	// are written up to 128 at once, so more entries make a batch last longer.
+	// MaxEntries is the largest number of entries in a version: at most 1,000; zero means
+	// 128. At most 128 key objects are written at once, so a batch with more entries
+	// takes longer.
 	MaxEntries int
-	// MaxBytes bounds the bytes of a version of more than one entry: 8 MiB at most, and
-	// if zero. Before a version is made its size is estimated, with a kilobyte for each
-	// entry beside its key and value.
+	// MaxBytes is the largest size, in bytes, of a version with more than one entry: at
+	// most 8 MiB; zero means 8 MiB. The client estimates the size beforehand: for each
+	// entry, its key, its value and one kilobyte.
 	MaxBytes int
 }
 
 const defaultBatchEntries = writeWidth
 
-// WithBatching has writes of the client that are under way at the same time, and of all
-// clients made from it, go into one log version: while one version is being written the
-// next one collects. A write that is alone waits for nobody, and is stored as without
-// batching. So many callers write as fast as the store takes PUTs, where without it the
-// log takes one entry in two round trips. Writes of one key keep their order, in
-// versions of their own.
+// WithBatching puts writes that are under way at the same time into one log version.
+// While one version is being written, the client collects the writes for the next one.
+// This includes the writes of all clients made from it with [WithCodec]. A single write
+// does not wait, and is stored as without batching. With batching, many callers together
+// write as fast as the store accepts PUTs; without it, the log takes one entry in two
+// round trips. Writes of the same key keep their order, and each goes into a different
+// version.
 //
-// The Python and TypeScript clients, and older versions of this one, do not read a
-// version of several entries: while one is the newest they fail, and write nothing. They
-// go on when it no longer is. Every client of this library reads such versions with or
-// without the option.
+// The Python and TypeScript clients, and older versions of this one, cannot read a
+// version with several entries. While such a version is the newest, they fail and write
+// nothing. They work again when another version is the newest. Clients of this library
+// read such versions with or without the option.
 //
 // Zero fields have defaults.
 func WithBatching(b Batching) Option {

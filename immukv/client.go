@@ -70,35 +70,34 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 	return &Client[V]{core: c, codec: codec}, nil
 }
 
-// WithCodec makes a client of another value type on the same store. It shares
-// everything with the first: connection, write lock and cache.
-// Closing either closes both. A client never decodes entries that it does not
-// return, so types may be mixed in one log, each key read with its own codec.
+// WithCodec returns a client for another value type on the same store. The two clients
+// share the connection, the write lock and the cache. Closing either closes both. A
+// client decodes only the entries that it returns, so a log may contain values of several
+// types if each key is read with the right codec.
 func WithCodec[V, W any](c *Client[V], codec Codec[W]) *Client[W] {
 	return &Client[W]{core: c.core, codec: codec}
 }
 
-// JSONCodec is the codec that a client has by default: encoding/json. It refuses a
-// string that is not valid UTF-8, which package json would replace by another.
+// JSONCodec is the codec that a client has by default: encoding/json. A string that is
+// not valid UTF-8 is an error; package json would silently replace the invalid bytes.
 func JSONCodec[V any]() Codec[V] { return jsonCodec[V]{} }
 
-// Set sets a key to a value: it appends an entry to the log and applies it to the
-// key's object. A nil error means that the entry is in the log, once and for ever,
-// with the version, sequence and hash returned. If only the apply failed, Set
-// succeeds nevertheless: the entry is an orphan, which the next activity repairs.
+// Set sets a key to a value: it appends an entry to the log and applies it to the key's
+// object. A nil error means that the entry is in the log, once and for ever, with the
+// returned version, sequence and hash. If only the apply failed, Set succeeds
+// nevertheless: the entry is an orphan, which the next activity of a client repairs.
 //
 // [ErrOutcomeUnknown] means that the entry may be in the log, now or later; see
-// [OutcomeUnknownError]. Any other error means that it is not, and never will be.
-// Set retries after a lost race, until the context ends or as often as
-// [WithMaxAttempts] allows, and a few times after a lost answer. Writes of one
+// [OutcomeUnknownError]. Any other error means that the entry is not in the log and never
+// will be. After a lost race, Set retries until the context ends, or as often as
+// [WithMaxAttempts] allows. After a lost answer, it retries a few times. Writes of one
 // client wait for one another.
 //
-// With a condition, [IfAbsent] or [IfSequence], the entry is appended only if the
-// condition holds for the log that it follows. Otherwise nothing is written, and
-// the error is a [*ConditionError]. The write's own entry, from a request whose
-// answer was lost, never makes the condition fail. A condition takes no more
-// requests: if the client does not know the key's newest entry, it reads the key
-// object in place of its tag.
+// With a condition, [IfAbsent] or [IfSequence], Set appends the entry only if the
+// condition holds at that moment. Otherwise nothing is written, and the error is a
+// [*ConditionError]. A retry after a lost answer never mistakes the write's own entry for
+// that of another writer. A condition takes no more requests: if the client does not know
+// the key's newest entry, it sends a GET of the key object in place of a HEAD.
 func (c *Client[V]) Set(ctx context.Context, key string, value V, opts ...SetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "set", key)
 	defer func() { end(err) }()
@@ -138,10 +137,11 @@ func setEntry[V any](v *version, value V) Entry[V] {
 	return e
 }
 
-// Settle finds out what became of a write whose outcome was unknown. It returns the
-// entry if it is in the log; an error that is [ErrConflict] if it is not and never
-// will be; and [ErrOutcomeUnknown] if that still cannot be told. It may send the
-// identical write again; at most one of the two takes effect.
+// Settle finds out the outcome of a write that returned [ErrOutcomeUnknown]. If the entry
+// is in the log, Settle returns it. If the entry is not in the log and never will be, the
+// error is [ErrConflict]. If the outcome is still unknown, the error is
+// [ErrOutcomeUnknown] again. Settle may send the identical write again; at most one of
+// the two takes effect.
 //
 // The error must come from a client of the same store in this process.
 func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_ Entry[V], err error) {
@@ -154,15 +154,15 @@ func (c *Client[V]) Settle(ctx context.Context, unknown *OutcomeUnknownError) (_
 	return c.entry(l[unknown.place], nil)
 }
 
-// Get returns the newest entry of a key. It is one request; when the repair
-// interval has passed (see [WithRepairCheckInterval]), and at the client's first
-// read, it first checks whether the newest entry of the log needs repair.
+// Get returns the newest entry of a key. It takes one request. At the client's first
+// read, and whenever the repair interval has passed (see [WithRepairCheckInterval]), Get
+// first checks whether the newest entry of the log needs repair.
 //
 // While the key's newest entry is another client's orphan, Get may return the entry
 // before it; with [Consistent] it does not.
 //
-// An entry whose hash does not hold is returned together with an error that is
-// [ErrVerificationFailed].
+// If the entry does not match its hash, Get returns the entry together with an error that
+// is [ErrVerificationFailed].
 func (c *Client[V]) Get(ctx context.Context, key string, opts ...GetOption) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "get", key)
 	defer func() { end(err) }()
@@ -208,10 +208,10 @@ func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOpti
 	})
 }
 
-// EntryAt returns the log's entry of a sequence number. It reads the newest entry,
-// the listing of versions down to the requested one, a thousand versions a request,
-// and the requested entry. If the log does not have the entry, or no longer has it,
-// the error is [ErrNotFound]. The entry's own hash is checked, not the chain that
+// EntryAt returns the log's entry with a sequence number. It reads the newest entry, the
+// listing of versions down to the requested one (a thousand versions in each request),
+// and the requested entry. If the log does not have the entry, or no longer has it, the
+// error is [ErrNotFound]. EntryAt checks the hash of the entry, but not the chain that
 // leads to it: see [Client.VerifyLog].
 func (c *Client[V]) EntryAt(ctx context.Context, sequence int64) (_ Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "entry_at", "")
@@ -224,10 +224,10 @@ func (c *Client[V]) EntryAt(ctx context.Context, sequence int64) (_ Entry[V], er
 	return e, err
 }
 
-// Log returns the entries of the whole log, newest first, as [Client.History] does
-// those of a key, or the oldest first with [OldestFirst]. After a version that is no
-// entry the next is the one that the store lists below it. An entry that does not lead
-// to an older one ends the sequence.
+// Log returns the entries of the whole log, as [Client.History] returns those of a key:
+// newest first, or oldest first with [OldestFirst]. If a version cannot be read as an
+// entry, Log continues with the version that the store lists below it. An entry whose
+// link does not lead to an older entry ends the sequence.
 func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[V], error] {
 	q := newLogQuery(opts)
 	return observed(ctx, c.core, "log", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
@@ -235,28 +235,29 @@ func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[
 	})
 }
 
-// Watch yields every entry of the log, oldest first, each exactly once, and goes on as
-// they come, until the context ends or the consumer stops. It begins with the first entry,
-// or where [After] or [From] says. Where to go on after a restart is [Entry.Checkpoint] of
-// the last entry that was dealt with.
+// Watch yields every entry of the log exactly once, oldest first, and then waits for new
+// entries, until the context ends or the consumer stops. It begins with the first entry,
+// or where [After] or [From] says. To continue after a restart, pass [Entry.Checkpoint]
+// of the last processed entry to [After].
 //
-// Each entry is checked to be what its hash says and to follow the one before, the first
-// one the checkpoint, so that to follow a log is to verify it. A log that was cut off,
-// rolled back, rewritten or replaced ends the sequence with an error that is
-// [ErrVerificationFailed], in most cases a [Finding], or [ErrLogDeleted]; it says at
-// which sequence. What the log does not say by itself, a watch cannot see either: that
-// entries further back than its beginning, or those that it has yielded, were changed
-// where they stand is found by [Client.VerifyLog]. An entry that cannot be decoded is
-// yielded with its error, and the sequence goes on.
+// Watch verifies the log as it follows it: each entry must match its hash and follow the
+// entry before it, and the first entry must follow the checkpoint. If the log was cut
+// off, rolled back, rewritten or replaced, the sequence ends with an error that is
+// [ErrVerificationFailed], in most cases a [Finding], or with [ErrLogDeleted]. The error
+// names the sequence number. Watch does not read an entry again after it has yielded it,
+// nor any entry before its beginning. If such an entry was changed in place,
+// [Client.VerifyLog] detects it. An entry that cannot be decoded is yielded with its
+// error, and the sequence goes on.
 //
-// Failures of the store are logged and waited out, until the context ends; denied access
-// is no such failure. The end of the context ends the sequence with its error.
+// If the store fails, Watch logs the error and retries, until the context ends. If access
+// is denied, the sequence ends with the error. If the context ends, the sequence ends
+// with the error of the context.
 //
-// While nothing comes, a watch is one HEAD for each [WithPollInterval]. When it has to
-// catch up, it reads bodies wide, as [Client.Log] does, and no more of them than that
-// however slow the consumer is: of what waits, it keeps the version IDs. It reads the log
-// alone, where an entry is from the moment at which it is committed; its key object may
-// be a moment behind.
+// While there are no new entries, Watch sends one HEAD in each [WithPollInterval]. When
+// it has to catch up, it fetches several bodies at a time, as [Client.Log] does. If the
+// consumer is slow, Watch keeps only these bodies, and the version IDs of the other new
+// entries. Watch reads only the log, which has an entry from the moment of its append.
+// The key object may not reflect the entry yet.
 func (c *Client[V]) Watch(ctx context.Context, opts ...WatchOption) iter.Seq2[Entry[V], error] {
 	q := newWatchQuery(opts)
 	return observed(ctx, c.core, "watch", "", func(ctx context.Context) iter.Seq2[Entry[V], error] {
@@ -286,10 +287,10 @@ func (c *Client[V]) Verify(e Entry[V]) error {
 	return nil
 }
 
-// VerifyLog checks the log alone: every hash, every link, that no sequence number
-// is missing, and that the log has its beginning. The report lists what it found;
-// the error is about the call, such as a store that does not answer. Memory does
-// not grow with the log.
+// VerifyLog checks only the log: that every hash and every link is correct, that no
+// sequence number is missing, and that the log has its beginning. The report lists the
+// problems in the log. The error is for a failure of the call itself, for example if the
+// store does not answer. Memory does not grow with the log.
 func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
 	ctx, end := c.core.begin(ctx, "verify_log", "")
 	defer func() { end(err) }()
@@ -300,11 +301,11 @@ func (c *Client[V]) VerifyLog(ctx context.Context, opts ...VerifyOption) (_ *Rep
 	return report, nil
 }
 
-// Audit checks the log as [Client.VerifyLog] does, and every version of every key
-// object against the log: each entry must have exactly one version, in order; only
-// entries of the newest log version may have none; and no version may hold what is
-// not in the log. Writers may go on meanwhile. Memory grows by about 32 bytes an
-// entry.
+// Audit checks the log as [Client.VerifyLog] does. It also checks every version of every
+// key object against the log. Each entry must have exactly one version of its key object,
+// in order; only an entry of the newest log version may have none. No version may hold an
+// entry that is not in the log. Writers may write during an audit. An audit needs about
+// 32 bytes of memory for each entry.
 func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (_ *Report, err error) {
 	ctx, end := c.core.begin(ctx, "audit", "")
 	defer func() { end(err) }()
@@ -316,8 +317,8 @@ func (c *Client[V]) Audit(ctx context.Context, opts ...VerifyOption) (_ *Report,
 }
 
 // Repair checks the newest entry of the log and, if it is an orphan, writes its key
-// object from the stored entry. Every write does so first. Call Repair only if it
-// has to be done now.
+// object from the stored entry. Every write does so before it appends. Call Repair only
+// if you cannot wait for the next write.
 func (c *Client[V]) Repair(ctx context.Context) (_ RepairResult, err error) {
 	ctx, end := c.core.begin(ctx, "repair", "")
 	defer func() { end(err) }()

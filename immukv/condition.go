@@ -23,8 +23,9 @@ type condition struct {
 
 // IfAbsent lets [Client.Set] append only if the key has no entry.
 //
-// A key whose object somebody has deleted counts as absent, as it does for
-// [Client.Get], unless the newest entry of the log is the key's. An audit reports it.
+// If somebody deleted the key's object, the key counts as absent, as it does for
+// [Client.Get]. The only exception is a key whose entry is the newest of the log. An
+// audit reports the deletion.
 func IfAbsent() SetOption { return condition{absent: true} }
 
 // IfSequence lets [Client.Set] append only if the key's newest entry has sequence n.

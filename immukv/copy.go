@@ -33,24 +33,24 @@ func newCopyQuery(opts []CopyOption) copyQuery {
 	return q
 }
 
-// Copy writes the entries of a log, as they are, at the end of another: with the same
+// Copy appends the entries of the log of src to the log of dst, unchanged: with the same
 // sequences, keys, values, timestamps, hashes, dialects and write IDs, and so with the
-// same checkpoints. The destination's version IDs and ETags are its own. Entries of one
-// log version stand in one version there.
+// same checkpoints. Only version IDs and ETags differ. Entries that share a log version
+// in src also share one in dst.
 //
 // It copies up to the entry that is the newest of src when it begins. Each entry is
-// verified before it is written, and is appended and applied as [Client.Set] does, so
-// that dst is a valid store at every instant: a copy that was cut short, in whatever way,
-// is simply run again, and goes on where dst ends. The source is read wide meanwhile.
+// verified before it is written, and is appended and applied as [Client.Set] does. So dst
+// is a valid store at every moment. If a copy was interrupted, run it again: it continues
+// where dst ends. Copy reads several entries of src at a time.
 //
-// If dst does not continue src, nothing is written, and the error is a [*ForkError], which
-// is [ErrDiverged]; it says at which sequence they differ first. That somebody else
-// appends to dst meanwhile ends the copy with the same error. An entry of src that is not
-// what it must be ends it with [ErrVerificationFailed] or [ErrMalformedEntry], and one of
-// a key that dst cannot hold with [ErrInvalidKey]: everything before it is in dst then,
-// and nothing of it.
+// If dst does not continue src, nothing is written, and the error is a [*ForkError],
+// which is [ErrDiverged]; it has the first sequence at which they differ. If somebody
+// else appends to dst meanwhile, the copy ends with the same error. If an entry of src
+// fails verification, the copy ends with [ErrVerificationFailed] or [ErrMalformedEntry].
+// If dst cannot hold a key, the copy ends with [ErrInvalidKey]. In each of these cases,
+// dst has all entries before the one that failed, and nothing of that one.
 //
-// Writes of dst wait until the copy has ended.
+// Other writes of the client dst wait until the copy has ended.
 func Copy[D, S any](ctx context.Context, dst *Client[D], src *Client[S], opts ...CopyOption) (_ CopyReport, err error) {
 	ctx, end := dst.core.begin(ctx, "copy", "")
 	defer func() { end(err) }()

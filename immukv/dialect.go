@@ -12,13 +12,13 @@ import (
 // and of the hash of the entry before it.
 type Hash = wire.Hash
 
-// GenesisHash stands for the hash before the first entry's.
+// GenesisHash is the PreviousHash of the first entry.
 const GenesisHash = wire.GenesisHash
 
-// Dialect is one of the two ways in which the clients of ImmuKV hash an entry.
-// They differ in the names of the hashed fields, in the order of object members
-// and in how numbers and U+007F are written. Both are read; an entry says which
-// one its hash was computed in. The zero Dialect is neither.
+// Dialect is one of the two ways in which the clients of ImmuKV hash an entry. They
+// differ in the names of the hashed fields, in the order of object members and in how
+// numbers and U+007F are written. Every client of this package reads both, and [Entry]
+// has the dialect of its hash. The zero Dialect is neither.
 type Dialect uint8
 
 // The dialects.
@@ -34,8 +34,8 @@ const (
 // String is "python", "typescript" or, for every other value, "unknown".
 func (d Dialect) String() string { return wire.Dialect(d).String() }
 
-// ParseDialect is the dialect of that name, as String gives it. Any other name is
-// [ErrInvalidOption].
+// ParseDialect returns the dialect with the given name, which is as String returns it.
+// For any other name the error is [ErrInvalidOption].
 func ParseDialect(name string) (Dialect, error) {
 	d, err := wire.ParseDialect(name)
 	if err != nil {

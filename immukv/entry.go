@@ -28,9 +28,10 @@ type Entry[V any] struct {
 	Sequence int64
 	// VersionID names the log version that holds the entry.
 	VersionID LogVersionID
-	// PreviousVersionID names the log version that holds the entry before: that of
-	// this entry, too, if both were written as one batch. It is empty on the first
-	// entry, and on one that was read from its key object, which does not hold it.
+	// PreviousVersionID names the log version that holds the entry before. If both
+	// entries were written as one batch, it equals VersionID. It is empty in the first
+	// entry of the log, and in an entry that was read from its key object, which does not
+	// store it.
 	PreviousVersionID LogVersionID
 	// KeyVersionID names the key object's version that the entry was read from;
 	// empty when it was read from the log or has just been set.
@@ -39,15 +40,15 @@ type Entry[V any] struct {
 	PreviousHash Hash
 	// Dialect is the one in which Hash was computed.
 	Dialect Dialect
-	// WriteID is the writer's unique name for the append. Clients other than
-	// this one leave it out.
+	// WriteID is a unique ID that the writer gives to each entry. The Python and
+	// TypeScript clients do not write it.
 	WriteID string
 	// JSON is the value as it is stored.
 	JSON json.RawMessage
 }
 
-// Checkpoint is the entry's place and hash: kept somewhere safe, it lets a later
-// verification prove that the log still extends it.
+// Checkpoint returns the entry's sequence and hash. Keep it in a safe place: with it, a
+// later verification proves that the log still contains this entry and all before it.
 func (e Entry[V]) Checkpoint() Checkpoint {
 	return Checkpoint{Sequence: e.Sequence, Hash: e.Hash}
 }

@@ -9,29 +9,28 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// The errors of a [Client], for errors.Is. What a store reported stays visible
-// beneath them: backend.ErrAccessDenied, backend.ErrUnavailable and the SDK's own
-// errors.
+// The errors of a [Client], for errors.Is. They wrap the errors of the store:
+// backend.ErrAccessDenied, backend.ErrUnavailable and the SDK's own errors.
 var (
 	// ErrNotFound: there is no such key, or no such version.
 	ErrNotFound = backend.ErrNotFound
 	// ErrReadOnly: the client was opened with [WithReadOnly].
 	ErrReadOnly = errors.New("client is read-only")
-	// ErrConflict: other writers won every attempt that [WithMaxAttempts] allows.
-	// From [Client.Settle]: another entry is in the place of the write. The entry
-	// is not in the log and never will be.
+	// ErrConflict: other writers won every attempt that [WithMaxAttempts] allows. From
+	// [Client.Settle]: another entry has the place in the log that the write was to have.
+	// In both cases the entry is not in the log and never will be.
 	ErrConflict = errors.New("conflict")
 	// ErrConditionFailed: the condition of a write does not hold, and nothing was
-	// written. The error is a [*ConditionError], which has the entry that was
-	// found.
+	// written. The error is a [*ConditionError], which has the key's newest entry, if
+	// there is one.
 	ErrConditionFailed = errors.New("condition failed")
-	// ErrOutcomeUnknown: the entry may be in the log, now or later. The
-	// [*OutcomeUnknownError] that carries it can be settled with [Client.Settle].
+	// ErrOutcomeUnknown: the entry may be in the log, now or later. To find out, pass the
+	// [*OutcomeUnknownError] to [Client.Settle].
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrMalformedEntry: a stored document cannot be read as an entry.
 	ErrMalformedEntry = wire.ErrMalformedEntry
-	// ErrVerificationFailed: an entry is not what its hash says, or a
-	// verification has findings.
+	// ErrVerificationFailed: an entry does not match its hash, or a verification has
+	// findings.
 	ErrVerificationFailed = errors.New("verification failed")
 	// ErrInvalidKey: the key cannot be stored.
 	ErrInvalidKey = wire.ErrInvalidKey
@@ -42,21 +41,21 @@ var (
 	// ErrLogDeleted: the log has versions or delete markers but no current
 	// version. Appending would start a second history, so nothing is written.
 	ErrLogDeleted = errors.New("log was deleted")
-	// ErrDiverged: two things that should agree do not. Of a write or a repair: an
-	// entry cannot be applied, because its key object is neither
-	// as the log says it was before the entry nor as it should be after it, or
-	// because the store cannot hold it; [Client.Audit] tells more. Of [Copy]: the
-	// destination does not continue the source; see [ForkError].
+	// ErrDiverged: two objects or two logs that should agree do not. From a write or a
+	// repair: an entry cannot be applied. Either the key object is not as the entry
+	// recorded it, and holds neither the entry nor a later one, or the store cannot hold
+	// the key object. [Client.Audit] reports the details. From [Copy]: the destination
+	// has other entries than the source; see [ForkError].
 	ErrDiverged = errors.New("key object diverges from the log")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
-	// ErrInvalidOption: an option has a value that makes no sense.
+	// ErrInvalidOption: an option has an invalid value.
 	ErrInvalidOption = errors.New("invalid option")
 )
 
-// OutcomeUnknownError says that a write may or may not have taken place, or may
-// take place later, and has what is needed to find out. It is [ErrOutcomeUnknown]
-// for errors.Is, and wraps the error with which the answer was lost.
+// OutcomeUnknownError says that a write may have taken place or not, or may take place
+// later. [Client.Settle] finds out. It is [ErrOutcomeUnknown] for errors.Is, and wraps
+// the error with which the answer was lost.
 type OutcomeUnknownError struct {
 	Key string
 	// WriteID is the write_id that the entry carries if it is in the log.
@@ -85,17 +84,17 @@ func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcom
 // Unwrap gives the reason.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
-// ConditionError says that a write was not made because its condition does not hold, and
-// what was found instead. At some time during the call, that was the key's newest entry.
-// It is [ErrConditionFailed] for errors.Is.
+// ConditionError says that nothing was written because the condition does not hold, and
+// which entry of the key was found. That entry was the key's newest at some moment during
+// the call. It is [ErrConditionFailed] for errors.Is.
 type ConditionError struct {
 	Key string
-	// Absent tells that the condition was [IfAbsent]. If it is not set, the condition
-	// was [IfSequence] of Sequence.
+	// Absent reports whether the condition was [IfAbsent]. If it is false, the condition
+	// was [IfSequence] with Sequence.
 	Absent   bool
 	Sequence int64
-	// Found is the key's newest entry, with its stored JSON as its value; nil if the
-	// key has no entry. It may have become another since.
+	// Found is the key's newest entry, with its stored JSON as its value; nil if the key
+	// has no entry. The key may have a newer entry by now.
 	Found *Entry[json.RawMessage]
 
 	found *version
@@ -115,9 +114,9 @@ func (e *ConditionError) Error() string {
 // Is makes the error [ErrConditionFailed].
 func (e *ConditionError) Is(target error) bool { return target == ErrConditionFailed }
 
-// EntryError says what is wrong with one stored entry, and which. It is
-// [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is, or the codec's own
-// error where it could not decode the value.
+// EntryError says which stored entry has a problem, and what the problem is. It is
+// [ErrMalformedEntry] or [ErrVerificationFailed] for errors.Is, or the codec's own error
+// where it could not decode the value.
 type EntryError struct {
 	Object    string            // name of the object in the store
 	VersionID backend.VersionID // empty if it is the current one, and could not be read
@@ -158,7 +157,7 @@ func (e *DivergedError) Error() string {
 // Is makes the error [ErrDiverged].
 func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
 
-// ForkError says that the destination of a copy has another history than the source. It is
+// ForkError says that the destination of a copy has other entries than the source. It is
 // [ErrDiverged] for errors.Is.
 type ForkError struct {
 	Sequence int64 // the first at which the two differ

@@ -16,7 +16,8 @@ import (
 type ExportReport struct {
 	// Entries is how many entries were written.
 	Entries int64
-	// Head is the newest of them; if there is none, where the export begins.
+	// Head is the newest exported entry. If no entry was exported, it is the checkpoint
+	// after which the export begins.
 	Head Checkpoint
 }
 
@@ -25,15 +26,16 @@ type ExportOption interface{ setExport(*exportQuery) }
 
 type exportQuery struct{ after *Checkpoint }
 
-// Export writes the log as JSON lines: the document of each entry as it is stored, a line
-// each, oldest first, and nothing else. It begins with the first entry, or with the one
-// behind the checkpoint of [After], and ends with the one that is the newest when the call
-// begins. Each entry is verified before it is written, as [Client.Watch] does; one that is
-// not what it must be ends the export with an error, and what was written is whole up to
-// there.
+// Export writes the log as JSON lines, oldest entry first. Each line is the document of
+// one entry as it is stored. The export begins with the first entry, or after the
+// checkpoint of [After], and ends with the entry that is the newest when the call begins.
+// Each entry is verified before it is written, as [Client.Watch] does. If an entry fails
+// verification, the export ends with an error, and all entries before it have been
+// written.
 //
-// [VerifyExport] verifies an export without the store, and [Import] writes it to another.
-// Keep Head apart from it: nothing else shows that its end was cut off.
+// [VerifyExport] verifies an export without the store, and [Import] writes it to another
+// store. Keep the Head of the report in another place than the export: without it, nobody
+// can detect that the end of the export was cut off.
 func (c *Client[V]) Export(ctx context.Context, w io.Writer, opts ...ExportOption) (_ ExportReport, err error) {
 	ctx, end := c.core.begin(ctx, "export", "")
 	defer func() { end(err) }()

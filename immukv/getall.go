@@ -11,9 +11,9 @@ import (
 type Snapshot[V any] struct {
 	// Entries has the entry of each key that has one.
 	Entries map[string]Entry[V]
-	// Sequence is that of the log's entry as of which all of Entries are: each is the
-	// newest of its key up to it. It is -1 if the keys were read one beside the other,
-	// or the log is empty.
+	// Sequence is the place in the log that the snapshot reflects: each of Entries is the
+	// newest of its key up to this sequence. It is -1 if the log is empty, or if the keys
+	// were read independently of one another.
 	Sequence int64
 }
 
@@ -83,11 +83,11 @@ func (c *core) readWide(ctx context.Context, keys []string, read func(context.Co
 	return failed
 }
 
-// GetAll returns the entries of many keys, read several at a time. A key that has
-// none is left out. Each is read as [Client.Get] with these options reads it; with
-// [Consistent], [AtSequence] or [AsOf] all of them are as of one sequence, that of
-// the snapshot: it has every entry up to that sequence and none after it, whatever
-// is written meanwhile.
+// GetAll returns the entries of many keys, and reads several keys at a time. A key
+// without an entry is left out. Each key is read as by [Client.Get] with the same
+// options. With [Consistent], [AtSequence] or [AsOf], the snapshot reflects the log at
+// one sequence: every entry up to that sequence and none after it, even if others write
+// during the call.
 //
 // An entry that cannot be read, decoded or trusted is left out. The error joins the
 // errors of all such entries. Any other error ends the call.

@@ -10,15 +10,16 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// Import writes the entries of an export at the end of a log, as [Copy] does those of
-// another log, in constant memory. What dst has already is passed over, and must be the
-// same: the export may begin anywhere up to where dst ends. Each line is verified before
-// its entry is written; a line that is not what it must be ends the import, and its error
-// names it: everything before it is in dst then, but for lines of the same log version,
-// and nothing of it or after it.
+// Import appends the entries of an export to the log of dst, as [Copy] does with those of
+// another log, in constant memory. The export may begin at any entry that dst has, or at
+// the one after. Import skips the entries that dst has already; they must be the same.
+// Each line is verified before its entry is written. If a line fails verification, the
+// import ends with an error that names the line. Then dst has all entries before that
+// line, except those that share a log version with it, and none after it.
 //
 // If dst has other entries than the export, nothing is written, and the error is a
-// [*ForkError]. Where they differ first can be told if r is an [io.Seeker], too.
+// [*ForkError]. The error can name the first sequence at which they differ only if r is
+// also an [io.Seeker].
 func Import[D any](ctx context.Context, dst *Client[D], r io.Reader, opts ...CopyOption) (_ CopyReport, err error) {
 	ctx, end := dst.core.begin(ctx, "import", "")
 	defer func() { end(err) }()

@@ -12,26 +12,27 @@ import (
 // The functions are called by any number of goroutines, and the client waits for them
 // to return. They are given keys, never values.
 type Observer struct {
-	// Call is called when a call of the client begins. The call goes on with the
-	// context returned, which reaches the store, and calls end once when it ends. A
-	// sequence is one call, from when it is consumed until that ends, the consumer's
-	// own time included.
+	// Call is called when a call of the client begins. The call goes on with the context
+	// returned, which reaches the store, and calls end once when it ends. A sequence is
+	// one call. It lasts from when the consumer begins to read it until the consumer
+	// stops, and includes the consumer's own time.
 	Call func(ctx context.Context, call Call) (_ context.Context, end func(CallResult))
 	// Append is called when a write of this client is in the log, with the number of
-	// entries that went into the one log version.
+	// entries in its log version.
 	Append func(ctx context.Context, entries int)
-	// Watched is called with each entry that [Client.Watch] yields, before it does, and
-	// with how long ago the entry was written, by the clocks of both.
+	// Watched is called before [Client.Watch] yields an entry. The lag is how long ago
+	// the entry was written: the time on this clock less the time on the writer's clock.
 	Watched func(ctx context.Context, entry Observed, lag time.Duration)
 	// Conflict is called when a write loses the race for a place in the log to
 	// another writer.
 	Conflict func(ctx context.Context, entry Observed)
-	// Repair is called when an orphan that a client found was repaired, or could not
-	// be for the reason given.
+	// Repair is called when the client found an orphan and repaired it, or could not
+	// repair it. In that case err is the reason.
 	Repair func(ctx context.Context, orphan Observed, err error)
-	// Settled is called when the answer of an append was lost and the client has asked
-	// the log: err is nil if the entry is in it, [ErrOutcomeUnknown] if that cannot be
-	// told yet, and any other error if it is not and never will be.
+	// Settled is called when the answer of an append was lost and the client has then
+	// read the log. If the entry is in the log, err is nil. If this is not known yet, err
+	// is [ErrOutcomeUnknown]. Any other error means that the entry is not in the log and
+	// never will be.
 	Settled func(ctx context.Context, entry Observed, err error)
 }
 
@@ -44,7 +45,8 @@ type Call struct {
 
 // CallResult is how a [Call] ended.
 type CallResult struct {
-	// Err is the error of the call; of a sequence, the first.
+	// Err is the error of the call. If the call returned a sequence, it is the first
+	// error of the sequence.
 	Err error
 	// Head is the sequence of the newest entry of the log that the client knows of,
 	// or -1 if it knows of none.

@@ -62,10 +62,11 @@ func newConfig(opts []Option) (config, error) {
 	return cfg, nil
 }
 
-// WithPrefix puts the store's objects under a common prefix, which is used
-// verbatim: "plant-7/" makes the log "plant-7/_log.json". Stores under different
-// prefixes of one bucket are independent, unless one prefix begins with the other
-// and "keys/": its objects would then be keys of the other.
+// WithPrefix puts the store's objects under a common prefix, which is used verbatim:
+// "plant-7/" makes the log "plant-7/_log.json". Stores under different prefixes of one
+// bucket are independent. There is one exception: a prefix must not begin with another
+// store's prefix followed by "keys/", because its objects would then be keys of that
+// store.
 func WithPrefix(prefix string) Option {
 	return func(c *config) error {
 		if !utf8.ValidString(prefix) {
@@ -85,9 +86,9 @@ func WithReadOnly() Option {
 	return func(c *config) error { c.readOnly = true; return nil }
 }
 
-// WithRepairCheckInterval sets how long reads go without checking whether the
-// newest entry needs repair, 5 minutes by default. A client's first read checks it,
-// and so does every write. Zero checks at every read, a negative interval at none.
+// WithRepairCheckInterval sets how often reads check whether the newest entry needs
+// repair. The default is 5 minutes. A client's first read checks it, and every write
+// does. With zero every read checks it; with a negative interval no read does.
 func WithRepairCheckInterval(d time.Duration) Option {
 	return func(c *config) error { c.checkInterval = d; return nil }
 }
@@ -135,9 +136,9 @@ func WithObserver(o Observer) Option {
 	return func(c *config) error { c.observer = o; return nil }
 }
 
-// WithMaxAttempts sets after how many lost races a write gives up with
-// [ErrConflict]. Zero, the default, never gives up: each lost race means that
-// another writer succeeded. The context bounds the write.
+// WithMaxAttempts sets how many races a write may lose before it gives up with
+// [ErrConflict]. Zero, the default, means that it never gives up: each lost race means
+// that another writer succeeded. To bound the time of a write, use its context.
 func WithMaxAttempts(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
@@ -148,8 +149,8 @@ func WithMaxAttempts(n int) Option {
 	}
 }
 
-// WithConcurrency sets how many versions a sequence fetches ahead of its consumer,
-// and how many a verification fetches at a time, 32 by default. About as many
+// WithConcurrency sets how many versions a sequence fetches ahead of its consumer, and
+// how many versions a verification fetches at a time. The default is 32. About as many
 // bodies are in memory at once. Set it lower if they are large.
 func WithConcurrency(n int) Option {
 	return func(c *config) error {
@@ -161,9 +162,9 @@ func WithConcurrency(n int) Option {
 	}
 }
 
-// WithMaxValueBytes sets the size of the largest value, in bytes of its
-// canonical JSON, that [Client.Set] accepts, 16 MiB by default. Stores take a
-// little less than 64 MiB at most.
+// WithMaxValueBytes sets the size of the largest value that [Client.Set] accepts, in
+// bytes of its canonical JSON. The default is 16 MiB. Stores accept at most a little less
+// than 64 MiB.
 func WithMaxValueBytes(n int) Option {
 	return func(c *config) error {
 		if n < 1 || n > maxValueBytes {
@@ -200,10 +201,10 @@ func WithRandom(r io.Reader) Option {
 	}
 }
 
-// WithDeferredApply makes [Client.Set] return as soon as the entry is durable in
-// the log, after one round trip, and apply it in the background. The client's next
-// write and [Client.Close] wait for that; its own reads return the entry at once.
-// Other clients find it in the key object a moment later. If the process dies
+// WithDeferredApply makes [Client.Set] return as soon as the entry is durable in the log,
+// after one round trip, and apply it in the background. The client's next write and
+// [Client.Close] wait for the apply. The client's own reads return the entry at once.
+// Other clients find the entry in the key object a moment later. If the process dies
 // first, the next activity of any client repairs it.
 func WithDeferredApply() Option {
 	return func(c *config) error { c.deferred = true; return nil }

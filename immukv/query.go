@@ -100,11 +100,11 @@ func newVerifyQuery(opts []VerifyOption) verifyQuery {
 
 type consistentOption struct{}
 
-// Consistent makes a read linearizable: it returns the effect of every write that any
-// client of the store completed before the read began, also where the apply is deferred
-// or failed. The read asks for the head of the log first, and then for the key object,
-// unless the head is the key's newest entry itself: two requests at most, one after the
-// other. On a log that is just being begun, or was deleted, it takes up to two more.
+// Consistent makes a read linearizable: it reflects every write that any client of the
+// store completed before the read began, even if the apply was deferred or failed. The
+// read first requests the head of the log. If the head is not an entry of the key, it
+// then requests the key object. So it takes at most two requests, one after the other. If
+// the log was only just created, or was deleted, it takes up to two more.
 //
 // It fails if the head of the log cannot be read or trusted, and it repairs nothing.
 func Consistent() GetOption { return consistentOption{} }
@@ -113,13 +113,14 @@ func (consistentOption) setGet(q *getQuery) { q.consistent = true }
 
 type atSequenceOption int64
 
-// AtSequence returns what a key had when the log had come to that sequence: the key's
-// newest entry among those up to it. If the log has not come so far, that is the newest
-// of all. Once it has, the answer never changes.
+// AtSequence returns the entry that a key had when the log ended with the given sequence:
+// the newest entry of the key up to that sequence. If the log does not reach that
+// sequence yet, this is the key's newest entry. Once the log has reached it, the result
+// never changes.
 //
-// It reads the head of the log, the key object and, if the entry is an older one,
-// the listing of the object's versions, a thousand a request, and a number of
-// bodies that grows with the logarithm of the number of versions. It is
+// It reads the head of the log and the key object. For an entry that is not the newest,
+// it also reads the listing of the object's versions, a thousand in each request, and
+// some bodies: their number grows with the logarithm of the number of versions. It is
 // linearizable as [Consistent] is, and repairs nothing.
 func AtSequence(sequence int64) GetOption { return atSequenceOption(sequence) }
 
@@ -127,11 +128,11 @@ func (o atSequenceOption) setGet(q *getQuery) { q.atSequence = (*int64)(&o) }
 
 type asOfOption time.Time
 
-// AsOf returns what a key had at a time: going back from its newest entry, the
-// first whose timestamp is not after t. Timestamps are to the millisecond, and they
-// are the writers' clocks. Where these disagree or run backwards, an entry may be
-// returned though an older one has a later timestamp. [AtSequence] uses the order
-// of the log instead, which is certain.
+// AsOf returns the entry that a key had at time t. It goes back from the key's newest
+// entry to the first whose timestamp is not after t. Timestamps come from the writers'
+// clocks and have a precision of a millisecond. If the clocks differ or were set back, an
+// entry that is older than the returned one may have a later timestamp. The order of the
+// log has no such uncertainty: see [AtSequence].
 //
 // It reads the head of the log, and the versions of the key object from the newest back
 // to the one returned. It is linearizable as [Consistent] is, and repairs nothing.
@@ -159,9 +160,9 @@ func (o limitOption) setVerify(q *verifyQuery)   { q.limit = int(o) }
 
 type beforeOption LogVersionID
 
-// Before begins with the entry before (older than) the one that the log version
-// holds. In a history the version must hold an entry of the key. It costs one
-// request, and in a history also the listing of versions down to that entry.
+// Before begins with the newest entry that is older than the given log version. In a
+// history, that version must hold an entry of the key. Before costs one request; in a
+// history it also costs the listing of versions down to that entry.
 func Before(id LogVersionID) interface {
 	HistoryOption
 	LogOption
@@ -189,14 +190,14 @@ func (o fromOption) setWatch(q *watchQuery) { q.from = (*int64)(&o) }
 
 type oldestFirstOption struct{}
 
-// OldestFirst returns the entries of the log in the order in which they were appended,
-// up to the one that is the newest when the call begins. Stores list versions newest
-// first: all of the listing, down to the entry to begin with, is read before the first
-// entry is returned, and its version IDs are in memory, about 40 bytes each, until
-// their entries are returned.
+// OldestFirst returns the entries of the log in the order in which they were appended, up
+// to the one that is the newest when the call begins. Stores list versions newest first:
+// so the listing is read down to the entry to begin with before the first entry is
+// returned. The version IDs, about 40 bytes each, stay in memory until their entries are
+// returned.
 //
-// Each entry is checked to follow the one before. One that does not ends the sequence
-// with a [Finding].
+// Each entry must follow the one before it. One that does not ends the sequence with a
+// [Finding].
 func OldestFirst() LogOption { return oldestFirstOption{} }
 
 func (oldestFirstOption) setLog(q *logQuery) { q.oldestFirst = true }
@@ -220,9 +221,9 @@ func (o afterKeyOption) setKeys(q *keysQuery) { q.after = (*string)(&o) }
 
 type afterOption Checkpoint
 
-// After begins with the entry after a checkpoint, such as [Entry.Checkpoint] of the
-// last entry that was processed, or [Report.Head]. The log must have the
-// checkpoint's entry.
+// After begins with the entry that follows a checkpoint, for example [Entry.Checkpoint]
+// of the last processed entry, or [Report.Head]. The log must contain the entry of the
+// checkpoint.
 func After(c Checkpoint) interface {
 	WatchOption
 	ExportOption
@@ -252,7 +253,7 @@ func (o pollIntervalOption) setWatch(q *watchQuery) { q.interval = time.Duration
 
 type untilIdleOption struct{}
 
-// UntilIdle ends a watch when there is nothing more to yield.
+// UntilIdle ends a watch as soon as there is no entry left to yield.
 func UntilIdle() WatchOption { return untilIdleOption{} }
 
 func (untilIdleOption) setWatch(q *watchQuery) { q.untilIdle = true }
@@ -280,30 +281,31 @@ func (c Checkpoint) trusted() *Checkpoint {
 
 type trustedHeadOption Checkpoint
 
-// TrustedHead gives an earlier head that the caller trusts, such as one kept from
-// the last verification. The log must extend it. Without one, a verification cannot
-// detect that entries were cut off the end of the log, or that someone with the
-// right to write rewrote everything from some entry on.
+// TrustedHead gives an earlier head that the caller trusts, such as one kept from the
+// last verification. The log must extend it. Without a trusted head, a verification
+// cannot detect that entries were cut off at the end of the log, or that someone with
+// write permission rewrote the log from some entry on.
 func TrustedHead(c Checkpoint) VerifyOption { return trustedHeadOption(c) }
 
 func (o trustedHeadOption) setVerify(q *verifyQuery) { q.trustedHead = Checkpoint(o).trusted() }
 
 type trustedStartOption Checkpoint
 
-// TrustedStart gives an entry that the caller trusts, with all before it: only what
-// follows is verified. The entry itself need not exist any more. Use it for logs
-// whose oldest versions have expired, and to continue from where the last
-// verification ended.
+// TrustedStart gives an entry that the caller trusts, together with all entries before
+// it. Only the entries after it are verified. The trusted entry itself need not exist any
+// more. Use TrustedStart for logs whose oldest versions have expired, and to continue
+// where the last verification ended.
 func TrustedStart(c Checkpoint) VerifyOption { return trustedStartOption(c) }
 
 func (o trustedStartOption) setVerify(q *verifyQuery) { q.trustedStart = Checkpoint(o).trusted() }
 
 type progressOption func(done, total int64)
 
-// Progress sets a function that is called from time to time with how many entries
-// were read and how many there are, by one goroutine at a time. An audit reads each
-// twice, once in the log and once in its key object. A copy tells how many entries the
-// destination has, and the source; for an import the total is -1.
+// Progress sets a function that is called from time to time, by one goroutine at a time.
+// A verification passes the number of entries that it has read, and the number of all
+// entries. An audit counts each entry twice, because it reads it in the log and in its
+// key object. A copy passes the number of entries in the destination and in the source.
+// [VerifyExport] and [Import] pass -1 as the total.
 func Progress(f func(done, total int64)) interface {
 	VerifyOption
 	CopyOption
@@ -317,10 +319,10 @@ func (o progressOption) setVerify(q *verifyQuery) { q.progress = o }
 
 type eachOption func(Entry[json.RawMessage])
 
-// EachEntry has a function called with every entry of the log that can be read, the
-// newest first, by one goroutine, while it is verified: for other checks that would have
-// to read the log once more. The entry's Value is its JSON. It may be an entry that the
-// report finds fault with.
+// EachEntry sets a function that the verification calls with every entry of the log that
+// can be read, newest first, from one goroutine. Use it for further checks, so that the
+// log is not read twice. The Value of the entry is its JSON. The report may have a
+// finding about the same entry.
 func EachEntry(f func(Entry[json.RawMessage])) VerifyOption { return eachOption(f) }
 
 func (o eachOption) setVerify(q *verifyQuery) { q.each = o }

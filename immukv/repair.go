@@ -13,8 +13,7 @@ import (
 type RepairResult struct {
 	// Empty: the log has no entry.
 	Empty bool
-	// Head is the newest entry's place and hash, and Key and VersionID the
-	// entry's, unless the log is empty.
+	// Head, Key and VersionID are those of the newest entry, unless the log is empty.
 	Head      Checkpoint
 	Key       string
 	VersionID LogVersionID

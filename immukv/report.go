@@ -16,10 +16,10 @@ type FindingKind string
 const (
 	// MalformedVersion: a version cannot be read as an entry.
 	MalformedVersion FindingKind = "malformed"
-	// HashMismatch: an entry is not what its hash says.
+	// HashMismatch: an entry does not match its hash.
 	HashMismatch FindingKind = "hash-mismatch"
-	// NotCanonical: a version has the content that its writer stored, in other
-	// bytes.
+	// NotCanonical: a version has the right content, but not the bytes that a client
+	// writes for it.
 	NotCanonical FindingKind = "not-canonical"
 	// BrokenLink: an entry does not follow the one before it.
 	BrokenLink FindingKind = "broken-link"
@@ -58,8 +58,9 @@ func (f Finding) Error() string {
 // Is makes a finding [ErrVerificationFailed].
 func (f Finding) Is(target error) bool { return target == ErrVerificationFailed }
 
-// Orphan is an entry whose key object does not reflect it yet: the newest, or one of
-// those that share the newest log version. That is no finding: the next write repairs it.
+// Orphan is an entry whose key object does not reflect it yet. Only the newest entry, or
+// the entries that share the newest log version, can be orphans. An orphan is not a
+// finding: the next write repairs it.
 type Orphan struct {
 	Key       string
 	Sequence  int64
@@ -87,11 +88,11 @@ type Report struct {
 	Dialects []Dialect
 	// Complete: the range begins with the first entry or at the trusted start.
 	Complete bool
-	// Orphans are the entries that await repair, as an audit finds them, oldest first.
-	// Only a batch can have more than one.
+	// Orphans are the entries that need repair, oldest first. Only an audit finds them.
+	// There is more than one only if the newest log version is a batch.
 	Orphans []Orphan
-	// Findings are in the order in which they were found: of the log from its end,
-	// then of the keys. There are at most 1,000.
+	// Findings are in the order in which they were found: first those of the log, from
+	// its end to its beginning, then those of the keys. There are at most 1,000.
 	Findings []Finding
 	// MoreFindings is how many findings were left out beyond those.
 	MoreFindings int64
@@ -99,12 +100,12 @@ type Report struct {
 
 func newReport() *Report { return &Report{FirstSequence: -1, LastSequence: -1} }
 
-// Valid tells whether there is no finding.
+// Valid reports whether there are no findings.
 func (r *Report) Valid() bool { return len(r.Findings) == 0 }
 
-// Head is the newest entry's place and hash, to be kept and given to a later
-// verification as [TrustedHead] or [TrustedStart]. It means something only if the
-// report is valid. Every log extends the head of an empty log.
+// Head returns the sequence and hash of the newest entry. Keep it, and give it to a later
+// verification as [TrustedHead] or [TrustedStart]. Use it only if the report is valid.
+// Every log extends the head of an empty log.
 func (r *Report) Head() Checkpoint {
 	return Checkpoint{Sequence: r.LastSequence, Hash: r.HeadHash}
 }

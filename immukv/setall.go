@@ -12,20 +12,21 @@ import (
 type Write[V any] struct {
 	Key   string
 	Value V
-	// If is the condition under which all is written, if there is one.
+	// If is the condition of this entry, if it has one. SetAll writes nothing unless the
+	// conditions of all entries hold.
 	If []SetOption
 }
 
-// SetAll sets several keys at once: all entries go into one log version, in the order
-// given, or none does. There are 1,000 at most, of distinct keys, and 8 MiB of them. If
-// the condition of one does not hold, nothing is written, and the error is the
-// [*ConditionError] of that one. Otherwise the errors are those of [Client.Set]; with
-// [ErrOutcomeUnknown], see [Client.SettleAll].
+// SetAll sets several keys at once: all entries go into one log version, in the given
+// order, or none does. The keys must be distinct. There may be at most 1,000 entries, of
+// 8 MiB together. If the condition of an entry does not hold, nothing is written, and the
+// error is the [*ConditionError] of that entry. All other errors are those of
+// [Client.Set]. After [ErrOutcomeUnknown], call [Client.SettleAll].
 //
-// A reader that asks consistently sees all of the entries or none: see [Client.GetAll].
-// The key objects are written one beside the other, so others may see some before.
-// What the other clients make of such a version is said at [WithBatching], which SetAll
-// does not need.
+// A consistent read sees all of the entries or none: see [Client.GetAll]. The key objects
+// are written concurrently, so any other read may see some of the entries earlier than
+// the rest. SetAll does not need [WithBatching], but what is said there about other
+// clients holds here, too.
 func (c *Client[V]) SetAll(ctx context.Context, writes ...Write[V]) (_ []Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "set_all", "")
 	defer func() { end(err) }()

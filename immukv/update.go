@@ -6,17 +6,16 @@ import (
 	"fmt"
 )
 
-// Update changes the value of a key: it reads the key's newest entry, calls change
-// with it, and sets the key to what change returned, under the condition that no
-// other entry of the key was appended meanwhile. If one was, change is called again
-// with that one. Of any number of updates of one key, by any processes, each sees
-// what the one before it set.
+// Update changes the value of a key: it reads the key's newest entry, calls change with
+// it, and sets the key to the value that change returned, on condition that no other
+// entry of the key was appended meanwhile. If another entry was appended, Update calls
+// change again with that entry. However many processes update a key, each update sees the
+// value that the one before it set.
 //
-// If the key has no entry, exists is false and old has only its Key. If change
-// returns an error, Update returns that error, unchanged, and nothing is written;
-// the entry that change was called with was the newest at some time since Update
-// began. Change may be called any number of times, and should have no side effects.
-// It may call the client.
+// If the key has no entry, exists is false and old has only its Key. If change returns an
+// error, Update returns that error, unchanged, and nothing is written. The entry that was
+// passed to change was the key's newest at some moment since Update began. Change may be
+// called any number of times, and should have no side effects. It may call the client.
 //
 // The errors are those of [Client.Set] without a condition, and [WithMaxAttempts]
 // bounds how often change is called. After an error that is [ErrOutcomeUnknown],

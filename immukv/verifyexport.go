@@ -8,12 +8,14 @@ import (
 )
 
 // VerifyExport verifies what [Client.Export] wrote, without a store and in constant
-// memory: every hash, every link, the sequence without a gap, and its beginning. The
-// report is that of [Client.VerifyLog]; a finding names the line in place of an object.
-// An export that begins behind a checkpoint needs it as [TrustedStart]. The options are
-// those of VerifyLog but for [Limit]. An error is about the reading.
+// memory: that every hash and every link is correct, that no sequence number is missing,
+// and that the export has its beginning. The report is as from [Client.VerifyLog], but a
+// finding names a line instead of an object. If the export begins after a checkpoint,
+// give that checkpoint as [TrustedStart]. All options of VerifyLog are allowed except
+// [Limit]. An error means that reading failed.
 //
-// That whole lines were cut off at the end shows only with [TrustedHead].
+// Without [TrustedHead], a verification cannot detect that whole lines were cut off at
+// the end.
 func VerifyExport(ctx context.Context, r io.Reader, opts ...VerifyOption) (*Report, error) {
 	x := &exportVerifier{verifyQuery: newVerifyQuery(opts), report: newReport()}
 	if x.limit > 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// DefaultPollInterval is that of [WithPollInterval].
+// DefaultPollInterval is the default of [WithPollInterval].
 const DefaultPollInterval = time.Second
 
 // follower reads a log as it grows. It rests on nothing but the entry that it yielded
