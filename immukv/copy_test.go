@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -276,9 +277,10 @@ func TestCopyBesideAnotherWriter(t *testing.T) {
 	whole := headOf(t, src).Sequence
 	for at := 1; ; at++ {
 		dst := memstore.New()
-		requests, other := 0, int64(-1)
+		var requests atomic.Int64 // key objects are asked for side by side
+		other := int64(-1)
 		store := &tapped{store: dst, before: func(context.Context, request) error {
-			if requests++; requests == at {
+			if requests.Add(1) == int64(at) {
 				other = set(t, open[string](t, dst), "k0", "mine").Sequence
 			}
 			return nil
