@@ -36,10 +36,10 @@ const defaultBatchEntries = writeWidth
 //
 // The Python and TypeScript clients, and older versions of this one, cannot read a
 // version with several entries. While such a version is the newest, they fail and write
-// nothing. They work again when another version is the newest. Clients of this library
-// read such versions with or without the option.
+// nothing. They work again once the newest version has a single entry. Clients of this
+// library read such versions with or without the option.
 //
-// Zero fields have defaults.
+// The fields of b that are zero have defaults.
 func WithBatching(b Batching) Option {
 	return func(c *config) error {
 		if b.MaxEntries == 0 {

@@ -44,8 +44,8 @@ func ExampleClient_SetAll() {
 	// 1.1-hotfix: "1.1" stands there
 }
 
-// Sensors report at the same time. What comes while one version of the log is being
-// written goes into the next, so that a thousand reports take few round trips.
+// Many sensors report at the same time. Reports that arrive while one log version is being
+// written go into the next one, so a thousand reports take few round trips.
 func ExampleWithBatching() {
 	ctx := context.Background()
 	db, err := immukv.Open[float64](ctx, memstore.New(), immukv.WithBatching(immukv.Batching{}))
@@ -77,7 +77,7 @@ func ExampleWithBatching() {
 	// 1000 entries, fewer versions: true
 }
 
-// The outcome of writes whose answer was lost is found out for all of them at once.
+// If the answer to a SetAll was lost, SettleAll finds the outcome of all its entries.
 func ExampleClient_SettleAll() {
 	ctx := context.Background()
 	db, err := immukv.Open[string](ctx, memstore.New())

@@ -14,7 +14,8 @@ import (
 type CopyReport struct {
 	// Copied is how many entries were written.
 	Copied int64
-	// Repaired: the destination's newest entries were orphans, and were applied first.
+	// Repaired reports whether the destination's newest entries were orphans. The call
+	// applied them first.
 	Repaired bool
 	// Head is the newest entry of the destination at the end.
 	Head Checkpoint
@@ -38,19 +39,20 @@ func newCopyQuery(opts []CopyOption) copyQuery {
 // same checkpoints. Only version IDs and ETags differ. Entries that share a log version
 // in src also share one in dst.
 //
-// It copies up to the entry that is the newest of src when it begins. Each entry is
+// The last entry that it copies is the newest of src when the call begins. Each entry is
 // verified before it is written, and is appended and applied as [Client.Set] does. So dst
 // is a valid store at every moment. If a copy was interrupted, run it again: it continues
 // where dst ends. Copy reads several entries of src at a time.
 //
-// If dst does not continue src, nothing is written, and the error is a [*ForkError],
-// which is [ErrDiverged]; it has the first sequence at which they differ. If somebody
-// else appends to dst meanwhile, the copy ends with the same error. If an entry of src
-// fails verification, the copy ends with [ErrVerificationFailed] or [ErrMalformedEntry].
-// If dst cannot hold a key, the copy ends with [ErrInvalidKey]. In each of these cases,
-// dst has all entries before the one that failed, and nothing of that one.
+// The log of dst must be a beginning of the log of src. Otherwise nothing is written, and
+// the error is a [*ForkError], which is [ErrDiverged]. It has the first sequence at which
+// the logs differ. If somebody else appends to dst during the copy, the copy ends with a
+// ForkError, too. If an entry of src fails verification, the copy ends with
+// [ErrVerificationFailed] or [ErrMalformedEntry]. If dst cannot hold a key, the copy ends
+// with [ErrInvalidKey]. In each of these cases, dst has all entries before the one that
+// failed, and nothing of that one.
 //
-// Other writes of the client dst wait until the copy has ended.
+// Other writes through the client dst wait until the copy ends.
 func Copy[D, S any](ctx context.Context, dst *Client[D], src *Client[S], opts ...CopyOption) (_ CopyReport, err error) {
 	ctx, end := dst.core.begin(ctx, "copy", "")
 	defer func() { end(err) }()

@@ -17,9 +17,9 @@ import (
 // import ends with an error that names the line. Then dst has all entries before that
 // line, except those that share a log version with it, and none after it.
 //
-// If dst has other entries than the export, nothing is written, and the error is a
-// [*ForkError]. The error can name the first sequence at which they differ only if r is
-// also an [io.Seeker].
+// If the log of dst and the export differ, nothing is written, and the error is a
+// [*ForkError]. It can name the first sequence at which they differ only if r is also an
+// [io.Seeker].
 func Import[D any](ctx context.Context, dst *Client[D], r io.Reader, opts ...CopyOption) (_ CopyReport, err error) {
 	ctx, end := dst.core.begin(ctx, "import", "")
 	defer func() { end(err) }()

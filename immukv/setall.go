@@ -12,7 +12,7 @@ import (
 type Write[V any] struct {
 	Key   string
 	Value V
-	// If is the condition of this entry, if it has one. SetAll writes nothing unless the
+	// If is the condition of this entry; nil means none. SetAll writes nothing unless the
 	// conditions of all entries hold.
 	If []SetOption
 }
@@ -25,8 +25,8 @@ type Write[V any] struct {
 //
 // A consistent read sees all of the entries or none: see [Client.GetAll]. The key objects
 // are written concurrently, so any other read may see some of the entries earlier than
-// the rest. SetAll does not need [WithBatching], but what is said there about other
-// clients holds here, too.
+// the rest. SetAll does not need [WithBatching]. Other clients cannot read the versions
+// that it writes, as described there.
 func (c *Client[V]) SetAll(ctx context.Context, writes ...Write[V]) (_ []Entry[V], err error) {
 	ctx, end := c.core.begin(ctx, "set_all", "")
 	defer func() { end(err) }()

@@ -13,8 +13,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// Client is an option of [immukv.Open] that has the calls of the client observed. It is
-// an [immukv.WithObserver]; a client has one observer.
+// Client returns an option of [immukv.Open] that observes the calls of the client. It
+// is an [immukv.WithObserver], and a client has one observer.
 func Client(opts ...Option) immukv.Option {
 	c := newCalls(newConfig(opts))
 	return immukv.WithObserver(immukv.Observer{Call: c.begin, Append: c.appended, Watched: c.watched, Conflict: c.conflict, Repair: c.repair, Settled: c.settled})

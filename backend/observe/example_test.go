@@ -43,7 +43,7 @@ func Example() {
 	// immukv.set
 }
 
-// Spans and metrics go where the program has them go, whatever the global providers are.
+// A program can choose its own providers instead of the global ones.
 func ExampleWithTracerProvider() {
 	ctx := context.Background()
 	spans := tracetest.NewInMemoryExporter() // or an OTLP exporter
@@ -59,7 +59,7 @@ func ExampleWithTracerProvider() {
 	// Output: immukv.store.put
 }
 
-// How many requests there were, as metrics count them.
+// The metrics count the requests.
 func ExampleWithMeterProvider() {
 	ctx := context.Background()
 	reader := metric.NewManualReader() // or a periodic one, with an OTLP exporter
@@ -83,7 +83,7 @@ func ExampleWithMeterProvider() {
 	// Output: immukv.store.request.duration 3
 }
 
-// Keys are in spans only if they are asked for: they may be nobody else's business.
+// Spans have keys only with WithKeys, because keys may be confidential.
 func ExampleWithKeys() {
 	ctx := context.Background()
 	for _, opts := range [][]observe.Option{nil, {observe.WithKeys()}} {

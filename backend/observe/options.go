@@ -31,18 +31,18 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithTracerProvider sets where spans go, by default to the global provider.
+// WithTracerProvider sets the provider for spans. The default is the global provider.
 func WithTracerProvider(p trace.TracerProvider) Option { return func(c *config) { c.tracers = p } }
 
-// WithMeterProvider sets where metrics go, by default to the global provider.
+// WithMeterProvider sets the provider for metrics. The default is the global provider.
 func WithMeterProvider(p metric.MeterProvider) Option { return func(c *config) { c.meters = p } }
 
 // WithKeys adds keys and the names of objects to spans, as immukv.key and
 // immukv.object.name. Metrics never have them.
 func WithKeys() Option { return func(c *config) { c.keys = true } }
 
-// WithAttributes adds attributes to every span and every metric: what tells this store
-// from others that the program has.
+// WithAttributes adds attributes to every span and every metric, for example to tell
+// the stores of a program apart.
 func WithAttributes(attrs ...attribute.KeyValue) Option {
 	return func(c *config) { c.attrs = append(c.attrs, attrs...) }
 }

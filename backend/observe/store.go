@@ -13,8 +13,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Wrap returns the store with its requests observed. It is a [backend.StrictStore] if
-// the store is one, and an [io.Closer], which closes the store, likewise.
+// Wrap returns a store that observes the requests to s. It is a [backend.StrictStore]
+// if s is one. It is an [io.Closer] if s is one, and then Close closes s.
 func Wrap(s backend.VersionedStore, opts ...Option) backend.VersionedStore {
 	return newRequests(newConfig(opts)).wrap(s)
 }

@@ -1,5 +1,5 @@
-// Package cli is the command line of ImmuKV as a package, so that a command for a
-// store of one's own is a main function:
+// Package cli is the command line of ImmuKV as a package. With it, the command for a
+// store of your own is a main function:
 //
 //	package main
 //
@@ -11,10 +11,11 @@
 //
 //	func main() { cli.Main() }
 //
-// Such a command opens mem:// and file:// and whatever the imported packages have
-// registered with backend.Register. Command immukv is this with S3.
+// Such a command opens mem://, file:// and the schemes that the imported packages
+// register with backend.Register. The command immukv itself also imports other stores,
+// such as S3.
 //
-// The package is not a library for programs: those use package immukv.
+// Programs do not use this package: they use package immukv.
 package cli
 
 import (
@@ -26,17 +27,19 @@ import (
 )
 
 // Main runs the command line of the process and exits with its code. The first
-// interrupt or SIGTERM ends the command in good order, a second one at once.
+// interrupt or SIGTERM stops the command in an orderly way. A second one stops it at
+// once.
 func Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// Run runs one command line, without the program's name, and returns its exit
-// code; the help of the command lists the codes. The end of ctx ends the command.
-// The environment's IMMUKV_STORE and IMMUKV_PREFIX are defaults for --store and
-// --prefix. Run may be called from several goroutines if their streams differ.
+// Run runs one command line and returns its exit code. The args do not include the
+// program's name. The help of the command lists the exit codes. When ctx ends, the
+// command stops. The environment variables IMMUKV_STORE and IMMUKV_PREFIX are the
+// defaults of --store and --prefix. Several goroutines may call Run at once if each has
+// its own streams.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	cmd, err := a.root(args).ExecuteContextC(ctx)

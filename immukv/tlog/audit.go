@@ -17,13 +17,13 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// Audit hashes the whole log anew, leaf by leaf, and checks that it has the root of
-// the newest checkpoint, which it returns, and that the tiles and bundles of it are
-// there as the log leads to them. Entries that were appended since are checked by the
-// hash chain alone. It reads each log version, tile and bundle once, and its memory does
-// not grow with the log.
+// Audit checks the whole log against the newest checkpoint and returns that checkpoint.
+// It hashes every entry again, compares the root, and compares every stored tile and
+// entry bundle with what the log yields. Entries that were appended after the
+// checkpoint are checked by the hash chain alone. Audit reads each log version, tile
+// and bundle once. Its memory does not grow with the log.
 //
-// The key objects are immukv.Client.Audit's to check: see [AuditStore].
+// Audit does not check the key objects: see [AuditStore].
 func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
 	// The checkpoint first: the log that is read then covers it.
 	latest, l, err := v.latest(ctx, sealedLogOf(c))
@@ -36,10 +36,10 @@ func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkp
 	return latest, nil
 }
 
-// AuditStore does what immukv.Client.Audit and [Audit] do, and reads the log once for
-// both, unless the options leave out a part of it. There is a report, too, if the
-// checkpoint cannot be read or the log does not have its root, and the error says so. A
-// report with findings is no error.
+// AuditStore does what immukv.Client.Audit and [Audit] do. It reads the log once for
+// both, unless the options leave out a part of it. If the checkpoint cannot be read, or
+// the log does not have its root, AuditStore returns the report together with an error.
+// Findings in the report are not an error.
 func AuditStore[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], opts ...immukv.VerifyOption) (*immukv.Report, Checkpoint, error) {
 	latest, l, sealErr := v.latest(ctx, sealedLogOf(c))
 	a := newLogAudit(ctx, l, latest)

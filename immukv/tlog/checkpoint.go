@@ -21,37 +21,39 @@ const (
 	checkpointName = "checkpoint"
 )
 
-// Checkpoint is a signed tree head: how many entries there are, and the root of the
-// tree of them.
+// Checkpoint is a signed tree head: the number of entries, and the root of their Merkle
+// tree.
 type Checkpoint struct {
 	// Origin names the log. It is the name of the key that signs it.
 	Origin string
-	// Size is how many entries are covered: sequences 0 to Size-1.
+	// Size is the number of entries covered: sequences 0 to Size-1.
 	Size int64
 	// Root is the root of the Merkle tree (RFC 6962).
 	Root [32]byte
-	// Signed is the checkpoint as it is stored: a signed note, with the
-	// cosignatures of witnesses.
+	// Signed is the stored form of the checkpoint: a signed note, with the cosignatures
+	// of witnesses.
 	Signed []byte
 }
 
 func (c Checkpoint) tree() tlog.Tree { return tlog.Tree{N: c.Size, Hash: c.Root} }
 
-// String is the checkpoint for messages: its size and the beginning of its root.
+// String returns the size and the beginning of the root, for messages.
 func (c Checkpoint) String() string {
 	return fmt.Sprintf("checkpoint of size %d (root %x…)", c.Size, c.Root[:4])
 }
 
 // Policy says whose signatures a checkpoint must have.
 type Policy struct {
-	// Log is the key of the log. Its name is the origin that the checkpoint must
-	// have.
+	// Log is the key of the log. The origin of the checkpoint must be the name of this
+	// key.
 	Log note.Verifier
-	// Witnesses are those of whom a number must have cosigned; nil asks for none.
+	// Witnesses says which witnesses must have cosigned, and how many of them. Nil
+	// requires none.
 	Witnesses *WitnessPolicy
 }
 
-// NewPolicy is the policy that asks for the log's own signature, by its verifier key.
+// NewPolicy returns a policy that requires only the signature of the log itself. The
+// argument is the verifier key of the log.
 func NewPolicy(verifierKey string) (Policy, error) {
 	v, err := note.NewVerifier(strings.TrimSpace(verifierKey))
 	if err != nil {
@@ -60,7 +62,7 @@ func NewPolicy(verifierKey string) (Policy, error) {
 	return Policy{Log: v}, nil
 }
 
-// Open reads a signed checkpoint and checks its signatures. An error is
+// Open reads a signed checkpoint and checks its signatures. Every error is
 // [ErrBadCheckpoint].
 func (p Policy) Open(signed []byte) (Checkpoint, error) {
 	c, err := parseCheckpoint(signed)

@@ -13,7 +13,7 @@ type rawCodec struct{}
 func (rawCodec) Encode(v json.RawMessage) ([]byte, error)    { return v, nil }
 func (rawCodec) Decode(text []byte) (json.RawMessage, error) { return text, nil }
 
-// Entry is an entry whose value is JSON as it is stored.
+// Entry is an entry whose value is JSON, exactly as it is stored.
 type Entry = immukv.Entry[json.RawMessage]
 
 type client = immukv.Client[json.RawMessage]

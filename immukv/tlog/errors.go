@@ -8,26 +8,25 @@ import (
 )
 
 // The errors of this package, for errors.Is. All but ErrNoCheckpoint, ErrNotSealed,
-// ErrInvalidKey and ErrWitnesses are immukv.ErrVerificationFailed too: something is
-// not as it was signed.
+// ErrInvalidKey and ErrWitnesses are immukv.ErrVerificationFailed too: some data
+// differs from what was signed.
 var (
 	// ErrRolledBack: the log, or its checkpoint, is older than one that was signed
 	// or accepted before.
 	ErrRolledBack = fmt.Errorf("%w: rolled back", immukv.ErrVerificationFailed)
-	// ErrFork: two histories were made of one log. It was rewritten below a
-	// checkpoint, two checkpoints contradict each other, or an object of the
-	// transparency log holds other bytes than the log leads to.
+	// ErrFork: the log has two histories. It was rewritten below a checkpoint, or two
+	// checkpoints contradict each other, or a stored object of the transparency log
+	// differs from what the log yields.
 	ErrFork = fmt.Errorf("%w: fork", immukv.ErrVerificationFailed)
-	// ErrBadCheckpoint: a checkpoint is malformed, is that of another log, or
-	// lacks a signature that is required.
+	// ErrBadCheckpoint: a checkpoint is malformed, belongs to another log, or lacks a
+	// required signature.
 	ErrBadCheckpoint = fmt.Errorf("%w: bad checkpoint", immukv.ErrVerificationFailed)
-	// ErrBadTile: a tile or an entry bundle is missing or is not what the
+	// ErrBadTile: a tile or an entry bundle is missing, or differs from what the
 	// checkpoint commits to.
 	ErrBadTile = fmt.Errorf("%w: bad tile", immukv.ErrVerificationFailed)
-	// ErrBadProof: a proof does not hold.
+	// ErrBadProof: a proof is malformed or wrong.
 	ErrBadProof = fmt.Errorf("%w: bad proof", immukv.ErrVerificationFailed)
-	// ErrNotIncluded: an entry is not the one that the signed tree holds in its
-	// place.
+	// ErrNotIncluded: the signed tree has another entry at this sequence.
 	ErrNotIncluded = fmt.Errorf("%w: not in the signed log", immukv.ErrVerificationFailed)
 
 	// ErrNoCheckpoint: the log was never sealed, or its checkpoint was removed.

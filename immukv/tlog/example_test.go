@@ -10,8 +10,8 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// A sealer signs the log from time to time; a reader who holds the verifier key
-// gets entries that are proved to be in it.
+// A sealer signs the log from time to time. A reader with the verifier key gets entries
+// and proves that they are in the log.
 func Example() {
 	ctx := context.Background()
 	db, _ := immukv.Open[float64](ctx, memstore.New())
@@ -35,7 +35,7 @@ func Example() {
 	// 0.16 true
 }
 
-// A proof is a text that whoever holds the verifier key checks by itself.
+// A proof is a text. Anyone with the verifier key can check it without the store.
 func ExampleProve() {
 	ctx := context.Background()
 	db, _ := immukv.Open[float64](ctx, memstore.New())

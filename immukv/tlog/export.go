@@ -21,19 +21,20 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/statefile"
 )
 
-// Export writes the transparency log into a folder, as files that any web server
-// may serve: checkpoint, and the tiles and entry bundles below tile. The folder is
-// made if it is not there. The checkpoint is written last; files that are no part of
-// the log stay.
+// Export writes the transparency log into a folder, as files that any web server can
+// serve: the file checkpoint, and the tiles and entry bundles below tile. Export
+// creates the folder if it does not exist, and writes the checkpoint last. It leaves
+// all other files in the folder alone.
 //
-// What was exported before is never taken back. The checkpoint in the folder is
-// replaced only by one that extends it; otherwise the error is [ErrRolledBack],
-// [ErrFork] or, for the checkpoint of a log with another name, [ErrBadCheckpoint]. A
-// tile in the folder must have the same bytes, or it is [ErrFork]. Any number of exports
-// into a folder may run at once, and each may be killed and run again; the folder has a
-// file .checkpoint.lock for that.
+// An export never undoes an earlier one. It replaces the checkpoint in the folder only
+// by one that extends it. Otherwise the error is [ErrRolledBack] or [ErrFork], or
+// [ErrBadCheckpoint] if the checkpoint is of a log with another name. If a tile in the
+// folder has other bytes, the error is [ErrFork]. Any number of exports into one folder
+// may run at once. An export that was killed can be run again. The exports share a lock
+// file in the folder, .checkpoint.lock.
 //
-// Export does not know the log's key; whoever reads the folder does.
+// Export does not check the log's signature, as it does not have the key. The reader of
+// the folder checks it.
 func Export[V any](ctx context.Context, c *immukv.Client[V], folder string) error {
 	if err := export(ctx, sealedLogOf(c), folder); err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -182,8 +183,8 @@ func publishFile(file string, content []byte) error {
 	return os.Chmod(file, 0o644)
 }
 
-// Handler serves the transparency log over HTTP, read-only: checkpoint, and what is
-// below tile. Nothing else of the store can be reached through it.
+// Handler serves the transparency log over HTTP, read-only: the checkpoint, and
+// everything below tile. It serves no other object of the store.
 func Handler[V any](c *immukv.Client[V]) http.Handler {
 	l := sealedLogOf(c)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// KeyEnv is the environment variable in which commands look for the private key.
+// KeyEnv is the environment variable from which commands read the private key.
 const KeyEnv = "IMMUKV_SIGNING_KEY"
 
 // Signer signs checkpoints. Its name is the log's origin.
@@ -24,12 +24,12 @@ type Signer struct {
 	verifierKey string
 }
 
-// VerifierKey is the public key, in the form that [NewVerifier] takes.
+// VerifierKey returns the public key, in the form that [NewVerifier] takes.
 func (s *Signer) VerifierKey() string { return s.verifierKey }
 
-// NewSigner makes a signer of a private key as [GenerateKey] returns it:
-// PRIVATE+KEY+name+…, the form of package golang.org/x/mod/sumdb/note. The error,
-// [ErrInvalidKey], does not show the key.
+// NewSigner returns a signer for a private key of [GenerateKey]. The key has the form
+// of package golang.org/x/mod/sumdb/note: PRIVATE+KEY+name+…. If the key is malformed,
+// the error is [ErrInvalidKey]; its text does not contain the key.
 func NewSigner(privateKey string) (*Signer, error) {
 	s, err := note.NewSigner(privateKey)
 	if err != nil {
@@ -58,10 +58,10 @@ func verifierKeyOf(privateKey string) (string, error) {
 	return note.NewEd25519VerifierKey(parts[2], public)
 }
 
-// GenerateKey makes an Ed25519 key pair: the private key, which only a sealer may
-// have, and the verifier key, which is for everybody. The name becomes the origin of
-// the log: it has no spaces and no plus sign, and should be unique in the world,
-// such as "example.com/plant-7".
+// GenerateKey makes an Ed25519 key pair. Only the sealer may have the private key. The
+// verifier key is public. The name becomes the origin of the log. It must have no
+// spaces and no plus sign, and should be globally unique, such as
+// "example.com/plant-7".
 func GenerateKey(name string) (privateKey, verifierKey string, err error) {
 	if name == "" || strings.ContainsAny(name, "+ \t\r\n") {
 		return "", "", fmt.Errorf("%w: the name %q is empty or has a space or a plus sign", ErrInvalidKey, name)
@@ -78,7 +78,7 @@ func GenerateKey(name string) (privateKey, verifierKey string, err error) {
 }
 
 // WriteKeyFile writes a private key to a new file that only its owner may read. It
-// does not replace a file: that might be the only copy of another key.
+// never replaces a file, which might hold the only copy of another key.
 func WriteKeyFile(path, privateKey string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -97,8 +97,8 @@ func WriteKeyFile(path, privateKey string) error {
 // maxKeyBytes bounds a key file.
 const maxKeyBytes = 4096
 
-// ReadKeyFile reads a private key. A file that others than its owner may read or
-// write is [ErrInvalidKey].
+// ReadKeyFile reads a private key. If anyone but the owner may read or write the file,
+// the error is [ErrInvalidKey].
 func ReadKeyFile(path string) (*Signer, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -30,7 +30,7 @@ func ProveKey[V any](ctx context.Context, c *immukv.Client[V], key string) ([]by
 }
 
 // ProveEntry returns a proof that an entry is in the log, as [Prove] does for a
-// sequence. Its Value is not used.
+// sequence. It ignores the Value of e.
 func ProveEntry[V any](ctx context.Context, c *immukv.Client[V], e immukv.Entry[V]) ([]byte, error) {
 	l, checkpoint, err := unverified(ctx, c)
 	if err != nil {
@@ -41,23 +41,25 @@ func ProveEntry[V any](ctx context.Context, c *immukv.Client[V], e immukv.Entry[
 	}, checkpoint)
 }
 
-// Prove returns a proof that the entry of a sequence is in the log: a text that
-// holds the entry, its inclusion proof and the signed checkpoint, and that
-// [CheckProof] checks without the store (C2SP tlog-proof; the entry is its extra
-// data). An entry newer than the last checkpoint is [ErrNotSealed]; one whose value is
-// no JSON, as the Python client can write it, is immukv.ErrInvalidValue.
+// Prove returns a proof that the entry of a sequence is in the log. The proof is a text
+// that holds the entry, its inclusion proof and the signed checkpoint. Its format is
+// C2SP tlog-proof, with the entry as the extra data. [CheckProof] checks it without the
+// store. If the entry is newer than the last checkpoint, the error is [ErrNotSealed].
+// If its value is not JSON, which the Python client can write, the error is
+// immukv.ErrInvalidValue.
 //
-// Prove does not know the log's key; whoever checks the proof does.
+// Prove does not check the log's signature, as it does not have the key. CheckProof
+// does.
 //
-// It takes eight requests in a log of a million entries, however old the entry is. One
-// of the newest, of a bundle that is not full yet, is looked for as by
-// immukv.Client.EntryAt.
+// In a log of a million entries, Prove takes eight requests, however old the entry is.
+// An entry of the newest bundle, while that is not full, is looked up as
+// immukv.Client.EntryAt does.
 func Prove[V any](ctx context.Context, c *immukv.Client[V], sequence int64) ([]byte, error) {
 	proof, _, err := proveSequence(ctx, raw(c), sequence)
 	return proof, err
 }
 
-// ProveKeyAt is [Prove] for an entry of a key. If the entry of that sequence is of
+// ProveKeyAt is [Prove] for an entry of a given key. If the entry of that sequence has
 // another key, the error is immukv.ErrNotFound.
 func ProveKeyAt[V any](ctx context.Context, c *immukv.Client[V], key string, sequence int64) ([]byte, error) {
 	proof, e, err := proveSequence(ctx, raw(c), sequence)
@@ -245,15 +247,16 @@ func formatProof(document []byte, index int64, proof tlog.RecordProof, signed []
 	return b.Bytes()
 }
 
-// MaxProofBytes is the largest proof that [CheckProof] reads: room for the largest
-// entry.
+// MaxProofBytes is the size, in bytes, of the largest proof that [CheckProof] accepts.
+// The largest entry fits.
 const MaxProofBytes = backend.MaxBodyBytes*4/3 + 1<<20
 
-// CheckProof checks a proof of [Prove] against a policy and returns the entry that
-// it proves. It needs no store and no network. A proof that does not hold is
+// CheckProof checks a proof of [Prove] against a policy and returns the entry that it
+// proves. It needs no store and no network. If the proof is wrong, the error is
 // [ErrBadProof] or [ErrBadCheckpoint].
 //
-// The proof says that the entry is in the log, not that it is the newest of its key.
+// The proof says that the entry is in the log. It does not say that the entry is the
+// newest of its key.
 func CheckProof(proof []byte, p Policy) (Entry, Checkpoint, error) {
 	e, c, err := checkProof(proof, p)
 	if err != nil {

@@ -26,24 +26,25 @@ type sealOptions struct {
 }
 
 // Witnessed makes [Seal] publish a checkpoint only with the cosignatures that the
-// policy asks for; if there are too few, the error is [ErrWitnesses]. A witness may
-// say that the log does not extend what it has seen. The error is [ErrFork] or
-// [ErrRolledBack], too, once the policy cannot be met without those that say so.
+// policy requires. If there are too few, the error is [ErrWitnesses]. A witness may
+// report that the log does not extend what the witness has seen. If the policy cannot
+// be met without such witnesses, the error is also [ErrFork] or [ErrRolledBack].
 func Witnessed(p *WitnessPolicy) SealOption { return func(o *sealOptions) { o.witnesses = p } }
 
 // Remembering makes [Seal] check the log's last checkpoint against the one that the
-// verifier remembers, before it signs another. Without it a sealer knows of the
-// past only what the bucket says.
+// verifier remembers, before it signs a new one. Without this option, a sealer trusts
+// the bucket for what was signed before.
 func Remembering(v *Verifier) SealOption { return func(o *sealOptions) { o.remember = v } }
 
-// Succeeding makes [Seal] go on from a checkpoint that another key signed, by the
-// policy of that key. The new key's own checkpoints are looked for first, so that the
-// option may stay.
+// Succeeding makes [Seal] continue from a checkpoint that a former key signed. The
+// argument is the policy of the former key. Seal tries the new key's own checkpoints
+// first, so the option can stay after the change of keys.
 func Succeeding(former Policy) SealOption { return func(o *sealOptions) { o.former = &former } }
 
-// Every makes [Seal] go on, once per interval, until its context ends. Each result
-// is given to report. An error that is immukv.ErrVerificationFailed ends it: what
-// contradicts a checkpoint is for a person to look at.
+// Every makes [Seal] repeat, once per interval, until its context ends. Seal passes
+// each result to report. It continues after an error, unless the error is
+// immukv.ErrVerificationFailed: a person must look into a log that contradicts a
+// checkpoint.
 func Every(interval time.Duration, report func(Checkpoint, error)) SealOption {
 	return func(o *sealOptions) { o.every, o.report = interval, report }
 }
@@ -51,19 +52,19 @@ func Every(interval time.Duration, report func(Checkpoint, error)) SealOption {
 // maxRaces is how often a seal begins anew because another one was faster.
 const maxRaces = 16
 
-// Seal brings the transparency log up to date with the log and signs its new head.
-// It reads only the entries that are newer than the last checkpoint. If there are
-// none, it writes nothing and returns the last checkpoint.
+// Seal brings the transparency log up to date with the log and signs its new head. It
+// reads only the entries that are newer than the last checkpoint. If there are none, it
+// writes nothing and returns the last checkpoint.
 //
-// It may run anywhere, any number of times at once, and be killed at any request:
-// tiles are a function of the log, each is created once, and the checkpoint is
-// replaced last, under the condition of its ETag.
+// Any number of sealers may run at once, on any machine, and each may be killed at any
+// request. This is safe because tiles are a function of the log, and each is created
+// once. The checkpoint is replaced last, under the condition of its ETag.
 //
-// It refuses to sign a log that contradicts its last checkpoint, [ErrRolledBack] or
-// [ErrFork]; the error names both sequences.
+// If the log contradicts its last checkpoint, Seal signs nothing. The error is
+// [ErrRolledBack] or [ErrFork], and names both sequences.
 //
-// Entries are read oldest first, and full tiles are written on the way: memory grows
-// only by the version IDs of new entries, about 40 bytes each.
+// Seal reads entries oldest first and writes each tile when it is full. Its memory
+// grows only by the version IDs of new entries, about 40 bytes each.
 func Seal[V any](ctx context.Context, c *immukv.Client[V], s *Signer, opts ...SealOption) (Checkpoint, error) {
 	var o sealOptions
 	for _, opt := range opts {

@@ -15,9 +15,9 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/statefile"
 )
 
-// Verifier checks what it reads against the log's signed checkpoints. It remembers
-// the last one that it accepted and accepts another only if that extends it. It may
-// be used by any number of goroutines.
+// Verifier checks what it reads against the log's signed checkpoints. It remembers the
+// last checkpoint that it accepted, and accepts only a checkpoint that extends it. Any
+// number of goroutines may use a Verifier.
 type Verifier struct {
 	policy Policy
 	state  string // the file that it remembers in; "" for memory alone
@@ -30,20 +30,23 @@ type Verifier struct {
 // VerifierOption is an option of [NewVerifier].
 type VerifierOption func(*Verifier)
 
-// Remember makes a verifier keep the last checkpoint that it accepted in a file,
-// which is replaced whole and synced. Without it, it forgets with the process. Any
-// number of processes may share a file: it never goes back, and each process refuses
-// what it contradicts. A file of the same name with .lock is beside it.
+// Remember makes a verifier keep the last checkpoint that it accepted in a file. The
+// file is replaced as a whole and synced. Without this option, the verifier forgets the
+// checkpoint when the process ends. Any number of processes may share the file. The
+// file never goes back to an older checkpoint, and each process rejects a checkpoint
+// that contradicts it. The verifier keeps a lock file beside it, whose name ends in
+// .lock.
 func Remember(file string) VerifierOption { return func(v *Verifier) { v.state = file } }
 
-// RequireWitnesses makes a verifier accept only checkpoints with the cosignatures
-// that the policy asks for.
+// RequireWitnesses makes a verifier accept a checkpoint only with the cosignatures that
+// the policy requires.
 func RequireWitnesses(p *WitnessPolicy) VerifierOption {
 	return func(v *Verifier) { v.policy.Witnesses = p }
 }
 
-// NewVerifier makes a verifier of the log with that verifier key. It reads what it
-// remembers; a file that is not a checkpoint of this log is an error.
+// NewVerifier returns a verifier for the log with that verifier key. With [Remember],
+// it reads the remembered checkpoint; if the file does not hold a checkpoint of this
+// log, that is an error.
 func NewVerifier(verifierKey string, opts ...VerifierOption) (*Verifier, error) {
 	policy, err := NewPolicy(verifierKey)
 	if err != nil {
@@ -82,10 +85,11 @@ func (v *Verifier) load() error {
 	return nil
 }
 
-// Latest reads the newest checkpoint, checks its signatures and that it extends the
-// one remembered, and remembers it. [ErrRolledBack] or [ErrFork] mean that somebody
-// who holds the key, or the bucket, shows another past; both checkpoints are then
-// kept beside the file of [Remember], as evidence.
+// Latest reads the newest checkpoint and checks its signatures. It checks that the
+// checkpoint extends the remembered one, and then remembers it. [ErrRolledBack] or
+// [ErrFork] mean that someone who holds the key, or controls the bucket, presents
+// another history. In that case the verifier keeps both checkpoints beside the file of
+// [Remember], as evidence.
 func Latest[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
 	checkpoint, _, err := v.latest(ctx, sealedLogOf(c))
 	if err != nil {
@@ -221,13 +225,13 @@ func (v *Verifier) evidence(before, after Checkpoint, err error) error {
 	return fmt.Errorf("%w; both are kept in %s", err, name)
 }
 
-// Get returns the newest entry of a key after proving that it is in the signed log:
-// a read of the key, one of the checkpoint, and the tiles on the entry's path that
-// are not known yet. An entry that was appended since the last seal is returned with
-// [ErrNotSealed].
+// Get returns the newest entry of a key and proves that it is in the signed log. It
+// reads the key object, the checkpoint, and those tiles on the entry's path that it
+// does not have yet. If the entry was appended after the last seal, Get returns it
+// together with [ErrNotSealed].
 //
-// It proves that the entry is in the log, not that it is the newest of its key: a
-// bucket that hides a newer one is found by [Audit].
+// Get does not prove that the entry is the newest of its key. If the bucket hides a
+// newer one, [Audit] detects it.
 func Get[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], key string) (immukv.Entry[V], error) {
 	e, err := c.Get(ctx, key)
 	if err != nil {

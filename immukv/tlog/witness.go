@@ -19,24 +19,25 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Witness is a server that cosigns checkpoints of logs that only ever grow
+// Witness is a server that cosigns the checkpoints of a log if the log has only grown
 // (C2SP tlog-witness).
 type Witness struct {
-	// Verifier checks its cosignatures.
+	// Verifier checks the cosignatures of the witness.
 	Verifier note.Verifier
-	// URL is where its add-checkpoint is. A policy for reading needs none.
+	// URL is the base URL of the witness's add-checkpoint. A policy for reading needs
+	// none.
 	URL string
 }
 
-// WitnessPolicy asks for the cosignatures of a number of witnesses. A nil policy
-// asks for none. It is not changed once it is in use.
+// WitnessPolicy requires cosignatures from a number of witnesses. A nil policy requires
+// none. Do not change a policy that is in use.
 type WitnessPolicy struct {
 	Witnesses []Witness
 	// Quorum is how many of them must cosign.
 	Quorum int
-	// Timeout bounds how long a witness may take; 0 is 10 seconds.
+	// Timeout limits how long Seal waits for a witness. Zero means 10 seconds.
 	Timeout time.Duration
-	// Client sends the requests; nil is a client of the package.
+	// Client sends the requests. Nil means the package's own client.
 	Client *http.Client
 }
 
@@ -46,16 +47,17 @@ const (
 	maxWitnessAnswer      = 16 << 10
 )
 
-// ParseWitnessPolicy reads a policy file, in the format that other tools of
-// transparency logs use, a line each:
+// ParseWitnessPolicy reads a policy file, in the format that other tools for
+// transparency logs use. Each line is one of
 //
 //	witness NAME VERIFIER-KEY [URL]
 //	group NAME N|any|all WITNESS…
 //	quorum NAME|none
 //
-// The quorum names a witness or a group. Groups of groups are refused, and so is a key
-// that two witnesses have: it would count twice. Lines that
-// begin with "log" are for others and are skipped; # begins a comment.
+// The quorum is the name of a witness or of a group. A group of groups is an error. Two
+// witnesses with the same key are an error too, because that key would count twice.
+// Lines that begin with "log" are skipped: other programs use them. A # begins a
+// comment.
 func ParseWitnessPolicy(text string) (*WitnessPolicy, error) {
 	var parser policyParser
 	for number, line := range strings.Split(text, "\n") {

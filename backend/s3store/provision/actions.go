@@ -1,15 +1,15 @@
 package provision
 
-// Action is an action that policies of this package name.
+// Action is an action that the policies of this package name.
 type Action struct {
 	Name string
-	// On is what it is granted on: "bucket", "object" or "key", of KMS.
+	// On is the kind of resource: "bucket", "object", or "key", which is a KMS key.
 	On string
-	// Roles are those that may, as docs/permissions.md lists them. An action
-	// without is denied to all by the bucket policy, or to all but
-	// administrators.
+	// Roles are the roles that have this action, as docs/permissions.md lists them. If
+	// there are none, the bucket policy denies the action to everyone, or to everyone
+	// but administrators.
 	Roles []Role
-	// Why says what ImmuKV needs it for, or why it is denied.
+	// Why says what ImmuKV uses the action for, or why it is denied.
 	Why string
 }
 
@@ -76,10 +76,11 @@ var ConditionKeys = map[string]string{
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
 const TrustAction = "sts:AssumeRoleWithWebIdentity"
 
-// TrustClaims are the claims of a token that the rendered trust policies ask for, each
-// with the source of its condition key, which is the provider's host, a colon and the
-// claim. AWS does not list email among the keys; whoever relies on it should try a token
-// without it. A key that AWS does not know never holds, so that nobody gets in.
+// TrustClaims are the claims of a token that the rendered trust policies test. Each has
+// the source of its condition key. That key is the provider's host, a colon and the
+// claim. AWS does not list email among the keys. If you rely on it, test that a token
+// without the claim is rejected. A condition on a key that AWS does not know is never
+// true, so it lets nobody in.
 var TrustClaims = map[string]string{
 	"aud":   "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html",
 	"email": "https://repost.aws/questions/QUX1SlRBh8TaqOYKoSISv2Mw/iam-condition-keys-how-to-access-nested-attributes-in-custom-oidc-token-claims",

@@ -11,24 +11,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// ErrShortens is a retention that Apply was not told to shorten.
+// ErrShortens means that a change would shorten a retention, and that [ApplyOptions]
+// did not allow it.
 var ErrShortens = errors.New("it would keep versions for less time than they are kept now, and that was not asked for (--shorten)")
 
-// ApplyOptions are what Apply may do, and whom it tells.
+// ApplyOptions are the options of [Bucket.Apply].
 type ApplyOptions struct {
-	// Shorten permits to shorten retentions.
+	// Shorten allows Apply to shorten retentions.
 	Shorten bool
-	// Report is called after each step, with its error; nil for nobody.
+	// Report, unless it is nil, is called after each step with the error of that step.
 	Report func(Change, error)
 }
 
-// Apply creates the bucket or brings it into line with the description, a step for
-// each change. It deletes no data, does not suspend versioning, and leaves alone the
+// Apply creates the bucket, or changes it to match the description, with one step for
+// each change. It deletes no data and does not suspend versioning. It does not change
 // rules and statements that are not its own.
 //
-// A step that fails does not keep the others from being taken, unless it is the
-// making of the bucket or of its versions. The errors of all are joined; what was
-// done stays done, and the next Apply goes on from there.
+// If a step fails, Apply continues with the next one. It stops early only if it cannot create
+// the bucket or cannot enable versioning, or if ctx ends. It returns the errors of all
+// steps, joined. It does not undo the steps that succeeded; the next Apply does the
+// rest.
 func (b *Bucket) Apply(ctx context.Context, opts ApplyOptions) error {
 	s, err := read(ctx, b.client, b.d.BucketName)
 	if err != nil {
@@ -74,8 +76,8 @@ func (b *Bucket) take(ctx context.Context, step step, opts ApplyOptions) error {
 	return err
 }
 
-// Check is every deviation from the description and every danger, with its remedy.
-// What the credentials do not show is a finding too.
+// Check returns every deviation from the description and every danger, each with its
+// remedy. A setting that the credentials may not read is a finding too.
 func (b *Bucket) Check(ctx context.Context) ([]Finding, error) {
 	s, err := read(ctx, b.client, b.d.BucketName)
 	if err != nil {
@@ -95,8 +97,8 @@ func (b *Bucket) Check(ctx context.Context) ([]Finding, error) {
 	return append(append(all, b.d.dangers(s)...), unseen(s)...), nil
 }
 
-// Inspect is every danger to the store below a prefix of a bucket that can be seen
-// without a description, and what the credentials do not show.
+// Inspect checks a bucket without a description. The dangers are those to the store
+// below the prefix. The hidden findings are settings that the credentials may not read.
 func Inspect(ctx context.Context, client *s3.Client, bucket, prefix string) (dangers, hidden []Finding, err error) {
 	s, err := read(ctx, client, bucket)
 	if err != nil {

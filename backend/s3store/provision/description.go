@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// ErrInvalid is what every error of a description wraps.
+// ErrInvalid is wrapped by every error about the content of a description.
 var ErrInvalid = errors.New("invalid description of a bucket")
 
-// Description is what a bucket has to be. [Parse] reads it from YAML or JSON.
+// Description says how a bucket must be configured. [Parse] reads it from YAML or JSON.
 type Description struct {
 	BucketName string `yaml:"bucketName"`
 	Region     string `yaml:"region"`
@@ -24,12 +24,13 @@ type Description struct {
 	// writes it. Nil asks for none.
 	ObjectLock *ObjectLock `yaml:"objectLock"`
 	// Administrators are the ARNs of the principals who may change the bucket's
-	// configuration. With none named, the bucket policy leaves the configuration
-	// to IAM.
+	// configuration. If there are none, the bucket policy does not restrict the
+	// configuration: IAM decides.
 	Administrators   []string   `yaml:"administrators"`
 	Prefixes         []Prefix   `yaml:"prefixes"`
 	WildcardPrefixes []Wildcard `yaml:"wildcardPrefixes"`
-	// SealerPrefixes are those of Prefixes whose tlog/ a sealer writes.
+	// SealerPrefixes are the elements of Prefixes that have a sealer. A sealer writes
+	// below tlog/.
 	SealerPrefixes []string `yaml:"sealerPrefixes"`
 }
 
@@ -39,29 +40,28 @@ type ObjectLock struct {
 	Days int    `yaml:"days"`
 }
 
-// Prefix is one store in the bucket. Zero retentions keep versions for ever.
+// Prefix is one store in the bucket. If a retention is zero, versions are kept forever.
 type Prefix struct {
-	// S3Prefix is the prefix of the store's objects. A slash at its end is
-	// added if there is none: "myapp" is the store under "myapp/". Clients take
-	// their prefix as it stands, and need the slash.
+	// S3Prefix is the prefix of the store's objects. A slash is added at its end if
+	// there is none: "myapp" is the store below "myapp/". Clients do not add a slash,
+	// so give them the prefix with it.
 	S3Prefix string `yaml:"s3Prefix"`
-	// The retention days are counted from when a version stops being current.
-	// The numbers to retain count such versions, and need days: S3 refuses a
-	// rule without.
+	// Retention days are counted from the time when a version stops being the current
+	// one. Versions to retain are the newest of those that are not current. They need
+	// retention days: S3 rejects a rule without days.
 	LogVersionRetentionDays int `yaml:"logVersionRetentionDays"`
 	LogVersionsToRetain     int `yaml:"logVersionsToRetain"`
 	KeyVersionRetentionDays int `yaml:"keyVersionRetentionDays"`
 	KeyVersionsToRetain     int `yaml:"keyVersionsToRetain"`
-	// OnLogEntryCreated is the ARN of the queue, topic or function that is told
-	// of each new version of the log.
+	// OnLogEntryCreated is the ARN of the queue, topic or function that S3 notifies of
+	// each new version of the log.
 	OnLogEntryCreated string         `yaml:"onLogEntryCreated"`
 	OIDCProviders     []OIDCProvider `yaml:"oidcProviders"`
-	// OIDCReadOnly makes those who come through OIDCProviders readers, not
-	// writers.
+	// OIDCReadOnly makes users of OIDCProviders readers. Without it they are writers.
 	OIDCReadOnly bool `yaml:"oidcReadOnly"`
 }
 
-// Wildcard is a pattern of prefixes, with * and ?, for policies alone.
+// Wildcard is a pattern of prefixes, with * and ?. Only policies use it.
 type Wildcard struct {
 	Pattern       string         `yaml:"pattern"`
 	OIDCProviders []OIDCProvider `yaml:"oidcProviders"`
@@ -203,8 +203,8 @@ func (v *validator) overlaps(prefixes []Prefix) {
 	}
 }
 
-// Warnings are what history and verification lose by the description, and what it
-// leaves open.
+// Warnings returns what the description takes away from history and verification, and
+// what it does not protect.
 func (d *Description) Warnings() []string {
 	var w []string
 	for _, p := range d.Prefixes {

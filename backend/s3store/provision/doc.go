@@ -1,16 +1,15 @@
-// Package provision makes and checks the bucket that a store of package s3store
-// lives in. One [Description] says what the bucket has to be: versioned,
-// encrypted, locked, closed to the public, with a lifecycle and notifications, and
-// who may do what in it. From it come
+// Package provision creates and checks the bucket of a store of package s3store. A
+// [Description] says how the bucket must be configured: versioning, encryption, Object
+// Lock, public access, lifecycle and notifications. It also says who may do what in the
+// bucket. These use the description:
 //
-//   - [Bucket.Plan]: what there is, and what would change;
-//   - [Bucket.Apply]: the changes, each said, safe to repeat;
-//   - [Bucket.Check]: every deviation and every danger, with its remedy;
-//   - [Description.Render]: policies, CloudFormation and Terraform, offline.
+//   - [Bucket.Plan] compares the bucket with it and lists what would change;
+//   - [Bucket.Apply] makes the changes, reports each of them, and is safe to repeat;
+//   - [Bucket.Check] lists every deviation and every danger, with its remedy;
+//   - [Description.Render] writes policies, CloudFormation and Terraform, offline.
 //
-// Apply speaks the bucket API of S3 alone. Roles and OIDC providers live in IAM, and
-// are rendered for the tool that owns them.
+// Apply uses only the bucket API of S3. Roles and OIDC providers belong to IAM. Render
+// writes them for the tool that manages IAM.
 //
-// Nobody else needs this package: users of s3store who do not import it do not link
-// it.
+// The package is optional: a program that does not import it does not link it.
 package provision

@@ -11,9 +11,9 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// Open is the bucket of a description, through a client with the credentials that
-// the AWS tools would find. Endpoint is the URL of a server other than AWS; empty is
-// what AWS_ENDPOINT_URL says. It makes no request of the bucket.
+// Open returns the bucket of a description. It makes an S3 client with the credentials
+// that the AWS tools would find. Endpoint is the URL of a server other than AWS. If it
+// is empty, Open uses AWS_ENDPOINT_URL. Open makes no request to the bucket.
 func Open(ctx context.Context, d *Description, endpoint string) (*Bucket, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(d.Region))
 	if err != nil {

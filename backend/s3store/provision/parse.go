@@ -14,9 +14,9 @@ import (
 // maxDescription is the longest description that is read, in bytes.
 const maxDescription = 1 << 20
 
-// Parse reads a description from YAML, of which JSON is a part. It is strict: an
-// unknown member is an error that lists the known ones, and everything that is wrong
-// is said at once. Errors wrap [ErrInvalid].
+// Parse reads a description from YAML, which includes JSON. It is strict: an unknown
+// member is an error that lists the known ones. The error names all faults of the
+// description at once, and wraps [ErrInvalid].
 func Parse(text []byte) (*Description, error) {
 	if len(text) > maxDescription {
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrInvalid, maxDescription)

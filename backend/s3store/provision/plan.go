@@ -11,24 +11,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Bucket is the bucket of a description, on a server. Its methods may be called from
-// any number of goroutines; two that apply at once may each undo the other's work on
-// a rule or statement that somebody else put there in between.
+// Bucket is the bucket of a description, on a server. Any number of goroutines may call
+// its methods. Apply replaces the whole policy, lifecycle and notifications of the
+// bucket. If somebody else, or another run of Apply, changes a rule or statement at the
+// same time, the change may be lost.
 type Bucket struct {
 	client *s3.Client
 	d      *Description
 }
 
-// New is the bucket of a description as a client sees it. It makes no request, and
-// retains both.
+// New returns the bucket of a description. It makes no request. It keeps client and d.
 func New(client *s3.Client, d *Description) *Bucket { return &Bucket{client, d} }
 
-// Change is one thing that the description wants otherwise.
+// Change is one difference between the bucket and its description.
 type Change struct {
 	Aspect Aspect `json:"aspect"`
 	Have   string `json:"have"`
 	Want   string `json:"want"`
-	// Shortens is set if versions would be kept for less time than they are.
+	// Shortens reports whether the change would keep versions for less time than now.
 	Shortens bool `json:"shortens"`
 }
 
@@ -41,23 +41,23 @@ type Finding struct {
 	Remedy  string `json:"remedy"`
 }
 
-// Plan is what there is, and what would change.
+// Plan is the state of a bucket, and what [Bucket.Apply] would change.
 type Plan struct {
 	Server Server `json:"server"`
 	Exists bool   `json:"exists"`
-	// Changes are what Apply would do, in its order.
+	// Changes are the changes that Apply would make, in this order.
 	Changes []Change `json:"changes"`
-	// Dangers are what Apply leaves alone because somebody else put it there.
+	// Dangers are settings that somebody else made and that Apply does not change.
 	Dangers []Finding `json:"dangers"`
-	// Unseen are aspects that the credentials do not show.
+	// Unseen are aspects that the credentials may not read.
 	Unseen []Finding `json:"unseen"`
-	// Notes are what the description costs, and what the server lacks.
+	// Notes say what the description costs, and what the server does not support.
 	Notes []string `json:"notes"`
 }
 
-// Plan reads the bucket and compares. It changes nothing. Its error is one that
-// leaves nothing to compare; an aspect that the credentials do not show is in
-// Unseen.
+// Plan reads the bucket and compares it with the description. It changes nothing. It
+// returns an error only if there is nothing to compare. Aspects that the credentials
+// may not read are in Unseen.
 func (b *Bucket) Plan(ctx context.Context) (*Plan, error) {
 	s, err := read(ctx, b.client, b.d.BucketName)
 	if err != nil {

@@ -28,11 +28,11 @@ type Statement struct {
 	Condition Conditions `json:",omitempty"`
 }
 
-// Conditions are, by operator and condition key, the values of a statement's
-// conditions, of which all must hold.
+// Conditions are the conditions of a statement: by operator and condition key, the
+// allowed values. All conditions must hold.
 type Conditions map[string]map[string][]string
 
-// JSON is the policy as indented text.
+// JSON returns the policy as indented JSON.
 func (p Policy) JSON() string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

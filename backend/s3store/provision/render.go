@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Format is a form in which a description is rendered.
+// Format is an output format of [Description.Render].
 type Format string
 
 // The formats.
@@ -19,23 +19,23 @@ const (
 	FormatTerraform      Format = "terraform"      // a configuration, for the AWS provider from 5.0 on
 )
 
-// Formats are all formats.
+// Formats lists all formats.
 var Formats = []Format{FormatIAM, FormatBucketPolicy, FormatCloudFormation, FormatTerraform}
 
-// RenderOptions narrow what is rendered.
+// RenderOptions are the options of [Description.Render].
 type RenderOptions struct {
-	// Role and Prefix choose policies of roles; zero values choose all. They
-	// leave the bucket's own policy as it is.
+	// Role and Prefix select the policies of roles to render. Zero values select all.
+	// They have no effect on the bucket's own policy.
 	Role   Role
 	Prefix *string
-	// Server is the one that policies are made for. Empty is AWS. The formats
-	// of CloudFormation and Terraform are for AWS alone.
+	// Server is the server that the policies are for. Empty means AWS. CloudFormation
+	// and Terraform are rendered for AWS alone.
 	Server Server
 }
 
-// Render is the description in a format. It makes no request and needs no
-// credentials. Format iam is one policy if Role and Prefix leave one, and otherwise
-// an object of policies by name.
+// Render returns the description in a format. It makes no request and needs no
+// credentials. In the format iam, the result is a single policy if Role and Prefix
+// select one. Otherwise it is an object of policies by name.
 func (d *Description) Render(format Format, opts RenderOptions) (string, error) {
 	if opts.Server == "" {
 		opts.Server = AWS

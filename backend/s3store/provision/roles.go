@@ -17,21 +17,21 @@ const (
 	Administrator Role = "administrator" // changes the bucket's configuration
 )
 
-// Roles are all roles.
+// Roles lists all roles.
 var Roles = []Role{Writer, Reader, Sealer, Administrator}
 
-// Server is a kind of server, by which condition keys it knows and which parts of
-// the bucket API it has.
+// Server is a kind of server. Servers differ in the condition keys that they know and
+// in the parts of the bucket API that they have.
 type Server string
 
-// The servers that policies are made for. Others are taken for AWS.
+// The servers that policies can be made for. Any other server is treated as AWS.
 const (
 	AWS       Server = "aws"
 	MinIO     Server = "minio"
 	VersityGW Server = "versitygw"
 )
 
-// Servers are all servers.
+// Servers lists all servers.
 var Servers = []Server{AWS, MinIO, VersityGW}
 
 // knowsConditionalWrites reports whether policies may ask for If-Match and
@@ -45,8 +45,8 @@ const (
 	sealsDir = "tlog/"
 )
 
-// RolePolicy is the IAM policy of a role, for one of the description's prefixes or
-// patterns. An administrator has the whole bucket, and his prefix is not looked at.
+// RolePolicy returns the IAM policy of a role, for one of the description's prefixes or
+// patterns. An administrator's policy is for the whole bucket; prefix is then ignored.
 func (d *Description) RolePolicy(role Role, prefix string, server Server) (Policy, error) {
 	if role == Administrator {
 		return Policy{policyVersion, d.administration(server)}, nil
@@ -172,9 +172,9 @@ const (
 	ownSid             = "ImmuKV"
 )
 
-// BucketPolicy is the policy of the bucket. It allows nothing, and denies what
-// nobody should be allowed whatever IAM says. Encrypted says whether the server's
-// endpoint has TLS.
+// BucketPolicy returns the policy of the bucket. It allows nothing. It denies the
+// actions that nobody should have, even if IAM allows them. Encrypted says whether the
+// server's endpoint has TLS.
 func (d *Description) BucketPolicy(server Server, encrypted bool) Policy {
 	bucket, everything := []string{d.bucketARN()}, d.objects("*")
 	statements := []Statement{

@@ -31,7 +31,7 @@ const (
 	Notification Aspect = "notification"
 )
 
-// Aspects are all aspects.
+// Aspects lists all aspects, in the order in which they are applied.
 var Aspects = []Aspect{Existence, Versioning, Lock, Encryption, PublicAccess, Access, Lifecycle, Notification}
 
 // lacks reports whether the server is known not to have an aspect. What a bucket
