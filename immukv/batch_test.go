@@ -344,18 +344,7 @@ func TestBatchingContextEnds(t *testing.T) {
 		db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
 		set(t, db, "x", "first") // and the head is known
 		holding = true
-		errs := make(map[string]error)
-		var mu sync.Mutex
-		var running sync.WaitGroup
-		call := func(ctx context.Context, key string) {
-			running.Go(func() {
-				_, err := db.Set(ctx, key, "value of "+key)
-				mu.Lock()
-				defer mu.Unlock()
-				errs[key] = err
-			})
-			synctest.Wait()
-		}
+		errs, call, running := callers(db)
 		ending, end := context.WithCancel(t.Context())
 		call(ending, "sent")
 		call(t.Context(), "waits")
@@ -422,18 +411,7 @@ func TestNeighbourInBatchLeaves(t *testing.T) {
 					},
 				}
 				db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
-				errs := make(map[string]error)
-				var mu sync.Mutex
-				var running sync.WaitGroup
-				call := func(ctx context.Context, key string) {
-					running.Go(func() {
-						_, err := db.Set(ctx, key, "value of "+key)
-						mu.Lock()
-						defer mu.Unlock()
-						errs[key] = err
-					})
-					synctest.Wait()
-				}
+				errs, call, running := callers(db)
 				ending, end := context.WithCancel(t.Context())
 				call(t.Context(), "first")
 				call(ending, "leaves")
@@ -606,4 +584,20 @@ func TestWatchBatches(t *testing.T) {
 			t.Errorf("watched %v, want %v", got, want)
 		}
 	})
+}
+
+// callers has keys set beside one another, each call once those before it wait. It returns
+// the error of each key's call, what makes a call, and what waits for all of them.
+func callers(db *immukv.Client[string]) (errs map[string]error, call func(context.Context, string), running *sync.WaitGroup) {
+	errs, running = make(map[string]error), new(sync.WaitGroup)
+	var mu sync.Mutex
+	return errs, func(ctx context.Context, key string) {
+		running.Go(func() {
+			_, err := db.Set(ctx, key, "value of "+key)
+			mu.Lock()
+			defer mu.Unlock()
+			errs[key] = err
+		})
+		synctest.Wait()
+	}, running
 }
