@@ -10,10 +10,9 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// apply writes the entries of the newest version that are orphans to their key objects,
-// many at once. It is the second step of a write, and every repair. It returns the head
-// with its new states; if there is an error, other entries may have been applied all the
-// same.
+// apply writes the orphans of the newest version to their key objects, many at once. It is
+// the second step of a write, and the whole of a repair. It returns the head with its new
+// states. Some entries may have been applied even if it returns an error.
 func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 	if h.first(orphan) == nil {
 		return h, nil
@@ -21,8 +20,8 @@ func (c *core) apply(ctx context.Context, h *head) (*head, error) {
 	return c.applyEach(ctx, h, nil)
 }
 
-// applyEach is apply, which calls ended, if that is not nil, with the place of each entry
-// when nothing is left to be done for it.
+// applyEach is apply, but calls ended, if it is not nil, with the place of each entry when
+// its apply has ended.
 func (c *core) applyEach(ctx context.Context, h *head, ended func(place int)) (*head, error) {
 	states := slices.Clone(h.states)
 	etags := make([]backend.ETag, len(states))
@@ -43,10 +42,9 @@ func (c *core) applyEach(ctx context.Context, h *head, ended func(place int)) (*
 	return c.setStates(h, states), err
 }
 
-// applyEntry writes an entry to its key object. It is idempotent, and writes the bytes
-// that the entry's writer would have written: the stored tokens, never a value that went
-// through a codec. It returns what is then known of the entry, and the ETag of the key
-// object if the entry is applied.
+// applyEntry writes an entry to its key object. It is idempotent, and writes the same bytes
+// as the entry's writer: the stored tokens, never a value that went through a codec. It
+// returns the new state of the entry, and the ETag of the key object if it is applied.
 func (c *core) applyEntry(ctx context.Context, v *version) (state, backend.ETag, error) {
 	object := wire.KeyObject(c.prefix, v.Key)
 	body := v.KeyBody(v.log)
@@ -61,8 +59,8 @@ func (c *core) applyEntry(ctx context.Context, v *version) (state, backend.ETag,
 		case err == nil:
 			return applied, put.ETag, nil
 		case errors.Is(err, backend.ErrPreconditionFailed):
-			// Somebody else applied the entry, or an earlier copy of this
-			// request did; or the object diverges from the log.
+			// Another client applied the entry, or an earlier copy of this
+			// request did, or the object diverges from the log.
 			etag, ok, lookErr := c.reflects(ctx, v)
 			if lookErr != nil {
 				return orphan, "", lookErr
@@ -71,7 +69,7 @@ func (c *core) applyEntry(ctx context.Context, v *version) (state, backend.ETag,
 				return applied, etag, nil
 			}
 		case errors.Is(err, backend.ErrInvalidName):
-			s, err := c.refusedName(ctx, v, err)
+			s, err := c.invalidName(ctx, v, err)
 			return s, "", err
 		case permanent(err):
 			return orphan, "", err
@@ -86,8 +84,8 @@ func (c *core) applyEntry(ctx context.Context, v *version) (state, backend.ETag,
 }
 
 // reflects reports whether the key object holds this entry of the head or a later one of
-// the same key, and its tag if it does. An object that is still as it was before
-// the entry does not; one that holds anything else has diverged.
+// the same key, and returns its ETag if it does. An object that has not changed since the
+// append does not hold it. An object that holds anything else has diverged.
 func (c *core) reflects(ctx context.Context, entry *version) (backend.ETag, bool, error) {
 	object := wire.KeyObject(c.prefix, entry.Key)
 	diverged := func(problem string) (backend.ETag, bool, error) {
@@ -124,20 +122,20 @@ func (c *core) reflects(ctx context.Context, entry *version) (backend.ETag, bool
 
 // Problems of key objects that cannot even be read.
 const (
-	vanished       = "it does not exist, though it did before that entry"
-	refusedProblem = "this store cannot hold an object of that name"
+	vanished       = "it does not exist, but it existed when the entry was appended"
+	unholdableName = "this store cannot hold an object of that name"
 )
 
-// refusedName decides what becomes of an entry of the head whose key object the store
-// refuses for its name. If the store makes no objects of that name, another client
-// appended the entry and could not apply it either, and nobody ever will: the log goes
-// on, and the entry stands in the log alone. Any other name was good when the entry was
-// appended; that it is refused now is not understood, and nothing may be appended.
-func (c *core) refusedName(ctx context.Context, v *version, reason error) (state, error) {
+// invalidName decides on an entry of the head whose key object has a name that the store
+// reports as invalid. If the store cannot hold that name, another client appended the entry
+// and could not apply it either. No client ever can, so the log continues after it, and the
+// entry remains in the log only. Any other name was valid when the entry was appended, so
+// the error has an unknown cause, and nothing may be appended.
+func (c *core) invalidName(ctx context.Context, v *version, reason error) (state, error) {
 	if !c.namesUnlisted(wire.KeyObject(c.prefix, v.Key)) {
-		return orphan, c.diverged(v, refusedProblem)
+		return orphan, c.diverged(v, unholdableName)
 	}
-	c.logger.WarnContext(ctx, "the store cannot hold the key object of the newest entry, which stands in the log alone",
+	c.logger.WarnContext(ctx, "the store cannot hold the key object of the newest entry: the entry remains in the log only",
 		"key", v.Key, "sequence", v.Sequence, "error", reason)
 	return unholdable, nil
 }

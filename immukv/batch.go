@@ -49,18 +49,18 @@ func WithBatching(b Batching) Option {
 			b.MaxBytes = wire.MaxBatchBytes
 		}
 		if b.MaxEntries < 1 || b.MaxEntries > wire.MaxEntries {
-			return fmt.Errorf("batches of %d entries: not between 1 and %d", b.MaxEntries, wire.MaxEntries)
+			return fmt.Errorf("batch size of %d entries is not between 1 and %d", b.MaxEntries, wire.MaxEntries)
 		}
 		if b.MaxBytes < 1 || b.MaxBytes > wire.MaxBatchBytes {
-			return fmt.Errorf("batches of %d bytes: not between 1 and %d", b.MaxBytes, wire.MaxBatchBytes)
+			return fmt.Errorf("batch size of %d bytes is not between 1 and %d", b.MaxBytes, wire.MaxBatchBytes)
 		}
 		c.batching = &b
 		return nil
 	}
 }
 
-// request is a call that writes: the entry of a Set, or those of a SetAll, which go into
-// one log version or nowhere.
+// request is one call that writes: the entry of a Set, or the entries of a SetAll, which
+// all go into one log version.
 type request struct {
 	ctx    context.Context // of the caller, if it waits in a queue
 	writes []*write
@@ -68,7 +68,7 @@ type request struct {
 	// A queue guards what follows until done is closed.
 	stage   stage
 	batch   *batch
-	sent    *proposal // while its entries may be on their way
+	sent    *proposal // what carries its entries, while the outcome is unknown
 	place   int       // of its first entry among those sent
 	applies int       // entries whose apply has not ended
 	done    chan struct{}
@@ -80,11 +80,11 @@ type request struct {
 type stage int
 
 const (
-	waiting  stage = iota // nothing of it was sent, or it lost a race: it may still leave
+	waiting  stage = iota // not sent, or sent and lost a race: its caller may cancel it
 	sent                  // its outcome is unknown for now
 	appended              // it is in the log
 	answered              // entries or err are set
-	left                  // its caller waits no longer
+	left                  // its caller has stopped waiting
 )
 
 func newRequest(writes ...*write) *request {
@@ -100,23 +100,23 @@ func (r *request) size() int {
 	return n
 }
 
-// batch is what a queue has taken for one log version.
+// batch holds the requests of a queue that go into one log version.
 type batch struct {
 	requests []*request
-	callers  int                // that still wait
-	cancel   context.CancelFunc // called when none does
-	running  sync.WaitGroup     // of the callers, until they run again
+	callers  int                // how many still wait
+	cancel   context.CancelFunc // called when no caller waits
+	running  sync.WaitGroup     // done when all callers run again
 }
 
 // queue holds the requests of a client that batches.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*request // in the order in which they came
-	working bool       // somebody takes batches from it
+	working bool       // writeBatches runs
 }
 
-// enqueue has a request written with others, and waits for its outcome. If its context
-// ends before it was sent, it is taken out and was never written.
+// enqueue queues a request and waits for its outcome. If ctx ends before the request was
+// sent, the request is removed and never written.
 func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -168,10 +168,10 @@ func (q *queue) leave(r *request, reason error) ([]*version, error) {
 	case sent:
 		return nil, r.sent.unknownAt(r.place, len(r.writes), reason)
 	}
-	return nil, fmt.Errorf("wait for the writes before: %w", reason)
+	return nil, fmt.Errorf("wait for earlier writes: %w", reason)
 }
 
-// writeBatches writes what waits, one batch after the other, until nothing does.
+// writeBatches writes the queued requests, one batch after another, until none is left.
 func (c *core) writeBatches() {
 	q := &c.queue
 	var b *batch
@@ -195,9 +195,9 @@ func (c *core) writeBatches() {
 	}
 }
 
-// gather lets callers come whose writes were in the last batch: without it they would miss
-// the next one, which would be written for few, and wait for it. Nobody is waited for who
-// is not about to run.
+// gather gives the callers of the last batch time to queue their next writes. Without it
+// they would miss the next batch, which would be small, and have to wait for it. gather
+// only yields the processor, so it never waits for a caller that is not ready to run.
 func (q *queue) gather(enough int, last *batch) {
 	quiet := 1
 	if last != nil && len(last.requests) > 1 {
@@ -219,14 +219,15 @@ func (q *queue) gather(enough int, last *batch) {
 	}
 }
 
-// gatherYields is how often in a row gather yields without anybody having come. A yield
-// may take less time than a caller on another processor takes from one write to the next:
-// this many take some ten microseconds.
+// gatherYields is how many yields in a row without a new request end gather. One yield may
+// take less time than a caller on another processor needs from one write to the next; this
+// many take about ten microseconds.
 const gatherYields = 64
 
-// take takes the requests that go into the next version: first come, first sent. A
-// request of a key that is taken already, or that one before it waits with, stays. If
-// there are none, nobody works on the queue any more.
+// take removes the requests of the next version from the queue, in the order in which they
+// came. A request stays in the queue if one of its keys is in the batch already, or in an
+// earlier request that stays. If the queue is empty, take returns nil, and the next request
+// starts writeBatches.
 func (q *queue) take(limit Batching) (*batch, context.Context) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -294,8 +295,8 @@ func (q *queue) staying(requests []*request) []*request {
 	return stay
 }
 
-// send notes that the requests are on their way as p. It reports false if one of them has
-// left: then p must not be sent.
+// send records that the requests are being sent as p. It reports false if the caller of
+// one has stopped waiting: then p must not be sent.
 func (q *queue) send(requests []*request, p *proposal) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -312,7 +313,7 @@ func (q *queue) send(requests []*request, p *proposal) bool {
 	return true
 }
 
-// lost notes that the requests were sent in vain.
+// lost records that the requests lost the race for the head.
 func (q *queue) lost(requests []*request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -323,21 +324,21 @@ func (q *queue) lost(requests []*request) {
 	}
 }
 
-// append notes that the requests are in the log, as l.
+// append records that the requests are in the log, as l.
 func (q *queue) append(requests []*request, l logVersion) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range requests {
 		r.entries = l[r.place : r.place+len(r.writes)]
 		r.applies = len(r.writes)
-		r.sent = nil // whose body is no longer needed
+		r.sent = nil // its body is no longer needed
 		if r.stage == sent {
 			r.stage = appended
 		}
 	}
 }
 
-// applied notes that the apply of the entry at a place has ended. The requests are those
+// applied records that the apply of the entry at a place has ended. The requests are those
 // that were appended, in the order of their places.
 func (q *queue) applied(requests []*request, place int) {
 	q.mu.Lock()
@@ -361,8 +362,8 @@ func (q *queue) fail(requests []*request, err error) {
 	}
 }
 
-// failConditions ends the requests of which a write's condition does not hold. The errors
-// are in the order of all their writes.
+// failConditions ends the requests that have a write whose condition does not hold.
+// failed has one element for each write of the requests, in their order.
 func (q *queue) failConditions(requests []*request, failed []*ConditionError) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,36 +11,36 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// head is the newest version of the log, as this client last saw it. It is not changed
-// once it is cached, so that readers may hold one.
+// head is the newest version of the log that this client has read. It is not changed once
+// it is cached, so that readers may hold one.
 type head struct {
 	*version              // its newest entry; nil: the log has no entry yet
 	etag     backend.ETag // of the log object: what an append must match
 	states   []state      // of the entries of the version, in their order
-	began    bool         // of an empty log: it has no old versions, and may begin
+	began    bool         // of an empty log: it never had a version, so one may be appended
 }
 
-// state is what is known of the apply of an entry. Nothing may be appended to a version
-// of which an entry is not known to be applied: repair looks only at the newest version,
-// so an orphan below it would stay one for ever.
+// state is what is known of the apply of an entry. Nothing may be appended after a version
+// unless all of its entries are known to be applied: repair reads only the newest version,
+// so an orphan in an older one would remain an orphan for ever.
 type state int
 
 const (
 	unchecked  state = iota
 	orphan           // the key object does not reflect the entry yet
-	applied          // it does
-	unholdable       // the store cannot hold the key object, so that nothing can be applied
+	applied          // the key object reflects it
+	unholdable       // the store cannot hold the key object, so the entry cannot be applied
 )
 
-// settled reports whether an entry may be appended upon one in that state.
+// settled reports whether an entry may be appended after one in that state.
 func (s state) settled() bool { return s == applied || s == unholdable }
 
-// newHead is the head that a version of the log is, its entries in one state.
+// newHead returns a version of the log as the head, with all its entries in state s.
 func newHead(l logVersion, etag backend.ETag, s state) *head {
 	return &head{version: l.newest(), etag: etag, states: slices.Repeat([]state{s}, len(l))}
 }
 
-// empty tells whether the log has no entry yet.
+// empty reports whether the log has no entry yet.
 func (h *head) empty() bool { return h.version == nil }
 
 // of is the entry of a key in the newest version, or nil.
@@ -59,7 +59,7 @@ func (h *head) last() int64 {
 	return h.Sequence
 }
 
-// settled reports whether a version may be appended upon the head.
+// settled reports whether a version may be appended after the head.
 func (h *head) settled() bool {
 	if h.empty() {
 		return h.began
@@ -75,7 +75,7 @@ func (h *head) first(s state) *version {
 	return nil
 }
 
-// orphans are the entries that are known to await their apply, oldest first.
+// orphans returns the entries that are known not to be applied, oldest first.
 func (h *head) orphans() []*version {
 	var orphans []*version
 	for i, s := range h.states {
@@ -86,7 +86,7 @@ func (h *head) orphans() []*version {
 	return orphans
 }
 
-// next returns the condition of the next append, and the fields that lead back.
+// next returns the condition of the next append, and the fields that link it to this head.
 func (h *head) next() (cond backend.Condition, sequence int64, previous Hash, follows LogVersionID) {
 	if h.empty() {
 		return backend.IfAbsent(), 0, GenesisHash, ""
@@ -112,7 +112,7 @@ func (c *core) setHead(h *head) {
 }
 
 // orphanOf returns the entry of this key in the newest version if it is known not to be
-// in its key object, or nil.
+// applied, or nil.
 func (c *core) orphanOf(key string) *version {
 	h := c.knownHead()
 	if h == nil {
@@ -126,7 +126,7 @@ func (c *core) orphanOf(key string) *version {
 	return nil
 }
 
-// orphans are the entries of the newest version that are known to await their apply.
+// orphans returns the entries of the newest version that are known not to be applied.
 func (c *core) orphans() []*version {
 	h := c.knownHead()
 	if h == nil {
@@ -135,8 +135,8 @@ func (c *core) orphans() []*version {
 	return h.orphans()
 }
 
-// readHead reads the newest version and makes it the cached head. Cached states of keys
-// are kept as far as the entries since cannot have changed them.
+// readHead reads the newest version and makes it the cached head. It keeps the cached
+// states of keys that the new entries cannot have changed.
 func (c *core) readHead(ctx context.Context) (*head, error) {
 	object := c.prefix + wire.LogName
 	obj, err := c.store.Get(ctx, object)
@@ -165,29 +165,29 @@ func (c *core) readHead(ctx context.Context) (*head, error) {
 }
 
 // checkExtends returns an error if the log was rolled back: it must end with old or
-// with a later entry. Nothing may be written in the place of an entry that is gone.
+// with a later entry. Nothing may be appended in the place of an entry that is gone.
 func (c *core) checkExtends(old, fresh *head) error {
 	switch {
 	case old.empty():
 		return nil
 	case fresh.empty():
-		return fmt.Errorf("%w: %s%s had sequence %d as version %s, and has no current version", ErrLogDeleted, c.prefix, wire.LogName, old.Sequence, old.log)
+		return fmt.Errorf("%w: %s%s has no current version, but ended with sequence %d as version %s before", ErrLogDeleted, c.prefix, wire.LogName, old.Sequence, old.log)
 	case fresh.log != old.log && fresh.Sequence <= old.Sequence:
-		return fmt.Errorf("the log was rolled back: %s%s had sequence %d as version %s, and now ends with sequence %d as version %s: %w",
-			c.prefix, wire.LogName, old.Sequence, old.log, fresh.Sequence, fresh.log, backend.ErrDamaged)
+		return fmt.Errorf("the log was rolled back: %s%s ends with sequence %d as version %s, but ended with sequence %d as version %s before: %w",
+			c.prefix, wire.LogName, fresh.Sequence, fresh.log, old.Sequence, old.log, backend.ErrDamaged)
 	}
 	return nil
 }
 
-// learn replaces the cached head by one just read, and invalidates the states of keys
-// that the new entries may have changed. It returns the cached head if it is the same.
+// learn replaces the cached head and invalidates the states of keys that the new entries
+// may have changed. It returns the cached head if the log has not changed.
 func (c *core) learn(fresh *head) *head {
 	known := c.knownHead()
 	switch {
 	case known != nil && !known.empty() && !fresh.empty() && known.log == fresh.log:
 		return known
 	case known != nil && known.settled() && !fresh.empty() && fresh.follows(known):
-		// One version was appended: it has changed the keys of its entries.
+		// One version was appended: only the keys of its entries have changed.
 		for _, v := range fresh.among {
 			delete(c.keyStates, v.Key)
 		}
@@ -198,15 +198,15 @@ func (c *core) learn(fresh *head) *head {
 	return fresh
 }
 
-// follows reports whether h's version stands directly after that of old.
+// follows reports whether h's version comes directly after that of old.
 func (h *head) follows(old *head) bool {
 	_, sequence, previous, version := old.next()
 	oldest := h.among.oldest()
 	return oldest.Sequence == sequence && oldest.PreviousHash == previous && oldest.PreviousVersionID == version
 }
 
-// check finds out which entries of the head were applied, as far as that is not known.
-// If the log has no head, it makes sure that there never was one.
+// check finds out which of the unchecked entries of the head are applied. If the log has no
+// head, check makes sure that it never had one.
 func (c *core) check(ctx context.Context, h *head) (*head, error) {
 	if h.empty() {
 		return c.checkEmpty(ctx, h)
@@ -241,16 +241,16 @@ func (c *core) setStates(h *head, states []state) *head {
 	return &checked
 }
 
-// checkEntry finds out whether an entry of the head was applied.
+// checkEntry finds out whether an entry of the head is applied.
 func (c *core) checkEntry(ctx context.Context, v *version) (state, keyTag, error) {
 	tag, err := c.readTag(ctx, v.Key)
 	if err == nil && tag == v.expectedTag() {
-		// Its writer is most likely about to apply it.
+		// The writer is probably about to apply it: read once more.
 		tag, err = c.readTag(ctx, v.Key)
 	}
 	switch {
 	case errors.Is(err, backend.ErrInvalidName):
-		s, err := c.refusedName(ctx, v, err)
+		s, err := c.invalidName(ctx, v, err)
 		return s, keyTag{}, err
 	case err != nil:
 		return unchecked, keyTag{}, err
@@ -287,9 +287,9 @@ func (c *core) checkEmpty(ctx context.Context, h *head) (*head, error) {
 	return c.check(ctx, fresh)
 }
 
-// listLog returns the first page of the log's versions that has any. A log that
-// has versions and no current one was deleted, and appending would begin a second
-// history. The caller has to read the current version after this call.
+// listLog returns the first page of the log's versions that is not empty. A log that has
+// versions but no current one was deleted, and an append would begin a second history. The
+// caller must read the current version after this call.
 func (c *core) listLog(ctx context.Context) ([]backend.Version, error) {
 	var req backend.VersionsRequest
 	for {
@@ -305,5 +305,5 @@ func (c *core) listLog(ctx context.Context) ([]backend.Version, error) {
 }
 
 func (c *core) logDeleted() error {
-	return fmt.Errorf("%w: %s%s has versions but no current one; remove the delete marker to bring it back", ErrLogDeleted, c.prefix, wire.LogName)
+	return fmt.Errorf("%w: %s%s has versions but no current one; remove the delete marker to restore it", ErrLogDeleted, c.prefix, wire.LogName)
 }

@@ -117,7 +117,7 @@ func ExampleWithLogger() {
 		log.Fatal(err)
 	}
 	// Output:
-	// level=WARN msg="apply failed: the entry is an orphan, which the next activity repairs" key=valve sequence=0
+	// level=WARN msg="apply failed: the entry is an orphan until the next write or read repairs it" key=valve sequence=0
 }
 
 // Package backend/observe makes observers for OpenTelemetry. One of your own may count

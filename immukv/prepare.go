@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// prepare returns what an append of entries of distinct keys needs: the head, verified
-// applied, and the states of the keys, with the newest entry's sequence where the write
-// has a condition. The states are read after the head, never before or beside it: an
-// entry of the same key appended between the two would otherwise go unnoticed by the
-// condition of the append.
+// prepare returns what an append of entries of distinct keys needs: the head, with all its
+// entries applied, and the states of the keys. Where the write has a condition, the state
+// has the sequence of the key's newest entry. The states are read after the head, never
+// before or beside it. Otherwise the condition of the append would not detect an entry of
+// the same key that was appended between the two reads.
 func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState, error) {
 	var err error
 	h := c.knownHead()
@@ -22,8 +22,8 @@ func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState,
 	}
 	empty := h.empty()
 	states := make([]keyState, len(writes))
-	read := make([]bool, len(writes)) // the state was, after the head that is returned
-	var ask []int                     // those that the check of the head does not tell
+	read := make([]bool, len(writes)) // whether the state was read after the returned head
+	var ask []int                     // the writes whose state the check of the head does not give
 	for i, w := range writes {
 		if _, known := c.cachedState(w.key, w.cond != nil); !known && h.of(w.key) == nil {
 			ask = append(ask, i)
@@ -45,15 +45,15 @@ func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState,
 	if h.first(orphan) != nil {
 		if h, err = c.repairHead(ctx, h); err != nil {
 			v := h.first(orphan)
-			return nil, nil, fmt.Errorf("repair the entry before (sequence %d of key %q): %w", v.Sequence, v.Key, err)
+			return nil, nil, fmt.Errorf("repair sequence %d of key %q before the append: %w", v.Sequence, v.Key, err)
 		}
 	}
 	return h, states, c.completeStates(ctx, h, writes, states, read)
 }
 
-// completeStates completes the states of keys that were not read: from the cache, or
-// from the store if they were evicted, or read while the first entry came. It remembers
-// all of them.
+// completeStates completes the states of keys that were not read. It takes them from the
+// cache, or reads them if they were evicted or read before the log's first entry was
+// appended. It caches all of them.
 func (c *core) completeStates(ctx context.Context, h *head, writes []*write, states []keyState, read []bool) error {
 	var ask []int
 	for i, w := range writes {
@@ -85,6 +85,6 @@ func (c *core) readStates(ctx context.Context, h *head, writes []*write, which [
 	})
 }
 
-// needsSequence reports whether the sequence of the key's newest entry has to be read for
-// the write. Where the head holds an entry of the key it is that one's.
+// needsSequence reports whether the write needs the sequence of the key's newest entry to
+// be read. If the head holds an entry of the key, its sequence is known.
 func (w *write) needsSequence(h *head) bool { return w.cond != nil && h.of(w.key) == nil }

@@ -65,7 +65,7 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 		return result, err
 	}
 	if v := h.first(unholdable); v != nil {
-		return result, c.diverged(v, refusedProblem)
+		return result, c.diverged(v, unholdableName)
 	}
 	result.Repaired = len(result.Orphans) > 0
 	return result, nil

@@ -18,7 +18,7 @@ import (
 // An entry not applied by then is an orphan, which the next write repairs.
 const deferredTimeout = time.Minute
 
-// set writes an entry. If cond is not nil, it must hold on the head that the entry
+// set writes an entry. If cond is not nil, it must hold as of the head that the entry
 // follows.
 func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition, r *race) (*version, error) {
 	w, err := c.newWrite(key, raw, cond)
@@ -32,7 +32,7 @@ func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition,
 	return entries[0], nil
 }
 
-// newWrite is the write of a value, checked before anything is sent.
+// newWrite returns the write of a value, checked before anything is sent.
 func (c *core) newWrite(key string, raw []byte, cond *condition) (*write, error) {
 	if c.readOnly {
 		return nil, ErrReadOnly
@@ -74,24 +74,24 @@ func (c *core) write(ctx context.Context, req *request, r *race) ([]*version, er
 	return req.entries, nil
 }
 
-// encodeValue is the canonical text of a value, in the dialect written.
+// encodeValue returns the canonical text of a value, in the dialect written.
 func (c *core) encodeValue(raw []byte) ([]byte, error) {
 	// White space and escapes may make the text longer than its canonical form;
 	// a text beyond twice the limit is not parsed.
 	if len(raw) > 2*c.maxValueBytes {
-		return nil, fmt.Errorf("%w: %d bytes of JSON, of which %d are allowed", ErrValueTooLarge, len(raw), c.maxValueBytes)
+		return nil, fmt.Errorf("%w: %d bytes of JSON; the limit is %d", ErrValueTooLarge, len(raw), c.maxValueBytes)
 	}
 	value, err := c.dialect.Encode(raw)
 	if err != nil {
 		return nil, err
 	}
 	if len(value) > c.maxValueBytes {
-		return nil, fmt.Errorf("%w: %d bytes of canonical JSON, of which %d are allowed", ErrValueTooLarge, len(value), c.maxValueBytes)
+		return nil, fmt.Errorf("%w: %d bytes of canonical JSON; the limit is %d", ErrValueTooLarge, len(value), c.maxValueBytes)
 	}
 	return value, nil
 }
 
-// race is the contest of one call for a place in the log.
+// race counts the attempts of one call to append to the log.
 type race struct {
 	lost int // how often another writer's entry came first
 	wait *backoff
@@ -100,11 +100,11 @@ type race struct {
 // newRace returns a race that is not lost yet. The write lock guards its random source.
 func (c *core) newRace() *race { return &race{wait: c.newBackoff()} }
 
-// lose counts a lost race. The error says that the attempts are spent.
+// lose counts a lost race. It returns an error if no attempt is left.
 func (c *core) lose(r *race) error {
 	r.lost++
 	if c.maxAttempts > 0 && r.lost >= c.maxAttempts {
-		return fmt.Errorf("%w: attempts spent, %d of them, and each time %w", ErrConflict, r.lost, errLost)
+		return fmt.Errorf("%w: all %d attempts failed: %w", ErrConflict, r.lost, errLost)
 	}
 	return nil
 }
@@ -118,11 +118,12 @@ type write struct {
 }
 
 // commit appends the entries of requests, whose keys are distinct, as one log version. It
-// retries until it wins the race for the head, and returns the version with the requests
-// that it holds. Requests whose conditions do not hold, or whose callers have left before
-// they were sent, are not in it. If it returns none, every request has its error.
+// retries until it wins the race for the head, and returns the version and the requests
+// in it. It leaves out requests whose condition does not hold, and requests whose caller
+// has stopped waiting before they were sent. If it returns no version, every request has
+// its error.
 //
-// The write IDs stay the same, because an attempt that lost never takes effect.
+// All attempts use the same write IDs, because an attempt that lost never takes effect.
 func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVersion, []*request) {
 	fail := func(err error) (logVersion, []*request) {
 		c.queue.answer(requests, err)
@@ -131,7 +132,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 	if err := c.drawWriteIDs(requests); err != nil {
 		return fail(err)
 	}
-	for current := false; ; { // the cached head was read since the requests came
+	for current := false; ; { // reports whether the cached head is newer than the requests
 		requests = c.queue.staying(requests)
 		if len(requests) == 0 {
 			return nil, nil
@@ -174,7 +175,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 				return fail(err)
 			}
 		}
-		current = true // the race was lost to an entry read since
+		current = true // the append lost to an entry that has been read since
 	}
 }
 
@@ -203,11 +204,11 @@ func writesOf(requests []*request) []*write {
 func (c *core) propose(h *head, states []keyState, writes []*write) (*proposal, error) {
 	now := c.clock().UnixMilli()
 	if now <= 0 {
-		return nil, fmt.Errorf("%w: the clock says %d ms since 1970, and an entry's time must be after that", ErrInvalidOption, now)
+		return nil, fmt.Errorf("%w: the clock reads %d ms since 1970; the time of an entry must be positive", ErrInvalidOption, now)
 	}
 	cond, sequence, previous, follows := h.next()
 	if sequence < 0 || sequence > math.MaxInt64-int64(len(writes)) {
-		return nil, fmt.Errorf("%w: no sequence number comes after that of version %s", ErrMalformedEntry, follows)
+		return nil, fmt.Errorf("%w: log version %s has the last possible sequence number", ErrMalformedEntry, follows)
 	}
 	p := &proposal{at: h, cond: cond}
 	for i, w := range writes {
@@ -223,24 +224,24 @@ func (c *core) propose(h *head, states []keyState, writes []*write) (*proposal, 
 	p.body = wire.JoinLog(p.docs)
 	switch {
 	case len(p.docs) > 1 && len(p.body) > wire.MaxBatchBytes:
-		return nil, fmt.Errorf("%w: %d entries make %d bytes, of which %d are allowed in one log version", ErrValueTooLarge, len(p.docs), len(p.body), wire.MaxBatchBytes)
+		return nil, fmt.Errorf("%w: a log version of these %d entries has %d bytes; the limit is %d", ErrValueTooLarge, len(p.docs), len(p.body), wire.MaxBatchBytes)
 	case len(p.body) > backend.MaxBodyBytes:
-		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
+		return nil, fmt.Errorf("%w: with its key, the entry has %d bytes; the limit is %d", ErrValueTooLarge, len(p.body), backend.MaxBodyBytes)
 	}
 	return p, nil
 }
 
-// applyDeferred applies entries just appended, of which their writers know. It outlives
-// their contexts.
+// applyDeferred applies entries just appended, whose callers have their answer already. It
+// outlives their contexts.
 func (c *core) applyDeferred(ctx context.Context, l logVersion) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredTimeout)
 	defer cancel()
 	c.applyAppended(ctx, l, nil)
 }
 
-// applyAppended applies entries just appended. If that fails, they are orphans,
-// which the next activity repairs; the write has succeeded all the same. It calls ended,
-// if that is not nil, with the place of each entry when its apply has ended.
+// applyAppended applies entries just appended. If an apply fails, the write has still
+// succeeded: the entry is an orphan, which the next write or read repairs. applyAppended
+// calls ended, if it is not nil, with the place of each entry when its apply has ended.
 func (c *core) applyAppended(ctx context.Context, l logVersion, ended func(place int)) {
 	h := c.knownHead()
 	if h == nil || h.empty() || h.log != l.newest().log {
@@ -257,7 +258,7 @@ func (c *core) applyAppended(ctx context.Context, l logVersion, ended func(place
 	}
 	if h, err := c.applyEach(ctx, h, ended); err != nil {
 		for _, v := range h.orphans() {
-			c.logger.WarnContext(ctx, "apply failed: the entry is an orphan, which the next activity repairs",
+			c.logger.WarnContext(ctx, "apply failed: the entry is an orphan until the next write or read repairs it",
 				"key", v.Key, "sequence", v.Sequence, "error", err)
 		}
 	}
@@ -266,7 +267,7 @@ func (c *core) applyAppended(ctx context.Context, l logVersion, ended func(place
 // lockWrites takes the write lock of an open client.
 func (c *core) lockWrites(ctx context.Context) error {
 	if err := c.writes.lock(ctx); err != nil {
-		return fmt.Errorf("wait for the writes before: %w", err)
+		return fmt.Errorf("wait for earlier writes: %w", err)
 	}
 	if err := c.checkOpen(); err != nil {
 		c.writes.unlock()
@@ -279,10 +280,9 @@ func (c *core) lockWrites(ctx context.Context) error {
 func newWriteID(random io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("draw a write ID: %w", err)
+		return "", fmt.Errorf("generate a write ID: %w", err)
 	}
 	return hex.EncodeToString(b[:]), nil
 }
 
-// newBackoff returns a backoff.
 func (c *core) newBackoff() *backoff { return &backoff{random: c.random} }

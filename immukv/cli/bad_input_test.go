@@ -37,7 +37,7 @@ func TestBadArguments(t *testing.T) {
 		"value lone half":    {"k", `"\ud800"`, "", `invalid value: string with a lone surrogate`},
 		"value with two":     {"k", `{"a":1,"b":2,"a":3}`, "", `invalid value: object that repeats a member name`},
 		"value and more":     {"k", `1 2`, "", `invalid value: data after the end`},
-		"value too large":    {"k", "-", `"` + strings.Repeat("x", immukv.DefaultMaxValueBytes) + `"`, "value too large: 16777218 bytes of canonical JSON, of which 16777216 are allowed"},
+		"value too large":    {"k", "-", `"` + strings.Repeat("x", immukv.DefaultMaxValueBytes) + `"`, "value too large: 16777218 bytes of canonical JSON; the limit is 16777216"},
 		"input too large":    {"k", "-", strings.Repeat(" ", maxValueText+1), "value too large: standard input has more than 33554432 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
