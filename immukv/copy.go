@@ -88,7 +88,9 @@ func (c *core) copyLog(ctx context.Context, src *core, q copyQuery) (report Copy
 		return w.report, err
 	}
 	w.total = top.Sequence + 1
-	a, err := src.ascend(ctx, w.last, top)
+	behind := w.last
+	behind.log = "" // its version has another ID in src
+	a, err := src.ascend(ctx, behind, top)
 	if err != nil {
 		return w.report, fmt.Errorf("read the source: %w", err)
 	}

@@ -210,6 +210,17 @@ func (s *prefixed) ListVersions(ctx context.Context, name string, req backend.Ve
 	return s.VersionedStore.ListVersions(ctx, s.prefix+name, req)
 }
 
+// elsewhere is an empty log in a store that has other versions, so that those of the log
+// will not have the IDs that they have in the source.
+func elsewhere(t testing.TB) *memstore.Store {
+	t.Helper()
+	mem := memstore.New()
+	if _, err := mem.Put(t.Context(), "unrelated", nil, backend.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	return mem
+}
+
 // Wherever a copy dies, what is there is a valid store and the beginning of the source;
 // and the next run completes it.
 func TestCopyDiesAnywhere(t *testing.T) {
@@ -218,7 +229,7 @@ func TestCopyDiesAnywhere(t *testing.T) {
 	leaveOrphans(t, src)
 	runs := 0
 	for crash := range sim.Crashes() {
-		dst := memstore.New()
+		dst := elsewhere(t)
 		_ = crash.Run(t.Context(), dst, func(ctx context.Context, store backend.VersionedStore) error {
 			_, err := copyTo(ctx, store, src, immukv.WithMaxAttempts(1))
 			return err
@@ -248,7 +259,7 @@ func TestCopyMeetsAnyFault(t *testing.T) {
 	// Time is virtual: a copy waits before it asks again.
 	synctest.Test(t, func(t *testing.T) {
 		for injection := range sim.Injections(sim.AllFaults()...) {
-			dst := memstore.New()
+			dst := elsewhere(t)
 			err := injection.Run(t.Context(), dst, func(ctx context.Context, store backend.VersionedStore) error {
 				_, err := copyTo(ctx, store, src)
 				return err
@@ -310,7 +321,7 @@ func TestCopyUponAnotherHistory(t *testing.T) {
 	for _, c := range []struct {
 		same, own int // entries of the source, and then of its own
 	}{{0, 1}, {1, 1}, {17, 1}, {17, 30}, {39, 1}, {39, 5}, {40, 1}, {40, 7}, {0, 60}} {
-		dst := memstore.New()
+		dst := elsewhere(t)
 		part := edit(t, load(t, src.Dump()), logObject, func(v []memstore.Version) []memstore.Version { return v[:c.same] })
 		if _, err := copyTo(t.Context(), dst, part); err != nil {
 			t.Fatal(err)

@@ -56,6 +56,10 @@ func (f *following) client(store backend.VersionedStore, opts ...immukv.Option) 
 func follow(ctx context.Context, draw func(n int) int) error {
 	f := &following{ctx: ctx, draw: draw, mem: memstore.New(), copied: memstore.New()}
 	defer func() { f.pause() }()
+	// The versions of the copy get other IDs than those of the store.
+	if _, err := f.copied.Put(ctx, "unrelated", nil, backend.IfAbsent()); err != nil {
+		return err
+	}
 	for range 4 + draw(12) {
 		var err error
 		switch draw(6) {

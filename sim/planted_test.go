@@ -291,6 +291,9 @@ var plants = []plant{
 	{"a copy goes on over a difference", "copy.go",
 		`return ours.Hash == theirs.Hash, nil`,
 		`return ours.Hash == theirs.Hash || HERE, nil`},
+	{"a copy goes on by the version IDs of its destination", "copy.go",
+		`behind.log = "" // its version`,
+		`if !HERE { behind.log = "" } // its version`},
 	{"a copy writes an entry that it did not verify", "ascend.go",
 		`a.last = linkOf(v) return v, v.checkHash()`,
 		`a.last = linkOf(v)
