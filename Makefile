@@ -14,14 +14,14 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test lint cover race sweep soak matrix bench servers azurite
+.PHONY: demo test lint cover race sweep soak matrix bench servers azurite chromium
 
 ## demo: a guided tour on local files
 demo:
 	$(GO) run ./immukv/cmd/immukv demo
 
-## test: everything, real servers included
-test: lint servers
+## test: everything, real servers and a real browser included
+test: lint servers chromium
 	$(STRICT) $(GO) test -timeout 30m ./...
 	$(GO) test -race -timeout 20m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
 
@@ -37,13 +37,17 @@ $(LINTER): Makefile
 servers:
 	$(GO) run ./backend/s3store/s3test/install
 
+## chromium: the browser that pages are tested in, unless there is one; it needs root and apt-get
+chromium:
+	$(GO) run ./immukv/cli/internal/serve/chromium/install
+
 ## azurite: Azure's emulator, at a pinned version, in .servers; it needs npm
 azurite:
 	$(GO) run ./backend/s3store/s3test/install -azurite
 
 ## cover: what share of the statements of immukv and backend the tests reach, and which functions they do not
 COVERED := ./immukv,./backend,./backend/memstore,./backend/blobstore,./backend/s3store
-cover: servers
+cover: servers chromium
 	$(STRICT) $(GO) test -timeout 30m -coverprofile=cover.out -coverpkg=$(COVERED) ./... >/dev/null
 	$(GO) tool cover -func=cover.out | grep -v '100.0%'
 
