@@ -135,7 +135,7 @@ func (a *app) root(args []string) *cobra.Command {
 		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newEntryCommand(a), newWatchCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
 		newExportCommand(a), newImportCommand(a), newCopyCommand(a),
-		newTlogCommand(a), newBucketCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
+		newTlogCommand(a), newServeCommand(a), newBucketCommand(a), newDemoCommand(a), newVersionCommand(a), newCrashCommand(a),
 	)
 	return root
 }

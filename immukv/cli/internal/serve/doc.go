@@ -1,0 +1,16 @@
+// Package serve shows a store to people, in a browser: its keys, the history of each
+// key, the log as it grows, and what can be said for the trust in both.
+//
+// It is for whoever operates a store. It is not an API: pages may change, and programs
+// use package immukv or the command with --json. It never writes to the store, not even
+// a repair. It has no accounts: whoever reaches the address reads the whole store.
+//
+//	server, err := serve.Open(store, serve.Config{Name: "file:///var/lib/calibration"})
+//	listener, err := net.Listen("tcp", "127.0.0.1:8080")
+//	err = server.Serve(ctx, listener) // until ctx ends
+//
+// Each subject has a file: server.go listens, guard.go decides which requests are
+// answered, store.go bounds what they cost, keys.go, key.go, log.go and trust.go are the
+// pages, live.go follows the log for all pages at once, job.go runs verifications, and
+// diff.go compares values.
+package serve

@@ -1,0 +1,122 @@
+package serve
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// guard decides which requests are answered. A browser carries the requests of every
+// page that its user has open, also to servers on loopback. So a request must be meant
+// for this server by name (a name that an attacker's DNS lets point here is another), and
+// must not be made by the page of another site.
+type guard struct {
+	names map[string]bool // as Host headers have them, in lower case and without port
+	// anyIP: the server listens on all addresses, whatever they are. A Host that is an IP
+	// address needs no DNS, which therefore cannot lie about it.
+	anyIP  bool
+	origin *http.CrossOriginProtection
+}
+
+// newGuard makes a guard for a server that listens on an address.
+func newGuard(addr string, hosts []string) (*guard, error) {
+	g := &guard{names: map[string]bool{"localhost": true}, origin: http.NewCrossOriginProtection()}
+	for _, host := range hosts {
+		name := hostName(host)
+		if name == "" {
+			return nil, fmt.Errorf("host name %q is none", host)
+		}
+		g.names[name] = true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case addr == "":
+	case host == "", err == nil && ip.IsUnspecified():
+		g.anyIP = true
+	default:
+		g.names[hostName(host)] = true
+	}
+	return g, nil
+}
+
+// Loopback reports whether only this machine can reach an address.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// hostName is the name in a Host header, without its port.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+func (g *guard) knows(host string) bool {
+	name := hostName(host)
+	if g.names[name] {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && (g.anyIP || ip.Unmap().IsLoopback())
+}
+
+// contentPolicy is what a page may load and do: nothing but what this server has.
+// The script makes no markup out of text, and the browser holds it to that.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// check sets the headers that every answer has, and returns why a request is not
+// answered, or nil.
+func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Embedder-Policy", "require-corp")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Cache-Control", "no-store")
+	switch {
+	case !g.knows(r.Host):
+		return &problem{http.StatusMisdirectedRequest, "This server does not answer to that name", "The request names another host than the server was told to be. If that is its name, start it with --host."}
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		h.Set("Allow", "GET, HEAD, POST")
+		return &problem{http.StatusMethodNotAllowed, "Method not allowed", "This server is read only."}
+	case g.origin.Check(r) != nil, !fromHere(r):
+		return &problem{http.StatusForbidden, "The request came from another site", "Pages of other sites may link to this server, and no more."}
+	}
+	return nil
+}
+
+// fromHere reports whether a request was made by a page of this server or by its user: a
+// page of another site may only lead the user here. A browser that does not say who made
+// the request says at least which origin wants to read the answer.
+func fromHere(r *http.Request) bool {
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "", "same-origin", "none":
+	default:
+		return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" &&
+			!strings.HasSuffix(r.URL.Path, "/events")
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	_, host, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(host, r.Host)
+}

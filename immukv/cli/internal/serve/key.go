@@ -1,0 +1,260 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
+)
+
+const (
+	versionsPerPage = 20
+	maxShownBytes   = 16 << 10 // of a value on a page
+)
+
+// versionRow is an entry of a key, and how it differs from the one before.
+type versionRow struct {
+	entryView
+	First      bool // the key's first entry
+	Same       bool // the value is the same as before
+	Changes    []change
+	More       int    // changes that are left out
+	Uncompared string // why there are no changes
+}
+
+// entryView is an entry in full.
+type entryView struct {
+	Key      string
+	KeyURL   string
+	Sequence int64
+	Time     time.Time
+	Hash     string
+	Version  string
+	Dialect  string
+	Value    string
+	Bytes    int
+	Cut      int    // bytes that are left out of Value
+	WholeURL string // the value as plain text
+	ProofURL string // empty unless a checkpoint covers the entry
+	LogURL   string
+	Orphan   bool
+	Problem  string // why the entry cannot be trusted, or empty
+	Readable bool   // the entry could be read at all
+}
+
+type keyBody struct {
+	Key     string
+	Rows    []versionRow
+	Sealed  *checkpointView
+	Latest  string // the page of the newest versions, unless this is it
+	Older   string
+	Problem string // why the history ends here
+	Moment  string // as it was asked for
+	At      *entryView
+	AtNone  string // why there is no entry at that moment
+}
+
+// keyPage shows the history of a key, newest first.
+func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	key := q.Get("key")
+	body := keyBody{Key: key, Sealed: s.checkpointSoon(r.Context()), Moment: q.Get("at")}
+	opts := []immukv.HistoryOption{immukv.Limit(versionsPerPage + 1)}
+	if before := q.Get("before"); before != "" {
+		opts = append(opts, immukv.BeforeKeyVersion(immukv.KeyVersionID(before)))
+		body.Latest = keyURL(key)
+	}
+	if body.Moment != "" {
+		if err := s.asOf(r.Context(), &body); err != nil {
+			return err
+		}
+	}
+	if err := s.history(r.Context(), &body, opts); err != nil {
+		return err
+	}
+	if len(body.Rows) == 0 && body.Latest == "" {
+		return &problem{http.StatusNotFound, "There is no such key", fmt.Sprintf("The key %q was never set.", key)}
+	}
+	return s.show(w, http.StatusOK, "key", page{Title: "Key " + key, At: "keys", Body: body})
+}
+
+// history adds the versions of a page. One more is read than is shown, to compare with.
+func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.HistoryOption) error {
+	var last immukv.Entry[json.RawMessage] // the one added last
+	var lastVersion immukv.KeyVersionID
+	comparable := false
+	for e, err := range s.db.History(ctx, body.Key, opts...) {
+		if err != nil && !aboutEntry(err) {
+			if len(body.Rows) == 0 {
+				return err
+			}
+			body.Problem = err.Error()
+			return nil
+		}
+		if n := len(body.Rows); n > 0 {
+			body.Rows[n-1].compare(e, last, err == nil && comparable)
+			if n == versionsPerPage {
+				body.Older = keyURL(body.Key) + "&" + url.Values{"before": {string(lastVersion)}}.Encode()
+				return nil
+			}
+		}
+		row := versionRow{entryView: newEntryView(e, err, body.Sealed)}
+		row.Orphan = row.Readable && e.KeyVersionID == "" // it is in the log alone
+		body.Rows = append(body.Rows, row)
+		last, comparable = e, err == nil
+		if e.KeyVersionID != "" {
+			lastVersion = e.KeyVersionID
+		}
+	}
+	if n := len(body.Rows); n > 0 {
+		body.Rows[n-1].First = body.Rows[n-1].Readable
+	}
+	return nil
+}
+
+// compare says how the row's entry differs from the one before it.
+func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], trusted bool) {
+	if !trusted {
+		v.Uncompared = "one of the two entries cannot be trusted"
+		return
+	}
+	if string(before.JSON) == string(entry.JSON) {
+		v.Same = true
+		return
+	}
+	var err error
+	v.Changes, v.More, err = diff(before.JSON, entry.JSON)
+	switch {
+	case err != nil:
+		v.Uncompared = err.Error()
+	case len(v.Changes) == 0:
+		v.Uncompared = "the value is the same, written in other characters"
+	}
+}
+
+func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed *checkpointView) entryView {
+	v := entryView{
+		Key: e.Key, KeyURL: keyURL(e.Key), Sequence: e.Sequence, Time: e.Timestamp, Hash: string(e.Hash), Version: string(e.VersionID),
+		Dialect: e.Dialect.String(), Bytes: len(e.JSON), Readable: e.Hash != "",
+	}
+	if err != nil {
+		v.Problem = err.Error()
+	}
+	if !v.Readable {
+		return v
+	}
+	shown, left := cut(string(e.JSON), maxShownBytes)
+	v.Value, v.Cut = shown, left
+	if left == 0 {
+		v.Value = pretty(e.JSON)
+	}
+	at := url.Values{"key": {e.Key}, "sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
+	v.WholeURL = "/key/value?" + at
+	v.LogURL = "/log?sequence=" + strconv.FormatInt(e.Sequence, 10)
+	if sealed != nil && e.Sequence < sealed.Size {
+		v.ProofURL = "/key/proof?" + at
+	}
+	return v
+}
+
+// moments are the forms in which a person may write a time. What has no zone is UTC.
+var moments = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999", "2006-01-02T15:04", "2006-01-02 15:04:05.999", "2006-01-02 15:04", time.DateOnly}
+
+func parseMoment(text string) (time.Time, error) {
+	text = strings.TrimSuffix(strings.TrimSpace(text), " UTC")
+	for _, layout := range moments {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &problem{http.StatusBadRequest, "That is no time", fmt.Sprintf("%q is not a time such as 2026-11-24 09:00:00, in UTC.", text)}
+}
+
+// asOf adds the entry that the key had at a moment.
+func (s *Server) asOf(ctx context.Context, body *keyBody) error {
+	t, err := parseMoment(body.Moment)
+	if err != nil {
+		return err
+	}
+	e, err := s.db.Get(ctx, body.Key, immukv.AsOf(t))
+	switch {
+	case errors.Is(err, immukv.ErrNotFound):
+		body.AtNone = "The key had no value yet."
+	case err != nil && !aboutEntry(err):
+		return err
+	default:
+		view := newEntryView(e, err, body.Sealed)
+		body.At = &view
+	}
+	return nil
+}
+
+func sequenceOf(text string) (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil || n < 0 {
+		return 0, &problem{http.StatusBadRequest, "That is no sequence", fmt.Sprintf("%q is not a number from 0 on.", text)}
+	}
+	return n, nil
+}
+
+// wholeValue serves a value as plain text, whatever it is, byte for byte as it is stored.
+func (s *Server) wholeValue(w http.ResponseWriter, r *http.Request) error {
+	key, sequence, err := entryOf(r)
+	if err != nil {
+		return err
+	}
+	e, err := s.db.Get(r.Context(), key, immukv.AtSequence(sequence))
+	if err != nil {
+		return err
+	}
+	if e.Sequence != sequence {
+		return &problem{http.StatusNotFound, "Not found", fmt.Sprintf("Sequence %d is no entry of key %q.", sequence, key)}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(e.JSON)))
+	_, _ = w.Write(e.JSON) // whoever asked may be gone
+	return nil
+}
+
+func entryOf(r *http.Request) (key string, sequence int64, err error) {
+	sequence, err = sequenceOf(r.URL.Query().Get("sequence"))
+	return r.URL.Query().Get("key"), sequence, err
+}
+
+// proof serves the proof that immukv tlog prove prints.
+func (s *Server) proof(w http.ResponseWriter, r *http.Request) error {
+	key, sequence, err := entryOf(r)
+	if err != nil {
+		return err
+	}
+	proof, err := tlog.ProveKeyAt(r.Context(), s.db, key, sequence)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(proof)))
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": proofName(key, sequence)}))
+	_, _ = w.Write(proof)
+	return nil
+}
+
+// proofName is a file name that every system takes.
+func proofName(key string, sequence int64) string {
+	name := strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '_'
+	}, key)
+	name, _ = cut(name, 80)
+	return name + "-" + strconv.FormatInt(sequence, 10) + ".tlog-proof"
+}

@@ -1,0 +1,217 @@
+package serve
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/tlog"
+)
+
+// Config says what is shown, and to whom. Its zero value is valid.
+type Config struct {
+	// Name is what the pages call the store. It must not contain credentials.
+	Name string
+	// Addr is the address to listen on as the user gave it. It decides which Host
+	// headers are answered; see [Server.Serve]. Empty means loopback alone.
+	Addr string
+	// Hosts are further names under which browsers reach the server, such as the name of
+	// a proxy before it.
+	Hosts []string
+	// Verifier checks the checkpoints of the log. Without it, a checkpoint is shown, and
+	// the page says that nobody checked its signature.
+	Verifier *tlog.Verifier
+	// Witnesses are those whose cosignatures are shown.
+	Witnesses *tlog.WitnessPolicy
+	// ReadTimeout bounds the reads behind one page. Zero means [DefaultReadTimeout].
+	ReadTimeout time.Duration
+	// PollInterval is how often the log is asked for new entries while a page shows it
+	// live. Zero means immukv.DefaultPollInterval.
+	PollInterval time.Duration
+	// Logger is told of failures of the server, never of values. Nil means none.
+	Logger *slog.Logger
+	// Client are further options of the client, such as its prefix.
+	Client []immukv.Option
+}
+
+// DefaultReadTimeout is the default of Config.ReadTimeout.
+const DefaultReadTimeout = 15 * time.Second
+
+// The most that is done at once, whatever the number of pages that are open.
+const (
+	maxPages   = 16   // pages that read the store; others wait for their read timeout
+	maxStreams = 4096 // live pages; more are answered with 503
+)
+
+// concurrency is how many bodies are read ahead for a page. Values may be large.
+const concurrency = 8
+
+// headInterval is how old the knowledge of the newest entry may be that reads of a key
+// use. Reads within it share one check.
+const headInterval = 2 * time.Second
+
+type client = immukv.Client[json.RawMessage]
+
+// Server shows one store.
+type Server struct {
+	Config
+	store  *boundedStore
+	db     *client
+	mux    *http.ServeMux
+	guard  *guard
+	pages  chan struct{} // a slot for each page that reads
+	live   *hub
+	jobs   *jobs
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	streams atomic.Int64 // that are open
+}
+
+// Open makes a server for a store. It sends no request to it. The caller closes the
+// store, after the server.
+func Open(store backend.VersionedStore, config Config) (*Server, error) {
+	if config.ReadTimeout <= 0 {
+		config.ReadTimeout = DefaultReadTimeout
+	}
+	if config.PollInterval <= 0 {
+		config.PollInterval = immukv.DefaultPollInterval
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{Config: config, store: newBoundedStore(store, config.ReadTimeout), pages: make(chan struct{}, maxPages)}
+	var err error
+	if s.guard, err = newGuard(config.Addr, config.Hosts); err != nil {
+		return nil, err
+	}
+	opts := append([]immukv.Option{
+		immukv.WithLogger(config.Logger), immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval),
+	}, config.Client...)
+	opts = append(opts, immukv.WithReadOnly(), immukv.WithValueCodec[json.RawMessage](anyText{}))
+	if s.db, err = immukv.Open[json.RawMessage](context.Background(), s.store, opts...); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.live = newHub(s)
+	s.jobs = newJobs(s)
+	s.routes()
+	return s, nil
+}
+
+// anyText passes on what stands in the store, which need not be JSON: the Python client
+// writes NaN.
+type anyText struct{}
+
+func (anyText) Encode(v json.RawMessage) ([]byte, error)    { return v, nil }
+func (anyText) Decode(text []byte) (json.RawMessage, error) { return text, nil }
+
+//go:embed static
+var staticFiles embed.FS
+
+func (s *Server) routes() {
+	s.mux = http.NewServeMux()
+	s.mux.Handle("GET /{$}", http.RedirectHandler("/keys", http.StatusSeeOther))
+	s.mux.HandleFunc("GET /keys", s.reading(s.keysPage))
+	s.mux.HandleFunc("GET /key", s.reading(s.keyPage))
+	s.mux.HandleFunc("GET /key/value", s.reading(s.wholeValue))
+	s.mux.HandleFunc("GET /key/proof", s.reading(s.proof))
+	s.mux.HandleFunc("GET /log", s.reading(s.logPage))
+	s.mux.HandleFunc("GET /log/events", s.logEvents)
+	s.mux.HandleFunc("GET /trust", s.reading(s.trustPage))
+	s.mux.HandleFunc("GET /trust/events", s.trustEvents)
+	s.mux.HandleFunc("POST /trust/verify", s.startJob(verifyJob))
+	s.mux.HandleFunc("POST /trust/audit", s.startJob(auditJob))
+	s.mux.HandleFunc("POST /trust/stop", s.stopJob)
+	static, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		panic(err) // the folder is part of the program
+	}
+	s.mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
+	s.mux.HandleFunc("/", s.notFound)
+}
+
+// ServeHTTP answers a request, unless the guard turns it away.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if problem := s.guard.check(w, r); problem != nil {
+		s.showError(w, r, problem)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// shutdownGrace is how long answers may take that are under way when the server ends.
+const shutdownGrace = 2 * time.Second
+
+// Serve answers requests until ctx ends, and closes the listener. All streams have ended
+// and nothing runs any more when it returns.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	defer s.Close()
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute + s.ReadTimeout, // streams set their own
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	s.cancel() // streams are never idle by themselves
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// Close ends the streams and verifications, and waits for them.
+func (s *Server) Close() {
+	s.cancel()
+	s.live.close()
+	s.jobs.close()
+	if err := s.db.Close(); err != nil {
+		s.Logger.Warn("the client was not closed", "error", err)
+	}
+}
+
+// reading bounds a handler that reads the store: in time, and in how many run at once.
+// A handler returns what went wrong instead of writing it.
+func (s *Server) reading(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTimeout)
+		defer cancel()
+		defer context.AfterFunc(s.ctx, cancel)()
+		select {
+		case s.pages <- struct{}{}:
+			defer func() { <-s.pages }()
+		case <-ctx.Done():
+			s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are being read at once", fmt.Sprintf("The server reads %d pages at a time. Try again in a moment.", maxPages)})
+			return
+		}
+		if err := h(w, r.WithContext(ctx)); err != nil {
+			s.showError(w, r, err)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+// Shows how far a verification has come, and its result when it ends. Without this script
+// the page loads itself again while one is running.
+"use strict";
+(() => {
+  if (document.getElementById("verification").dataset.running !== "true") {
+    if (location.hash === "#report-heading") document.getElementById("report-heading")?.focus();
+    return;
+  }
+  const bar = document.getElementById("progress-bar");
+  const text = document.getElementById("progress-text");
+  const source = new EventSource("/trust/events");
+  let said = 0;
+  source.addEventListener("progress", (e) => {
+    const p = JSON.parse(e.data);
+    if (p.total > 0) bar.value = (100 * p.done) / p.total;
+    // A screen reader reads each change of the text: a few are enough.
+    if (Date.now() - said < 1000 && p.done < p.total) return;
+    said = Date.now();
+    text.textContent = (p.kind === "audit" ? "Audit" : "Verification") + " is running. " + p.text;
+  });
+  source.addEventListener("done", () => {
+    source.close();
+    // The title says the result, and the focus goes to it.
+    location.replace("/trust?done=" + Date.now() + "#report-heading");
+  });
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) text.textContent = "The progress cannot be shown. Reload the page.";
+    else text.textContent = "The server does not answer. The page tries again.";
+  };
+  addEventListener("pagehide", () => source.close());
+})();

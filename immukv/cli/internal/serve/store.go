@@ -1,0 +1,93 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// boundedStore is the store as pages read it: no write passes, each request has a time
+// limit, and the last outcome is known. A follower or a verification retries for as long
+// as it takes; with these limits it notices a store that hangs, and people see that it
+// does.
+type boundedStore struct {
+	store backend.VersionedStore
+	limit time.Duration
+
+	mu     sync.Mutex
+	failed error // of the last request; nil if it was answered
+	since  time.Time
+}
+
+func newBoundedStore(store backend.VersionedStore, limit time.Duration) *boundedStore {
+	if strict, ok := store.(backend.StrictStore); ok {
+		store = strict.AnyName() // what is there may be another client's
+	}
+	return &boundedStore{store: store, limit: limit}
+}
+
+// trouble is the error of the last request, and since when requests have failed, or nil.
+func (s *boundedStore) trouble() (since time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since, s.failed
+}
+
+func (s *boundedStore) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(err, context.Canceled): // says nothing about the store
+	case err == nil, errors.Is(err, backend.ErrNotFound), errors.Is(err, backend.ErrInvalidName),
+		errors.Is(err, backend.ErrDamaged), errors.Is(err, backend.ErrTooLarge):
+		s.failed = nil
+	default:
+		if s.failed == nil {
+			s.since = time.Now()
+		}
+		s.failed = err
+	}
+}
+
+// bounded sends one request.
+func bounded[T any](s *boundedStore, ctx context.Context, send func(context.Context) (T, error)) (T, error) {
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	v, err := send(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: the store did not answer within %v: %w", backend.ErrUnavailable, s.limit, err)
+	}
+	s.note(err)
+	return v, err
+}
+
+func (s *boundedStore) Get(ctx context.Context, name string) (backend.Object, error) {
+	return bounded(s, ctx, func(ctx context.Context) (backend.Object, error) { return s.store.Get(ctx, name) })
+}
+
+func (s *boundedStore) GetVersion(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
+	return bounded(s, ctx, func(ctx context.Context) (backend.Object, error) { return s.store.GetVersion(ctx, name, id) })
+}
+
+func (s *boundedStore) Head(ctx context.Context, name string) (backend.Version, error) {
+	return bounded(s, ctx, func(ctx context.Context) (backend.Version, error) { return s.store.Head(ctx, name) })
+}
+
+// Put is never called by a client that is read-only. If it were, nothing would be
+// written.
+func (s *boundedStore) Put(context.Context, string, []byte, backend.Condition) (backend.Version, error) {
+	return backend.Version{}, fmt.Errorf("put: %w: %w", immukv.ErrReadOnly, backend.ErrAccessDenied)
+}
+
+func (s *boundedStore) ListVersions(ctx context.Context, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
+	return bounded(s, ctx, func(ctx context.Context) (backend.VersionsPage, error) { return s.store.ListVersions(ctx, name, req) })
+}
+
+func (s *boundedStore) ListNames(ctx context.Context, req backend.NamesRequest) (backend.NamesPage, error) {
+	return bounded(s, ctx, func(ctx context.Context) (backend.NamesPage, error) { return s.store.ListNames(ctx, req) })
+}

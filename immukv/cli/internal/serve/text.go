@@ -1,0 +1,125 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// piece is a part of a text: as it stands, or the escape of a character that would not be
+// seen, or would be seen as another.
+type piece struct {
+	Text   string
+	Escape string // the code point, such as "U+202E"; empty for a text as it stands
+}
+
+// visible splits a text at its characters that are not visible: controls, marks that
+// change the direction of text, spaces of no width. Line breaks and tabs stay. The page
+// shows the others as their escapes, so that no value can look like another one.
+func visible(text string) []piece {
+	var pieces []piece
+	start := 0
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			pieces = append(keep(pieces, text[start:i]), piece{Text: `\x` + strconv.FormatUint(uint64(text[i])|0x100, 16)[1:], Escape: "not UTF-8"})
+			start = i + 1
+		} else if !unicode.IsGraphic(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Zs, r) && r != ' ' {
+			pieces = append(keep(pieces, text[start:i]), piece{Text: strings.Trim(strconv.QuoteRuneToASCII(r), "'"), Escape: codePoint(r)})
+			start = i + size
+		}
+		i += size
+	}
+	return keep(pieces, text[start:])
+}
+
+func keep(pieces []piece, text string) []piece {
+	if text == "" {
+		return pieces
+	}
+	return append(pieces, piece{Text: text})
+}
+
+func codePoint(r rune) string {
+	digits := strings.ToUpper(strconv.FormatInt(int64(r), 16))
+	return "U+" + strings.Repeat("0", max(0, 4-len(digits))) + digits
+}
+
+// cut is the beginning of a text, of at most so many bytes and of whole characters, and
+// how many bytes were left out.
+func cut(text string, limit int) (string, int) {
+	if len(text) <= limit {
+		return text, 0
+	}
+	end := limit
+	for end > 0 && end > limit-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end], len(text) - end
+}
+
+// pretty is a value as people read it: indented, and with the characters for which
+// canonical JSON has escapes. Numbers keep all their digits. What is not JSON stays as it
+// is.
+func pretty(value []byte) string {
+	var b bytes.Buffer
+	if json.Indent(&b, value, "", "  ") != nil {
+		return string(value)
+	}
+	return readable(b.String())
+}
+
+// readable replaces the escapes \uXXXX in JSON by the characters that they stand for,
+// where those are visible and mean nothing else in JSON. Half a surrogate pair stays.
+func readable(text string) string {
+	if !strings.Contains(text, `\u`) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		if text[i] != '\\' || i+1 >= len(text) {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		r, size := escaped(text[i:])
+		if size == 0 || !unicode.IsGraphic(r) || r == '"' || r == '\\' || unicode.Is(unicode.Zs, r) {
+			size = max(size, 2) // the escape as it stands
+			b.WriteString(text[i:min(i+size, len(text))])
+		} else {
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// escaped is the character of the escape \uXXXX, or of the two of a surrogate pair, with
+// which a text begins, and the length of that; 0 if it begins with none.
+func escaped(text string) (rune, int) {
+	high, ok := unit(text)
+	switch {
+	case !ok:
+		return 0, 0
+	case !utf16.IsSurrogate(high):
+		return high, 6
+	}
+	if low, ok := unit(text[6:]); ok {
+		if r := utf16.DecodeRune(high, low); r != unicode.ReplacementChar {
+			return r, 12
+		}
+	}
+	return 0, 0
+}
+
+func unit(text string) (rune, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text[2:6], 16, 16)
+	return rune(n), err == nil
+}
