@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -28,6 +29,7 @@ type checkpointView struct {
 	Checked   bool
 	Problem   string // why it is not to be trusted, or empty
 	Witnesses []witnessView
+	Since     time.Time // when this server first accepted it
 	Covered   time.Time // of the newest entry that it covers; zero if that was not read
 }
 
@@ -40,44 +42,67 @@ type witnessView struct {
 	Since  time.Time // when it cosigned; zero if the cosignature does not say
 }
 
-// checkpointSoon is the checkpoint for pages that need it only to offer proofs: nil if it
-// cannot be read.
-func (s *Server) checkpointSoon(ctx context.Context) *checkpointView {
-	c, err := s.checkpoint(ctx)
+// sealedSize is how many entries have proofs: none if the checkpoint cannot be read.
+func (s *Server) sealedSize(ctx context.Context) int64 {
+	signed, err := s.storedCheckpoint(ctx)
 	if err != nil {
-		return nil
+		return 0
 	}
-	return c
+	return newCheckpointView(signed).Size
+}
+
+// storedCheckpoint is the newest checkpoint as it is stored. Nobody checked it.
+func (s *Server) storedCheckpoint(ctx context.Context) ([]byte, error) {
+	obj, err := s.store.Get(ctx, s.db.Prefix()+checkpointName)
+	if errors.Is(err, backend.ErrNotFound) {
+		return nil, tlog.ErrNoCheckpoint
+	}
+	return obj.Body, err
+}
+
+func newCheckpointView(signed []byte) *checkpointView {
+	text, _, _ := strings.Cut(string(signed), "\n\n")
+	c, err := torchwood.ParseCheckpoint(text + "\n")
+	if err != nil {
+		return &checkpointView{Problem: "it is malformed: " + err.Error()}
+	}
+	return &checkpointView{Origin: c.Origin, Size: c.N, Root: base64.StdEncoding.EncodeToString(c.Hash[:])}
 }
 
 // checkpoint reads the newest checkpoint. If the server has a verifier, a checkpoint that
 // it does not accept is returned with the problem.
 func (s *Server) checkpoint(ctx context.Context) (*checkpointView, error) {
-	obj, err := s.store.Get(ctx, s.db.Prefix()+checkpointName)
-	if errors.Is(err, backend.ErrNotFound) {
-		return nil, tlog.ErrNoCheckpoint
-	}
-	if err != nil {
-		return nil, err
-	}
-	text, _, _ := strings.Cut(string(obj.Body), "\n\n")
-	parsed, err := torchwood.ParseCheckpoint(text + "\n")
-	if err != nil {
-		return &checkpointView{Problem: "it is malformed: " + err.Error()}, nil
-	}
-	view := &checkpointView{Origin: parsed.Origin, Size: parsed.N, Root: base64.StdEncoding.EncodeToString(parsed.Hash[:])}
-	signed := obj.Body
+	var accepted tlog.Checkpoint
+	var problem error
 	if s.Verifier != nil {
-		c, err := tlog.Latest(ctx, s.Verifier, s.db)
-		if err != nil {
-			view.Problem = err.Error()
-		} else {
-			view.Checked = true
-			view.Origin, view.Size, view.Root, signed = c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.Signed
+		accepted, problem = tlog.Latest(ctx, s.Verifier, s.db)
+	}
+	signed := accepted.Signed
+	if signed == nil {
+		var err error
+		if signed, err = s.storedCheckpoint(ctx); err != nil {
+			return nil, cmp.Or(problem, err) // that it is gone may contradict what is remembered
 		}
+	}
+	view := newCheckpointView(signed)
+	switch {
+	case problem != nil:
+		view.Problem = problem.Error()
+	case s.Verifier != nil:
+		view.Checked, view.Since = true, s.acceptedSince(accepted)
 	}
 	view.Witnesses = s.witnesses(signed, view.Origin)
 	return view, nil
+}
+
+// acceptedSince is when this server accepted a checkpoint for the first time.
+func (s *Server) acceptedSince(c tlog.Checkpoint) time.Time {
+	s.acceptedMu.Lock()
+	defer s.acceptedMu.Unlock()
+	if s.accepted.Size != c.Size || s.accepted.Root != c.Root {
+		s.accepted, s.since = c, time.Now()
+	}
+	return s.since
 }
 
 // witnesses lists the witnesses of the policy, and what else signed the checkpoint.

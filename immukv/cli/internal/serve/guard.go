@@ -94,13 +94,20 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !g.knows(r.Host):
 		return &problem{http.StatusMisdirectedRequest, "This server does not answer to that name", "The request names another host than the server was told to be. If that is its name, start it with --host."}
-	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
-		h.Set("Allow", "GET, HEAD, POST")
+	case !allowed(r):
+		h.Set("Allow", "GET, HEAD")
 		return &problem{http.StatusMethodNotAllowed, "Method not allowed", "This server is read only."}
 	case g.origin.Check(r) != nil, !fromHere(r):
 		return &problem{http.StatusForbidden, "The request came from another site", "Pages of other sites may link to this server, and no more."}
 	}
 	return nil
+}
+
+// allowed reports whether a request has a method that this server answers. The only POST
+// starts and stops verifications.
+func allowed(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead ||
+		r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/trust/")
 }
 
 // fromHere reports whether a request was made by a page of this server or by its user: a

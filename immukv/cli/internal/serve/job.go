@@ -76,12 +76,12 @@ func (j *jobs) run(ctx context.Context, run *job) {
 	sealed := false
 	switch {
 	case run.kind == verifyJob:
-		report, err = j.s.db.VerifyLog(ctx, progress)
+		report, err = j.s.whole.VerifyLog(ctx, progress)
 	case j.s.Verifier == nil:
-		report, err = j.s.db.Audit(ctx, progress)
+		report, err = j.s.whole.Audit(ctx, progress)
 	default:
 		sealed = true
-		if report, checkpoint, sealErr = tlog.AuditStore(ctx, j.s.Verifier, j.s.db, progress); report == nil {
+		if report, checkpoint, sealErr = tlog.AuditStore(ctx, j.s.Verifier, j.s.whole, progress); report == nil {
 			err, sealErr = sealErr, nil
 		}
 	}
@@ -122,7 +122,7 @@ func (j *jobs) state() (run *job, running bool) {
 func (s *Server) startJob(kind jobKind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.jobs.start(kind)
-		http.Redirect(w, r, "/trust", http.StatusSeeOther)
+		http.Redirect(w, r, "/trust#progress", http.StatusSeeOther)
 	}
 }
 

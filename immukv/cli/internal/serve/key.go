@@ -18,7 +18,8 @@ import (
 
 const (
 	versionsPerPage = 20
-	maxShownBytes   = 16 << 10 // of a value on a page
+	maxShownBytes   = 16 << 10  // of a value on a page
+	maxPrettyBytes  = 512 << 10 // of a value that is indented
 )
 
 // versionRow is an entry of a key, and how it differs from the one before.
@@ -54,7 +55,7 @@ type entryView struct {
 type keyBody struct {
 	Key     string
 	Rows    []versionRow
-	Sealed  *checkpointView
+	sealed  int64  // how many entries of the log have proofs
 	Latest  string // the page of the newest versions, unless this is it
 	Older   string
 	Problem string // why the history ends here
@@ -67,7 +68,7 @@ type keyBody struct {
 func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	key := q.Get("key")
-	body := keyBody{Key: key, Sealed: s.checkpointSoon(r.Context()), Moment: q.Get("at")}
+	body := keyBody{Key: key, sealed: s.sealedSize(r.Context()), Moment: q.Get("at")}
 	opts := []immukv.HistoryOption{immukv.Limit(versionsPerPage + 1)}
 	if before := q.Get("before"); before != "" {
 		opts = append(opts, immukv.BeforeKeyVersion(immukv.KeyVersionID(before)))
@@ -107,7 +108,7 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 				return nil
 			}
 		}
-		row := versionRow{entryView: newEntryView(e, err, body.Sealed)}
+		row := versionRow{entryView: newEntryView(e, err, body.sealed)}
 		row.Orphan = row.Readable && e.KeyVersionID == "" // it is in the log alone
 		body.Rows = append(body.Rows, row)
 		last, comparable = e, err == nil
@@ -141,7 +142,7 @@ func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], truste
 	}
 }
 
-func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed *checkpointView) entryView {
+func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entryView {
 	v := entryView{
 		Key: e.Key, KeyURL: keyURL(e.Key), Sequence: e.Sequence, Time: e.Timestamp, Hash: string(e.Hash), Version: string(e.VersionID),
 		Dialect: e.Dialect.String(), Bytes: len(e.JSON), Readable: e.Hash != "",
@@ -152,15 +153,15 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed *checkpoint
 	if !v.Readable {
 		return v
 	}
-	shown, left := cut(string(e.JSON), maxShownBytes)
-	v.Value, v.Cut = shown, left
-	if left == 0 {
-		v.Value = pretty(e.JSON)
+	shown := string(e.JSON)
+	if len(shown) <= maxPrettyBytes {
+		shown = pretty(e.JSON)
 	}
+	v.Value, v.Cut = cut(shown, maxShownBytes)
 	at := url.Values{"key": {e.Key}, "sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
 	v.WholeURL = "/key/value?" + at
 	v.LogURL = "/log?sequence=" + strconv.FormatInt(e.Sequence, 10)
-	if sealed != nil && e.Sequence < sealed.Size {
+	if e.Sequence < sealed {
 		v.ProofURL = "/key/proof?" + at
 	}
 	return v
@@ -192,7 +193,7 @@ func (s *Server) asOf(ctx context.Context, body *keyBody) error {
 	case err != nil && !aboutEntry(err):
 		return err
 	default:
-		view := newEntryView(e, err, body.Sealed)
+		view := newEntryView(e, err, body.sealed)
 		body.At = &view
 	}
 	return nil

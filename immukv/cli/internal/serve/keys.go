@@ -28,6 +28,7 @@ type keyRow struct {
 	Cut      int // bytes of the value that are left out
 	Problem  string
 	Known    bool // the entry could be read
+	Orphan   bool
 }
 
 type keysBody struct {
@@ -74,10 +75,11 @@ func (s *Server) keyRows(ctx context.Context, keys []string) ([]keyRow, error) {
 	for i, key := range keys {
 		reads.Go(func() error {
 			e, err := s.db.Get(ctx, key)
-			if err != nil && !aboutEntry(err) {
+			if err != nil && !aboutEntry(err) && !errors.Is(err, immukv.ErrNotFound) {
 				return err
 			}
 			rows[i] = newKeyRow(key, e, err)
+			rows[i].Orphan = rows[i].Known && e.KeyVersionID == "" // it is in the log alone
 			return nil
 		})
 	}
@@ -87,7 +89,7 @@ func (s *Server) keyRows(ctx context.Context, keys []string) ([]keyRow, error) {
 // aboutEntry reports whether an error is about one entry, and not about the store.
 func aboutEntry(err error) bool {
 	var entry *immukv.EntryError
-	return errors.As(err, &entry) || errors.Is(err, immukv.ErrNotFound)
+	return errors.As(err, &entry)
 }
 
 func newKeyRow(key string, e immukv.Entry[json.RawMessage], err error) keyRow {

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,36 +17,41 @@ import (
 const (
 	ringEntries = 200              // that are kept for pages which are behind
 	linger      = 10 * time.Second // for which the log is followed with no page open
+	retryAfter  = 5 * time.Second  // what could not be followed is followed again
 	streamMost  = 50               // entries that one page is sent at a time
 )
 
-// hub follows the log once, for all live pages: the store has one reader, whatever the
-// number of pages. It keeps the newest entries in a ring, from which each page takes what
-// it has not had. A page that is too slow is told how many entries it missed, and holds
-// nobody up.
+// hub has the log followed once, for all live pages: the store has one reader, whatever
+// the number of pages.
 type hub struct {
 	s *Server
 
 	mu      sync.Mutex
 	streams int
-	cancel  context.CancelFunc // nil: the log is not followed
-	ended   chan struct{}      // closed when the follower has ended
-	idle    *time.Timer        // ends a follower without pages
-	ring    []logRow           // oldest first, without gaps
-	err     error              // why the log is not followed any more
-	changed chan struct{}      // closed at every change
+	current *follower   // nil: the log is not followed
+	idle    *time.Timer // ends a follower without pages
+	running sync.WaitGroup
 }
 
-func newHub(s *Server) *hub { return &hub{s: s, changed: make(chan struct{})} }
+// follower follows the log. It keeps the newest entries in a ring, from which each page
+// takes what it has not had. A page that is too slow is told how many entries it missed,
+// and holds nobody up.
+type follower struct {
+	s      *Server
+	cancel context.CancelFunc
 
-// notify wakes all streams. The caller holds the lock.
-func (h *hub) notify() {
-	close(h.changed)
-	h.changed = make(chan struct{})
+	mu      sync.Mutex
+	ring    []logRow      // oldest first, without gaps
+	err     error         // why the log is not followed any more
+	ended   time.Time     // since when
+	changed chan struct{} // closed at every change
 }
 
-// join counts a stream, and begins to follow the log if nobody did.
-func (h *hub) join() {
+func newHub(s *Server) *hub { return &hub{s: s} }
+
+// join counts a stream and returns the follower for it: a new one if there is none, or if
+// the last one ended some time ago.
+func (h *hub) join() *follower {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.streams++
@@ -52,118 +59,127 @@ func (h *hub) join() {
 		h.idle.Stop()
 		h.idle = nil
 	}
-	if h.cancel == nil {
-		var ctx context.Context
-		ctx, h.cancel = context.WithCancel(h.s.ctx)
-		h.ended, h.ring, h.err = make(chan struct{}), nil, nil
-		go h.run(ctx, h.cancel, h.ended)
+	if h.current == nil || h.current.endedFor(retryAfter) {
+		ctx, cancel := context.WithCancel(h.s.ctx)
+		f := &follower{s: h.s, cancel: cancel, changed: make(chan struct{})}
+		h.current = f
+		h.running.Go(func() {
+			defer cancel()
+			f.end(f.follow(ctx))
+		})
 	}
+	return h.current
 }
 
 func (h *hub) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.streams--; h.streams > 0 || h.cancel == nil {
+	if h.streams--; h.streams > 0 {
 		return
 	}
-	cancel := h.cancel
 	h.idle = time.AfterFunc(linger, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.streams == 0 {
-			cancel()
+		if h.streams == 0 && h.current != nil {
+			h.current.cancel()
+			h.current = nil
 		}
 	})
 }
 
-// close waits for the follower, whose context has ended.
+// close waits for the followers, whose contexts have ended.
 func (h *hub) close() {
 	h.mu.Lock()
 	if h.idle != nil {
 		h.idle.Stop()
 	}
-	ended := h.ended
 	h.mu.Unlock()
-	if ended != nil {
-		<-ended
-	}
+	h.running.Wait()
 }
 
-// run follows the log until its context ends, or the log is not what it was.
-func (h *hub) run(ctx context.Context, cancel context.CancelFunc, ended chan struct{}) {
-	defer close(ended)
-	defer cancel()
-	err := h.follow(ctx)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.cancel, h.err = nil, err
-	h.notify()
+// notify wakes all streams. The caller holds the lock.
+func (f *follower) notify() {
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
-func (h *hub) follow(ctx context.Context) error {
-	opts := []immukv.WatchOption{immukv.WithPollInterval(h.s.PollInterval)}
-	newest, err := h.fill(ctx)
-	switch {
-	case err != nil:
+func (f *follower) end(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.ended = err, time.Now()
+	f.notify()
+}
+
+func (f *follower) endedFor(d time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err != nil && time.Since(f.ended) >= d
+}
+
+// follow follows the log until the context ends, or the log is not what it was.
+func (f *follower) follow(ctx context.Context) error {
+	newest, err := f.fill(ctx)
+	if err != nil {
 		return err
-	case newest != nil:
+	}
+	opts := []immukv.WatchOption{immukv.WithPollInterval(f.s.PollInterval)}
+	if newest != nil {
 		opts = append(opts, immukv.After(*newest))
 	}
-	for e, err := range h.s.db.Watch(ctx, opts...) {
-		if err != nil && !aboutEntry(err) {
+	for e, err := range f.s.db.Watch(ctx, opts...) {
+		if err != nil && (e.Hash == "" || !aboutEntry(err)) {
 			return err
 		}
-		h.publish(newLogRow(e, err))
+		f.publish(newLogRow(e, err))
 	}
-	return nil
+	return errors.New("the log is not followed any more")
 }
 
 // fill begins the ring with the newest entries: a page may have been made a moment ago.
-func (h *hub) fill(ctx context.Context) (*immukv.Checkpoint, error) {
+func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
 	var rows []logRow
 	var newest *immukv.Checkpoint
-	for e, err := range h.s.db.Log(ctx, immukv.Limit(entriesPerPage)) {
-		if err != nil && (newest == nil || ctx.Err() != nil) {
+	for e, err := range f.s.db.Log(ctx, immukv.Limit(entriesPerPage)) {
+		if err != nil && newest == nil {
 			return nil, err
 		}
 		if err != nil {
-			break
+			break // of an older entry, which the pages have
 		}
 		if newest == nil {
-			c := e.Checkpoint()
-			newest = &c
+			newest = new(e.Checkpoint())
 		}
 		rows = append(rows, newLogRow(e, nil))
 	}
 	slices.Reverse(rows)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ring = rows
-	h.notify()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ring = rows
+	f.notify()
 	return newest, nil
 }
 
-func (h *hub) publish(row logRow) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.ring) == ringEntries {
-		h.ring = slices.Delete(h.ring, 0, 1)
+func (f *follower) publish(row logRow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.ring) == ringEntries {
+		f.ring = slices.Delete(f.ring, 0, 1)
 	}
-	h.ring = append(h.ring, row)
-	h.notify()
+	f.ring = append(f.ring, row)
+	f.notify()
 }
 
 // since returns the rows from a sequence on, as many as are sent at a time, and how many
 // entries before them are missed. The channel is closed when there may be more.
-func (h *hub) since(next int64) (rows []logRow, missed int64, changed <-chan struct{}, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(h.ring, next, func(r logRow, n int64) int { return int(min(max(r.Sequence-n, -1), 1)) })
-	rows = h.ring[max(i, len(h.ring)-streamMost):]
+func (f *follower) since(next int64) (rows []logRow, missed int64, changed <-chan struct{}, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(f.ring, next, func(r logRow, n int64) int { return cmp.Compare(r.Sequence, n) })
+	rows = slices.Clone(f.ring[max(i, len(f.ring)-streamMost):])
 	if len(rows) > 0 {
 		missed = rows[0].Sequence - next
 	}
-	return slices.Clone(rows), missed, h.changed, h.err
+	return rows, missed, f.changed, f.err
 }
 
 // logEvents streams entries as they come, as server-sent events.
@@ -182,20 +198,20 @@ func (s *Server) logEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer stream.close()
-	s.live.join()
+	follower := s.live.join()
 	defer s.live.leave()
-	s.streamLog(stream, n+1)
+	s.streamLog(stream, follower, n+1)
 }
 
 // streamLog sends entries from a sequence on until the stream, the server or the
 // following ends.
-func (s *Server) streamLog(stream *stream, next int64) {
+func (s *Server) streamLog(stream *stream, f *follower, next int64) {
 	ctx := stream.ctx
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	said := ""
 	for {
-		rows, missed, changed, err := s.live.since(next)
+		rows, missed, changed, err := f.since(next)
 		if missed > 0 {
 			stream.send("missed", "", missed)
 		}

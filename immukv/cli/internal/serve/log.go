@@ -28,7 +28,7 @@ type logRow struct {
 type logBody struct {
 	Rows     []logRow
 	Live     bool  // the page begins with the newest entry, and goes on as others come
-	Newest   int64 // the sequence of the first row; -1 if there is none
+	Newest   int64 // the highest sequence; -1 if there is none
 	Sequence string
 	Date     string
 	Heading  string
@@ -60,8 +60,11 @@ func (s *Server) logPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(body.Rows) > 0 {
-		body.Newest = body.Rows[0].Sequence
+	for _, row := range body.Rows {
+		if row.Known {
+			body.Newest = row.Sequence
+			break
+		}
 	}
 	p := page{Title: "Log", At: "log", Body: body}
 	if body.Live {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +67,8 @@ type client = immukv.Client[json.RawMessage]
 type Server struct {
 	Config
 	store  *boundedStore
-	db     *client
+	db     *client // for pages
+	whole  *client // for verifications, which read everything, with more at once
 	mux    *http.ServeMux
 	guard  *guard
 	pages  chan struct{} // a slot for each page that reads
@@ -76,6 +78,10 @@ type Server struct {
 	cancel context.CancelFunc
 
 	streams atomic.Int64 // that are open
+
+	acceptedMu sync.Mutex
+	accepted   tlog.Checkpoint // the newest that was accepted
+	since      time.Time       // and when
 }
 
 // Open makes a server for a store. It sends no request to it. The caller closes the
@@ -95,11 +101,10 @@ func Open(store backend.VersionedStore, config Config) (*Server, error) {
 	if s.guard, err = newGuard(config.Addr, config.Hosts); err != nil {
 		return nil, err
 	}
-	opts := append([]immukv.Option{
-		immukv.WithLogger(config.Logger), immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval),
-	}, config.Client...)
-	opts = append(opts, immukv.WithReadOnly(), immukv.WithValueCodec[json.RawMessage](anyText{}))
-	if s.db, err = immukv.Open[json.RawMessage](context.Background(), s.store, opts...); err != nil {
+	if s.db, err = s.open(immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval)); err != nil {
+		return nil, err
+	}
+	if s.whole, err = s.open(); err != nil {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -107,6 +112,13 @@ func Open(store backend.VersionedStore, config Config) (*Server, error) {
 	s.jobs = newJobs(s)
 	s.routes()
 	return s, nil
+}
+
+// open opens a client, which never writes.
+func (s *Server) open(opts ...immukv.Option) (*client, error) {
+	opts = append(append(opts, immukv.WithLogger(s.Logger)), s.Client...)
+	opts = append(opts, immukv.WithReadOnly(), immukv.WithValueCodec[json.RawMessage](anyText{}))
+	return immukv.Open[json.RawMessage](context.Background(), s.store, opts...)
 }
 
 // anyText passes on what stands in the store, which need not be JSON: the Python client
@@ -137,7 +149,8 @@ func (s *Server) routes() {
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	s.mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
+	files := http.StripPrefix("/static/", http.FileServerFS(static))
+	s.mux.HandleFunc("GET /static/{file}", files.ServeHTTP)
 	s.mux.HandleFunc("/", s.notFound)
 }
 
@@ -191,7 +204,7 @@ func (s *Server) Close() {
 	s.cancel()
 	s.live.close()
 	s.jobs.close()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.whole.Close()); err != nil {
 		s.Logger.Warn("the client was not closed", "error", err)
 	}
 }

@@ -11,6 +11,10 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
+// maxRequests is how many requests may be under way: enough for the pages and the
+// verification that run at once. A store that never answers keeps no more waiting.
+const maxRequests = 256
+
 // boundedStore is the store as pages read it: no write passes, each request has a time
 // limit, and the last outcome is known. A follower or a verification retries for as long
 // as it takes; with these limits it notices a store that hangs, and people see that it
@@ -18,6 +22,7 @@ import (
 type boundedStore struct {
 	store backend.VersionedStore
 	limit time.Duration
+	slots chan struct{} // one for each request under way
 
 	mu     sync.Mutex
 	failed error // of the last request; nil if it was answered
@@ -28,7 +33,7 @@ func newBoundedStore(store backend.VersionedStore, limit time.Duration) *bounded
 	if strict, ok := store.(backend.StrictStore); ok {
 		store = strict.AnyName() // what is there may be another client's
 	}
-	return &boundedStore{store: store, limit: limit}
+	return &boundedStore{store: store, limit: limit, slots: make(chan struct{}, maxRequests)}
 }
 
 // trouble is the error of the last request, and since when requests have failed, or nil.
@@ -54,16 +59,37 @@ func (s *boundedStore) note(err error) {
 	}
 }
 
-// bounded sends one request.
+// bounded sends one request. It returns when the time is over, even if the store does not:
+// a file on a server that is down may block for ever.
 func bounded[T any](s *boundedStore, ctx context.Context, send func(context.Context) (T, error)) (T, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	v, err := send(limited)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = fmt.Errorf("%w: the store did not answer within %v: %w", backend.ErrUnavailable, s.limit, err)
+	type result struct {
+		value T
+		err   error
 	}
-	s.note(err)
-	return v, err
+	var r result
+	done := make(chan result, 1)
+	select {
+	case s.slots <- struct{}{}:
+		go func() {
+			defer func() { <-s.slots }()
+			v, err := send(limited)
+			done <- result{v, err}
+		}()
+		select {
+		case r = <-done:
+		case <-limited.Done():
+			r.err = limited.Err()
+		}
+	case <-limited.Done():
+		r.err = limited.Err()
+	}
+	if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
+		r.err = fmt.Errorf("%w: it did not answer within %v: %w", backend.ErrUnavailable, s.limit, r.err)
+	}
+	s.note(r.err)
+	return r.value, r.err
 }
 
 func (s *boundedStore) Get(ctx context.Context, name string) (backend.Object, error) {

@@ -24,12 +24,18 @@ type stream struct {
 	err  error
 }
 
-// openStream begins a stream. If too many are open, it answers so and returns nil.
+// openStream begins a stream. If too many are open, or nobody wants more than headers, it
+// answers so and returns nil.
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request) *stream {
 	if s.streams.Add(1) > maxStreams {
 		s.streams.Add(-1)
 		w.Header().Set("Retry-After", "60")
 		s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are open", "This one does not change by itself. Reload it to see what is new."})
+		return nil
+	}
+	if r.Method == http.MethodHead {
+		s.streams.Add(-1)
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		return nil
 	}
 	ctx, cancel := context.WithCancel(r.Context())

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"unicode"
@@ -13,8 +11,8 @@ import (
 // piece is a part of a text: as it stands, or the escape of a character that would not be
 // seen, or would be seen as another.
 type piece struct {
-	Text   string
-	Escape string // the code point, such as "U+202E"; empty for a text as it stands
+	Text   string `json:"text"`
+	Escape string `json:"escape,omitempty"` // the code point, such as "U+202E"; empty for a text as it stands
 }
 
 // visible splits a text at its characters that are not visible: controls, marks that
@@ -62,34 +60,24 @@ func cut(text string, limit int) (string, int) {
 	return text[:end], len(text) - end
 }
 
-// pretty is a value as people read it: indented, and with the characters for which
-// canonical JSON has escapes. Numbers keep all their digits. What is not JSON stays as it
-// is.
-func pretty(value []byte) string {
-	var b bytes.Buffer
-	if json.Indent(&b, value, "", "  ") != nil {
-		return string(value)
-	}
-	return readable(b.String())
-}
-
 // readable replaces the escapes \uXXXX in JSON by the characters that they stand for,
-// where those are visible and mean nothing else in JSON. Half a surrogate pair stays.
+// where those mean nothing else in JSON: clients of one dialect write escapes where those
+// of the other write characters. Controls and half a surrogate pair stay.
 func readable(text string) string {
 	if !strings.Contains(text, `\u`) {
 		return text
 	}
 	var b strings.Builder
 	for i := 0; i < len(text); {
-		if text[i] != '\\' || i+1 >= len(text) {
+		if text[i] != '\\' {
 			b.WriteByte(text[i])
 			i++
 			continue
 		}
 		r, size := escaped(text[i:])
-		if size == 0 || !unicode.IsGraphic(r) || r == '"' || r == '\\' || unicode.Is(unicode.Zs, r) {
-			size = max(size, 2) // the escape as it stands
-			b.WriteString(text[i:min(i+size, len(text))])
+		if size == 0 || unicode.IsControl(r) || r == '"' || r == '\\' {
+			size = min(max(size, 2), len(text)-i) // the escape as it stands
+			b.WriteString(text[i : i+size])
 		} else {
 			b.WriteRune(r)
 		}

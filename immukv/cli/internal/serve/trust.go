@@ -85,6 +85,7 @@ func (s *Server) trustPage(w http.ResponseWriter, r *http.Request) error {
 	reads.Wait()
 	if body.Head != nil && body.Checkpoint != nil {
 		body.Unsealed = max(0, body.Head.Sequence+1-body.Checkpoint.Size)
+		s.readCovered(r.Context(), &body)
 	}
 	p := page{Title: "Trust", At: "trust", Script: "trust"}
 	if run, running := s.jobs.state(); run != nil {
@@ -114,7 +115,7 @@ func (s *Server) readHead(ctx context.Context, body *trustBody) {
 		if e.VersionID == "" {
 			return
 		}
-		view := newEntryView(e, err, nil)
+		view := newEntryView(e, err, 0)
 		body.Head = &view
 		if err == nil {
 			s.readOrphans(ctx, body, e.VersionID)
@@ -152,6 +153,20 @@ func (s *Server) readCheckpoint(ctx context.Context, body *trustBody) {
 		body.CheckpointProblem = s.problemOf(err).title + ": " + err.Error()
 	default:
 		body.Checkpoint = c
+	}
+}
+
+// maxCoveredBack is how far back the newest sealed entry is looked up: a page of the
+// listing, and not the whole of a log that nobody has sealed for long.
+const maxCoveredBack = 1000
+
+// readCovered reads the time of the newest entry that the checkpoint covers.
+func (s *Server) readCovered(ctx context.Context, body *trustBody) {
+	if body.Checkpoint.Size == 0 || body.Unsealed > maxCoveredBack {
+		return
+	}
+	if e, err := s.db.EntryAt(ctx, body.Checkpoint.Size-1); err == nil {
+		body.Checkpoint.Covered = e.Timestamp
 	}
 }
 

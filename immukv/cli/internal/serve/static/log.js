@@ -22,14 +22,14 @@
 
   const put = (element, pieces) => {
     for (const piece of pieces || []) {
-      if (!piece.Escape) {
-        element.append(piece.Text);
+      if (!piece.escape) {
+        element.append(piece.text);
         continue;
       }
       const escape = document.createElement("span");
       escape.className = "escape";
-      escape.title = piece.Escape;
-      escape.textContent = piece.Text;
+      escape.title = piece.escape;
+      escape.textContent = piece.text;
       element.append(escape);
     }
   };

@@ -1,0 +1,118 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
+
+const (
+	lineWidth = 76 // of what stands on one line, if it can be broken
+	maxIndent = 24 // levels that are indented; what is deeper stands on one line
+)
+
+// pretty is a value as people read it: short arrays and objects on one line, others
+// indented, and characters in place of the escapes that canonical JSON has for them.
+// Numbers keep all their digits, and members their order. What is not JSON stays as it is.
+func pretty(value []byte) string {
+	var b bytes.Buffer
+	if json.Compact(&b, value) != nil {
+		return string(value)
+	}
+	p := prettyPrinter{text: readable(b.String())}
+	p.findEnds()
+	p.value(0, 0)
+	return p.out.String()
+}
+
+// prettyPrinter writes compact JSON with line breaks.
+type prettyPrinter struct {
+	text string
+	ends map[int]int // where the array or object ends that begins at a place
+	out  strings.Builder
+}
+
+func (p *prettyPrinter) findEnds() {
+	p.ends = make(map[int]int)
+	var open []int
+	for i := 0; i < len(p.text); i++ {
+		switch p.text[i] {
+		case '"':
+			i = p.stringEnd(i) - 1
+		case '[', '{':
+			open = append(open, i)
+		case ']', '}':
+			p.ends[open[len(open)-1]] = i + 1
+			open = open[:len(open)-1]
+		}
+	}
+}
+
+// stringEnd is where the string ends that begins at i.
+func (p *prettyPrinter) stringEnd(i int) int {
+	for i++; p.text[i] != '"'; i++ {
+		if p.text[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// end is where the value ends that begins at i.
+func (p *prettyPrinter) end(i int) int {
+	switch p.text[i] {
+	case '"':
+		return p.stringEnd(i)
+	case '[', '{':
+		return p.ends[i]
+	}
+	if n := strings.IndexAny(p.text[i:], ",]}"); n >= 0 {
+		return i + n
+	}
+	return len(p.text)
+}
+
+// value writes the value that begins at i, at a level, and returns where it ends.
+func (p *prettyPrinter) value(i, level int) int {
+	end := p.end(i)
+	kind := p.text[i]
+	if kind != '[' && kind != '{' || end-i <= lineWidth-2*level || level >= maxIndent || end == i+2 {
+		p.line(i, end)
+		return end
+	}
+	p.out.WriteByte(kind)
+	for i++; i < end-1; i++ { // passes the comma
+		p.indent(level + 1)
+		if kind == '{' {
+			name := p.stringEnd(i)
+			p.out.WriteString(p.text[i:name] + ": ")
+			i = name + 1
+		}
+		if i = p.value(i, level+1); p.text[i] == ',' {
+			p.out.WriteByte(',')
+		}
+	}
+	p.indent(level)
+	p.out.WriteByte(p.text[end-1])
+	return end
+}
+
+func (p *prettyPrinter) indent(level int) {
+	p.out.WriteByte('\n')
+	p.out.WriteString(strings.Repeat("  ", level))
+}
+
+// line writes a part of the text on one line, with spaces where people set them.
+func (p *prettyPrinter) line(i, end int) {
+	for i < end {
+		next := i + 1
+		if p.text[i] == '"' {
+			next = p.stringEnd(i)
+		}
+		p.out.WriteString(p.text[i:next])
+		if c := p.text[i]; c == ',' || c == ':' {
+			p.out.WriteByte(' ')
+		}
+		i = next
+	}
+}
