@@ -25,7 +25,7 @@ import (
 //
 // Audit does not check the key objects: see [AuditStore].
 func Audit[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Checkpoint, error) {
-	// The checkpoint first: the log that is read then covers it.
+	// Read the checkpoint first: the log, which is read after it, covers it.
 	latest, l, err := v.latest(ctx, sealedLogOf(c))
 	if err == nil {
 		err = auditLog(ctx, raw(c), l, latest)
@@ -53,7 +53,7 @@ func AuditStore[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], op
 	}
 	switch {
 	case sealErr != nil:
-	case report.Valid() && report.FirstSequence > 0: // of which the rest was not asked for
+	case report.Valid() && report.FirstSequence > 0: // the options leave out a part
 		sealErr = auditLog(ctx, raw(c), l, latest)
 	default:
 		sealErr = cmp.Or(a.err, a.end(), tileErr)
@@ -67,7 +67,7 @@ func AuditStore[V any](ctx context.Context, v *Verifier, c *immukv.Client[V], op
 func auditLog(ctx context.Context, db *client, l *sealedLog, c Checkpoint) error {
 	a := newLogAudit(ctx, l, c)
 	var err error
-	// One reading of the log: several entries may share a version.
+	// A single pass over the log: several entries may share a version.
 	for e, logErr := range db.Log(ctx) {
 		if err = a.entry(e, logErr); err != nil {
 			break
@@ -77,10 +77,10 @@ func auditLog(ctx context.Context, db *client, l *sealedLog, c Checkpoint) error
 	if err == nil {
 		err = a.end()
 	}
-	return cmp.Or(err, tileErr) // where the root is another, every tile is, too
+	return cmp.Or(err, tileErr) // if the root differs, the tiles differ, too
 }
 
-// logAudit takes in the entries of a log, the newest first.
+// logAudit checks the entries of a log, newest first.
 type logAudit struct {
 	checkpoint Checkpoint
 	last       *Entry
@@ -95,7 +95,7 @@ func newLogAudit(ctx context.Context, l *sealedLog, c Checkpoint) *logAudit {
 	return a
 }
 
-// visit takes in an entry, unless there was an error before.
+// visit checks an entry, unless there was an error before.
 func (a *logAudit) visit(e Entry) {
 	if a.err == nil {
 		a.err = a.entry(e, nil)
@@ -106,13 +106,13 @@ func (a *logAudit) entry(e Entry, err error) error {
 	c := a.checkpoint
 	switch {
 	case errors.Is(err, backend.ErrNotFound) && a.last != nil:
-		return fmt.Errorf("%w: the entry before sequence %d is gone: %w", immukv.ErrVerificationFailed, a.last.Sequence, err)
+		return fmt.Errorf("%w: the entry before sequence %d does not exist: %w", immukv.ErrVerificationFailed, a.last.Sequence, err)
 	case err != nil:
 		return err
 	case a.last == nil && e.Sequence < c.Size-1:
-		return fmt.Errorf("%w: the %v covers sequences to %d, and the log ends with sequence %d", ErrRolledBack, c, c.Size-1, e.Sequence)
+		return fmt.Errorf("%w: the %v covers sequences 0 to %d, but the log ends with sequence %d", ErrRolledBack, c, c.Size-1, e.Sequence)
 	case a.last != nil && (e.Sequence != a.last.Sequence-1 || e.Hash != a.last.PreviousHash):
-		return fmt.Errorf("%w: sequence %d is not the entry that sequence %d follows", immukv.ErrVerificationFailed, e.Sequence, a.last.Sequence)
+		return fmt.Errorf("%w: sequence %d is not the entry that sequence %d names as the one before", immukv.ErrVerificationFailed, e.Sequence, a.last.Sequence)
 	}
 	a.last = &e
 	if e.Sequence >= c.Size {
@@ -127,7 +127,7 @@ func (a *logAudit) entry(e Entry, err error) error {
 	return a.published.add(e.Sequence, data, h)
 }
 
-// end checks what there is when the log has been read to its beginning.
+// end checks the beginning of the log and the root, after all entries were read.
 func (a *logAudit) end() error {
 	c := a.checkpoint
 	root := tlog.Hash(rfc6962.DefaultHasher.EmptyRoot())
@@ -136,31 +136,31 @@ func (a *logAudit) end() error {
 	}
 	switch {
 	case c.Size > 0 && a.last == nil:
-		return fmt.Errorf("%w: the %v covers sequences to %d, and the log is empty", ErrRolledBack, c, c.Size-1)
+		return fmt.Errorf("%w: the %v covers sequences 0 to %d, but the log is empty", ErrRolledBack, c, c.Size-1)
 	case a.last != nil && a.last.Sequence != 0:
-		return fmt.Errorf("%w: the log ends at sequence %d, above sequence 0", immukv.ErrVerificationFailed, a.last.Sequence)
+		return fmt.Errorf("%w: the log begins with sequence %d instead of 0", immukv.ErrVerificationFailed, a.last.Sequence)
 	case a.last != nil && a.last.PreviousHash != immukv.GenesisHash:
-		return fmt.Errorf("%w: sequence 0 follows another entry", immukv.ErrVerificationFailed)
+		return fmt.Errorf("%w: the previous_hash of sequence 0 is not that of a first entry", immukv.ErrVerificationFailed)
 	case c.Size == 0 && root != c.Root:
-		return fmt.Errorf("%w: it has no entries, and not the root of an empty tree", ErrBadCheckpoint)
+		return fmt.Errorf("%w: it covers no entries, but its root is not that of an empty tree", ErrBadCheckpoint)
 	case root != c.Root:
-		return fmt.Errorf("%w: the log's entries 0 to %d do not have the root of the %v: it was rewritten", ErrFork, c.Size-1, c)
+		return fmt.Errorf("%w: sequences 0 to %d of the log do not have the root of the %v: the log was rewritten", ErrFork, c.Size-1, c)
 	}
 	return nil
 }
 
-// tileAudit compares the tiles and bundles that are stored with those that the log leads
-// to. Leaves come last first. It holds those of one tile a level.
+// tileAudit compares the stored tiles and bundles with those computed from the log.
+// Leaves are added last to first. It holds one tile of each level.
 type tileAudit struct {
 	log    *sealedLog
 	ctx    context.Context
-	reads  errgroup.Group // which goes on after an error: where the root is another, it counts more
+	reads  errgroup.Group // not cancelled by an error: an error about the root comes first
 	size   int64
-	leaves [][]byte      // of the bundle, the last first
-	levels [][]tlog.Hash // of the tiles, the last first
+	leaves [][]byte      // of the bundle, last to first
+	levels [][]tlog.Hash // of the tiles, last to first
 }
 
-// add takes in the leaf before the one added last.
+// add adds the leaf that precedes the one added last.
 func (a *tileAudit) add(sequence int64, leaf []byte, h tlog.Hash) error {
 	a.leaves = append(a.leaves, leaf)
 	if sequence%torchwood.TileWidth == 0 {
@@ -179,7 +179,7 @@ func (a *tileAudit) add(sequence int64, leaf []byte, h tlog.Hash) error {
 	return nil
 }
 
-// hash takes in the hash before the one of its level that was added last.
+// hash adds the hash that precedes the one added last on its level.
 func (a *tileAudit) hash(level int, n int64, h tlog.Hash) {
 	for len(a.levels) <= level {
 		a.levels = append(a.levels, nil)
@@ -211,14 +211,14 @@ func (a *tileAudit) compare(t tlog.Tile, want []byte) {
 	a.reads.Go(func() error {
 		there, err := a.log.readTile(a.ctx, t)
 		if err == nil && !bytes.Equal(there, want) {
-			err = fmt.Errorf("%w: %s is not what the log leads to", ErrBadTile, a.log.tileName(t))
+			err = fmt.Errorf("%w: %s differs from what the log yields", ErrBadTile, a.log.tileName(t))
 		}
 		return err
 	})
 }
 
-// rightToLeft computes the root of a Merkle tree whose leaves come last first, in
-// the order in which a log is read. It holds a hash for each level.
+// rightToLeft computes the root of a Merkle tree whose leaves are added last to first,
+// the order in which a log is read. It holds one hash for each level.
 type rightToLeft struct {
 	nodes []node // complete subtrees, the leftmost last
 }
@@ -229,7 +229,7 @@ type node struct {
 	hash  tlog.Hash
 }
 
-// add adds the leaf before the one added last.
+// add adds the leaf that precedes the one added last.
 func (t *rightToLeft) add(sequence int64, h tlog.Hash) {
 	left := node{n: sequence, hash: h}
 	for left.n%2 == 0 && len(t.nodes) > 0 {
@@ -243,7 +243,7 @@ func (t *rightToLeft) add(sequence int64, h tlog.Hash) {
 	t.nodes = append(t.nodes, left)
 }
 
-// root is the root once the leaf of sequence 0 was added.
+// root returns the root, once the leaf of sequence 0 was added.
 func (t *rightToLeft) root() tlog.Hash {
 	root := t.nodes[0].hash
 	for _, left := range t.nodes[1:] {

@@ -57,7 +57,7 @@ type Policy struct {
 func NewPolicy(verifierKey string) (Policy, error) {
 	v, err := note.NewVerifier(strings.TrimSpace(verifierKey))
 	if err != nil {
-		return Policy{}, fmt.Errorf("%w: not a verifier key of the form name+hash+key", ErrInvalidKey)
+		return Policy{}, fmt.Errorf("%w: it does not have the form name+hash+key", ErrInvalidKey)
 	}
 	return Policy{Log: v}, nil
 }
@@ -70,7 +70,7 @@ func (p Policy) Open(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, err
 	}
 	if c.Origin != p.Log.Name() {
-		return Checkpoint{}, fmt.Errorf("%w: its origin is %q, and the verifier key is that of %q", ErrBadCheckpoint, c.Origin, p.Log.Name())
+		return Checkpoint{}, fmt.Errorf("%w: its origin is %q, but the verifier key is that of %q", ErrBadCheckpoint, c.Origin, p.Log.Name())
 	}
 	if _, err := note.Open(signed, note.VerifierList(p.Log)); err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: it is not signed with the key of %s (%08x): %w", ErrBadCheckpoint, p.Log.Name(), p.Log.KeyHash(), err)
@@ -81,7 +81,7 @@ func (p Policy) Open(signed []byte) (Checkpoint, error) {
 	return c, nil
 }
 
-// maxCheckpointBytes bounds a checkpoint with all its cosignatures.
+// maxCheckpointBytes bounds the size of a checkpoint with all its cosignatures.
 const maxCheckpointBytes = 64 << 10
 
 // parseCheckpoint reads a signed checkpoint without checking its signatures. It
@@ -118,7 +118,7 @@ func parseSignature(line string) (note.Signature, error) {
 	return note.Signature{Name: name, Hash: hash, Base64: text}, nil
 }
 
-// sign makes the signed checkpoint of a tree.
+// sign returns the signed checkpoint of a tree.
 func (s *Signer) sign(tree tlog.Tree) (Checkpoint, error) {
 	text := torchwood.Checkpoint{Origin: s.Name(), Tree: tree}.String()
 	signed, err := note.Sign(&note.Note{Text: text}, s.Signer)
@@ -128,7 +128,8 @@ func (s *Signer) sign(tree tlog.Tree) (Checkpoint, error) {
 	return Checkpoint{Origin: s.Name(), Size: tree.N, Root: tree.Hash, Signed: signed}, nil
 }
 
-// readCheckpoint reads the newest checkpoint, unchecked, and its ETag.
+// readCheckpoint reads the newest checkpoint and its ETag. It does not check its
+// signatures.
 func (l *sealedLog) readCheckpoint(ctx context.Context) ([]byte, backend.ETag, error) {
 	obj, err := l.store.Get(ctx, l.name(checkpointName))
 	if errors.Is(err, backend.ErrNotFound) {
@@ -140,13 +141,13 @@ func (l *sealedLog) readCheckpoint(ctx context.Context) ([]byte, backend.ETag, e
 	return obj.Body, obj.ETag, nil
 }
 
-// consistent is ErrFork unless two checkpoints are of one history.
+// consistent returns ErrFork unless two checkpoints are of one history.
 func (l *sealedLog) consistent(ctx context.Context, shorter, longer Checkpoint) error {
 	switch {
 	case shorter.tree() == longer.tree():
 		return nil
 	case shorter.Size == longer.Size:
-		return fmt.Errorf("%w: there are two checkpoints of size %d, with the roots %x and %x", ErrFork, longer.Size, shorter.Root, longer.Root)
+		return fmt.Errorf("%w: two checkpoints of size %d have different roots, %x and %x", ErrFork, longer.Size, shorter.Root, longer.Root)
 	case shorter.Size == 0:
 		return nil
 	}

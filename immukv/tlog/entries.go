@@ -7,7 +7,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// rawCodec passes the JSON of values through.
+// rawCodec returns the JSON of values as it is stored.
 type rawCodec struct{}
 
 func (rawCodec) Encode(v json.RawMessage) ([]byte, error)    { return v, nil }
@@ -26,7 +26,7 @@ func sealedLogOf[V any](c *immukv.Client[V]) *sealedLog {
 	return &sealedLog{store: c.Store(), prefix: c.Prefix()}
 }
 
-// newest is the newest entry of the log, or nil if the log is empty.
+// newest returns the newest entry of the log, or nil if the log is empty.
 func newest(ctx context.Context, db *client) (*Entry, error) {
 	for e, err := range db.Log(ctx, immukv.Limit(1)) {
 		return &e, err

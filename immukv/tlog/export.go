@@ -44,7 +44,7 @@ func Export[V any](ctx context.Context, c *immukv.Client[V], folder string) erro
 
 func export(ctx context.Context, l *sealedLog, folder string) error {
 	l.cache = new(tileCache)
-	// What was published comes first: a checkpoint that is read later is no older,
+	// The published checkpoint is read first: a checkpoint read later is not older,
 	// unless the log was rolled back.
 	before, err := publishedCheckpoint(folder)
 	if err != nil {
@@ -59,7 +59,7 @@ func export(ctx context.Context, l *sealedLog, folder string) error {
 		return fmt.Errorf("%s: %w", l.name(checkpointName), err)
 	}
 	if before != nil && before.Size > latest.Size {
-		return fmt.Errorf("%w: the checkpoint in %s covers %d entries, and that of the store %d; nothing was replaced",
+		return fmt.Errorf("%w: the checkpoint in %s covers %d entries, but that of the store covers %d; nothing was replaced",
 			ErrRolledBack, folder, before.Size, latest.Size)
 	}
 	if before != nil {
@@ -67,14 +67,14 @@ func export(ctx context.Context, l *sealedLog, folder string) error {
 			return fmt.Errorf("%s: %w; nothing was replaced", filepath.Join(folder, checkpointName), err)
 		}
 	}
-	// The tiles of a checkpoint are there before it is.
+	// Tiles are written before the checkpoint that covers them.
 	if err := l.exportTiles(ctx, folder); err != nil {
 		return err
 	}
 	return l.exportCheckpoint(ctx, latest, folder)
 }
 
-// publishedCheckpoint is the checkpoint in the folder, or nil if there is none.
+// publishedCheckpoint returns the checkpoint in the folder, or nil if there is none.
 func publishedCheckpoint(folder string) (*Checkpoint, error) {
 	file := filepath.Join(folder, checkpointName)
 	signed, err := os.ReadFile(file)
@@ -91,10 +91,11 @@ func publishedCheckpoint(folder string) (*Checkpoint, error) {
 	return &c, nil
 }
 
-// sameLog is an error unless two checkpoints are of one history of one log.
+// sameLog returns an error unless two checkpoints are of the same history of the same
+// log.
 func (l *sealedLog) sameLog(ctx context.Context, shorter, longer Checkpoint) error {
 	if shorter.Origin != longer.Origin {
-		return fmt.Errorf("%w: there are checkpoints of the logs %q and %q", ErrBadCheckpoint, shorter.Origin, longer.Origin)
+		return fmt.Errorf("%w: the checkpoints are of two logs, %q and %q", ErrBadCheckpoint, shorter.Origin, longer.Origin)
 	}
 	return l.consistent(ctx, shorter, longer)
 }
@@ -144,7 +145,7 @@ func (l *sealedLog) exportTiles(ctx context.Context, folder string) error {
 			path := strings.TrimPrefix(name, l.name(""))
 			t, err := torchwood.ParseTilePath(path)
 			if err != nil || torchwood.TilePath(t) != path {
-				continue // no tile, and perhaps a path that leads elsewhere
+				continue // not the name of a tile; it may be a path outside the folder
 			}
 			group.Go(func() error { return l.exportTile(ctx, name, filepath.Join(folder, filepath.FromSlash(path))) })
 		}
@@ -160,12 +161,12 @@ func (l *sealedLog) exportTile(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	// A web server may be serving the file: it is never seen in part.
+	// A web server may be serving the file, so it is replaced atomically.
 	switch there, err := os.ReadFile(file); {
 	case err == nil && bytes.Equal(there, obj.Body):
 		return nil
 	case err == nil:
-		return fmt.Errorf("%w: %s holds other bytes than %s of the store; it was not replaced", ErrFork, file, name)
+		return fmt.Errorf("%w: %s differs from %s of the store; it was not replaced", ErrFork, file, name)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -175,7 +176,7 @@ func (l *sealedLog) exportTile(ctx context.Context, name, file string) error {
 	return publishFile(file, obj.Body)
 }
 
-// publishFile writes a file whole, for everybody to read.
+// publishFile replaces a file atomically, and makes it readable for everybody.
 func publishFile(file string, content []byte) error {
 	if err := statefile.Replace(file, content); err != nil {
 		return err
@@ -190,7 +191,7 @@ func Handler[V any](c *immukv.Client[V]) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "read only", http.StatusMethodNotAllowed)
+			http.Error(w, "only GET and HEAD are allowed", http.StatusMethodNotAllowed)
 			return
 		}
 		path := strings.TrimPrefix(r.URL.Path, "/")
@@ -213,8 +214,8 @@ func (l *sealedLog) serve(w http.ResponseWriter, r *http.Request, path, contentT
 		http.NotFound(w, r)
 		return
 	case err != nil:
-		// The error may name more of the store than a stranger should know.
-		http.Error(w, "the store does not answer", http.StatusBadGateway)
+		// The error may contain details that a stranger should not know.
+		http.Error(w, "reading the store failed", http.StatusBadGateway)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)

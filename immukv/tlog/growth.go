@@ -11,28 +11,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// growth adds leaves to a tree, in their order, and writes tiles and bundles as they
-// become full. It holds those of the right edge alone, whatever the number of leaves.
+// growth appends leaves to a tree, and writes tiles and bundles when they become full. It
+// holds only those of the right edge, whatever the number of leaves.
 type growth struct {
 	log    *sealedLog
-	ctx    context.Context // of the writes under way
+	ctx    context.Context // of the running writes
 	writes *errgroup.Group
-	before int64 // how many leaves the tree had at first
+	before int64 // the number of leaves at the beginning
 	size   int64
 	edge   *compact.Range
-	bundle []byte   // the entries of the bundle that is not full
-	tiles  [][]byte // the hashes of the tile that is not full, by level
+	bundle []byte   // the entries of the last, partial bundle
+	tiles  [][]byte // the hashes of the last, partial tile of each level
 }
 
 var rangeFactory = compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 
-// grow begins with a tree of some size, with its hashes and the leaves of its last
-// bundle, if that is not full.
+// grow begins with a tree of the given size. hashes reads its hashes, and leaves are the
+// leaves of its last bundle if that is partial.
 func (l *sealedLog) grow(ctx context.Context, size int64, hashes tlog.HashReader, leaves [][]byte) (*growth, error) {
 	g := &growth{log: l, before: size, size: size}
 	g.writes, g.ctx = errgroup.WithContext(ctx)
 	g.writes.SetLimit(width)
-	// First the hashes of the edge, then those of the last tile of each level.
+	// The hashes of the edge, and then those of the last tile of each level.
 	var indexes []int64
 	for _, id := range compact.RangeNodes(0, uint64(size), nil) {
 		indexes = append(indexes, tlog.StoredHashIndex(int(id.Level), int64(id.Index)))
@@ -70,7 +70,7 @@ func (l *sealedLog) grow(ctx context.Context, size int64, hashes tlog.HashReader
 	return g, nil
 }
 
-// tileAt is the last tile of a level, which must have one.
+// tileAt returns the last tile of a level, which must not be empty.
 func (g *growth) tileAt(level int) tlog.Tile {
 	hashes := g.size >> (torchwood.TileHeight * level)
 	n := (hashes - 1) / torchwood.TileWidth
@@ -84,7 +84,7 @@ func (g *growth) keep(level int, hash []byte) {
 	g.tiles[level] = append(g.tiles[level], hash...)
 }
 
-// add adds a leaf. It may wait for writes, of which an error is that of finish.
+// add appends a leaf. It may wait for running writes; finish returns their errors.
 func (g *growth) add(leaf []byte) error {
 	var err error
 	if g.bundle, err = torchwood.AppendTileEntry(g.bundle, leaf); err != nil {
@@ -102,7 +102,7 @@ func (g *growth) add(leaf []byte) error {
 	return g.ctx.Err()
 }
 
-// node takes in a node that became complete.
+// node adds a node that has become complete.
 func (g *growth) node(id compact.NodeID, hash []byte) {
 	if id.Level%torchwood.TileHeight != 0 {
 		return
@@ -126,8 +126,8 @@ func (g *growth) write(t tlog.Tile, body []byte) {
 	})
 }
 
-// finish writes the tiles and the bundle that are not full, if they are not as they were
-// at first, and returns the tree once all writes have ended.
+// finish writes the partial tiles and the partial bundle, if they have changed, waits for
+// all writes, and returns the tree.
 func (g *growth) finish() (tlog.Tree, error) {
 	if len(g.bundle) > 0 && g.size > g.before {
 		g.write(bundleOf(g.size-1, g.size), g.bundle)

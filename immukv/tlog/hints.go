@@ -15,15 +15,15 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// A hint says in which log versions the entries of a full bundle are, a line each, so
-// that an entry is read by its sequence in two requests. It is never trusted: what it
-// leads to must be the entry that the tree has, and without a hint, or with a wrong one,
-// the entry is looked for elsewhere.
+// A hint lists the log versions that hold the entries of a full bundle, one in each line,
+// so that an entry is read by its sequence in two requests. A hint is never trusted: the
+// entry that it names is checked against the tree. Without a hint, or with a wrong one,
+// the entry is searched for in another way.
 //
-// Version IDs are the bucket's, and no function of the log. So a hint is created if
-// there is none and left alone otherwise, whatever it holds.
+// Version IDs belong to the bucket and are not a function of the log. So a hint is
+// created if there is none, and never replaced.
 
-// hintName is the name of the hint of a group of 256 entries.
+// hintName returns the name of the hint of a group of 256 entries.
 func (l *sealedLog) hintName(group int64) string {
 	t := tlog.Tile{H: torchwood.TileHeight, L: 0, N: group, W: torchwood.TileWidth}
 	return l.name("versions/" + strings.TrimPrefix(torchwood.TilePath(t), "tile/0/"))
@@ -34,7 +34,7 @@ type hintWriter struct {
 	log  *sealedLog
 	db   *client
 	size int64                 // the sequence of the next entry
-	ids  []immukv.LogVersionID // of the entries of the group, but for those before the first new one
+	ids  []immukv.LogVersionID // of the new entries of the group
 }
 
 func (h *hintWriter) add(ctx context.Context, g *growth, e Entry) error {
@@ -60,14 +60,15 @@ func (h *hintWriter) add(ctx context.Context, g *growth, e Entry) error {
 	return nil
 }
 
-// older finds the versions of a number of entries that were sealed before, from a
-// sequence on, up to the version that comes next. It returns nil if they cannot be told,
-// as where they have expired.
+// older returns the log versions of a number of entries that were sealed before: those
+// from a sequence on, up to the version next. It returns nil if it cannot find them, for
+// example because they have expired.
 func (h *hintWriter) older(ctx context.Context, next immukv.LogVersionID, from int64, number int) ([]immukv.LogVersionID, error) {
-	// As many versions, of which the oldest has the first sequence, have an entry each.
+	// If there are exactly as many versions as entries, and the oldest has the first
+	// sequence, each version has one entry.
 	page, err := h.log.store.ListVersions(ctx, h.log.prefix+wire.LogName, backend.VersionsRequest{After: backend.VersionID(next), Limit: number})
 	if err != nil {
-		return nil, fmt.Errorf("list what was sealed: %w", err)
+		return nil, fmt.Errorf("list the sealed log versions: %w", err)
 	}
 	var ids []immukv.LogVersionID
 	for _, v := range page.Versions {
@@ -97,10 +98,12 @@ func (h *hintWriter) older(ctx context.Context, next immukv.LogVersionID, from i
 	return ids, nil
 }
 
-// maxVersionID bounds what a hint holds of a version; stores have far shorter IDs.
+// maxVersionID bounds the length of a version ID in a hint; the IDs of stores are far
+// shorter.
 const maxVersionID = 1024
 
-// hintOf is the hint of the entries of a group, or nil if there can be none.
+// hintOf returns the hint for the entries of a group, or nil if a version ID cannot be
+// written in a line.
 func hintOf(ids []immukv.LogVersionID) []byte {
 	var body []byte
 	for _, id := range ids {
@@ -128,8 +131,8 @@ func (l *sealedLog) createHint(ctx context.Context, name string, body []byte) er
 	return nil
 }
 
-// hinted is the entry of a sequence that the hint leads to, or nil. What it is
-// must be checked.
+// hinted returns the entry of a sequence that the hint names, or nil. The caller must
+// check the entry.
 func (l *sealedLog) hinted(ctx context.Context, db *client, sequence int64) (*Entry, error) {
 	obj, err := l.store.Get(ctx, l.hintName(sequence/torchwood.TileWidth))
 	if errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrDamaged) {
@@ -152,5 +155,5 @@ func (l *sealedLog) hinted(ctx context.Context, db *client, sequence int64) (*En
 			return &entries[i], nil
 		}
 	}
-	return nil, ctx.Err() // another way may lead to it
+	return nil, ctx.Err() // the caller searches in another way
 }

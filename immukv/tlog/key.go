@@ -17,7 +17,7 @@ import (
 // KeyEnv is the environment variable from which commands read the private key.
 const KeyEnv = "IMMUKV_SIGNING_KEY"
 
-// Signer signs checkpoints. Its name is the log's origin.
+// Signer signs checkpoints. Its name is the origin of the log.
 type Signer struct {
 	note.Signer
 	verifier    note.Verifier
@@ -33,11 +33,11 @@ func (s *Signer) VerifierKey() string { return s.verifierKey }
 func NewSigner(privateKey string) (*Signer, error) {
 	s, err := note.NewSigner(privateKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: not a private key of the form PRIVATE+KEY+…", ErrInvalidKey)
+		return nil, fmt.Errorf("%w: it does not have the form PRIVATE+KEY+…", ErrInvalidKey)
 	}
 	v, err := torchwood.NewVerifierFromSigner(privateKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: not an Ed25519 private key", ErrInvalidKey)
+		return nil, fmt.Errorf("%w: it is not an Ed25519 private key", ErrInvalidKey)
 	}
 	verifierKey, err := verifierKeyOf(privateKey)
 	if err != nil {
@@ -46,13 +46,13 @@ func NewSigner(privateKey string) (*Signer, error) {
 	return &Signer{Signer: s, verifier: v, verifierKey: verifierKey}, nil
 }
 
-// verifierKeyOf is the verifier key of an Ed25519 private key, whose last part is
-// an octet for the algorithm and the seed.
+// verifierKeyOf returns the verifier key of an Ed25519 private key, whose last part is
+// one byte for the algorithm, and the seed.
 func verifierKeyOf(privateKey string) (string, error) {
 	parts := strings.SplitN(privateKey, "+", 5)
 	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(seed) != 1+ed25519.SeedSize {
-		return "", fmt.Errorf("%w: not an Ed25519 private key", ErrInvalidKey)
+		return "", fmt.Errorf("%w: it is not an Ed25519 private key", ErrInvalidKey)
 	}
 	public := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
 	return note.NewEd25519VerifierKey(parts[2], public)
@@ -70,9 +70,9 @@ func GenerateKey(name string) (privateKey, verifierKey string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrInvalidKey, err)
 	}
-	// The name may have spaces of other alphabets, which nothing would read back.
+	// The name may have other Unicode spaces, with which the key could not be read.
 	if _, err := NewSigner(privateKey); err != nil {
-		return "", "", fmt.Errorf("%w: the name %q", ErrInvalidKey, name)
+		return "", "", fmt.Errorf("%w: the name %q cannot be used", ErrInvalidKey, name)
 	}
 	return privateKey, verifierKey, nil
 }
@@ -82,7 +82,7 @@ func GenerateKey(name string) (privateKey, verifierKey string, err error) {
 func WriteKeyFile(path, privateKey string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s exists already and is not replaced", ErrInvalidKey, path)
+		return fmt.Errorf("%w: %s already exists and was not replaced", ErrInvalidKey, path)
 	}
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func WriteKeyFile(path, privateKey string) error {
 	return errors.Join(err, f.Close())
 }
 
-// maxKeyBytes bounds a key file.
+// maxKeyBytes bounds the size of a key file.
 const maxKeyBytes = 4096
 
 // ReadKeyFile reads a private key. If anyone but the owner may read or write the file,
@@ -105,7 +105,7 @@ func ReadKeyFile(path string) (*Signer, error) {
 		return nil, fmt.Errorf("read the signing key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%w: %s has mode %#o, and others than its owner may use it: chmod 600 it, and replace the key if somebody may have read it",
+		return nil, fmt.Errorf("%w: %s has mode %#o, so other users have access: run chmod 600, and replace the key if somebody may have read it",
 			ErrInvalidKey, path, info.Mode().Perm())
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxKeyBytes {

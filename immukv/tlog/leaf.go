@@ -56,7 +56,7 @@ func appendString(dst []byte, s string) ([]byte, error) {
 	return append(dst, canonical...), err
 }
 
-// leaf is a leaf that was read back.
+// leaf is a parsed leaf.
 type leaf struct {
 	Hash        immukv.Hash `json:"hash"`
 	Key         string      `json:"key"`
@@ -71,7 +71,7 @@ func parseLeaf(data []byte) (leaf, error) {
 		return leaf{}, fmt.Errorf("%w: leaf: %w", ErrBadTile, err)
 	}
 	if again, err := appendLeaf(nil, l.Key, l.Hash, l.Sequence, l.TimestampMS); err != nil || !bytes.Equal(again, data) {
-		return leaf{}, fmt.Errorf("%w: a leaf is not canonical", ErrBadTile)
+		return leaf{}, fmt.Errorf("%w: a leaf is not in canonical form", ErrBadTile)
 	}
 	return l, nil
 }

@@ -64,7 +64,7 @@ func Prove[V any](ctx context.Context, c *immukv.Client[V], sequence int64) ([]b
 func ProveKeyAt[V any](ctx context.Context, c *immukv.Client[V], key string, sequence int64) ([]byte, error) {
 	proof, e, err := proveSequence(ctx, raw(c), sequence)
 	if err == nil && e.Key != key {
-		return nil, fmt.Errorf("prove %q: it has no entry of sequence %d: %w", key, sequence, immukv.ErrNotFound)
+		return nil, fmt.Errorf("prove %q: the key has no entry of sequence %d: %w", key, sequence, immukv.ErrNotFound)
 	}
 	return proof, err
 }
@@ -72,12 +72,12 @@ func ProveKeyAt[V any](ctx context.Context, c *immukv.Client[V], key string, seq
 func proveSequence(ctx context.Context, db *client, sequence int64) ([]byte, Entry, error) {
 	l, checkpoint, err := unverified(ctx, db)
 	if err == nil && (sequence < 0 || sequence >= checkpoint.Size) {
-		err = fmt.Errorf("%w: the %v does not cover it", ErrNotSealed, checkpoint)
+		err = fmt.Errorf("%w: the %v does not cover the entry", ErrNotSealed, checkpoint)
 	}
 	if err != nil {
 		return nil, Entry{}, fmt.Errorf("prove sequence %d: %w", sequence, err)
 	}
-	// In a bundle that is full, the entry is found by its hint, or else by its key.
+	// In a full bundle, the entry is found by its hint, or else by its key.
 	find := l.inKey
 	if bundle := bundleOf(sequence, checkpoint.Size); bundle.W == torchwood.TileWidth {
 		e, err := l.hinted(ctx, db, sequence)
@@ -102,7 +102,8 @@ func proveSequence(ctx context.Context, db *client, sequence int64) ([]byte, Ent
 	return proof, e, err
 }
 
-// inKey is the entry of a sequence, among those of the key that its leaf names.
+// inKey returns the entry of a sequence, which it searches for in the history of the key
+// that its leaf names.
 func (l *sealedLog) inKey(ctx context.Context, db *client, sequence int64, c Checkpoint) (Entry, error) {
 	leaves, err := l.readBundle(ctx, bundleOf(sequence, c.Size), l.hashes(ctx, c.tree()))
 	if err != nil {
@@ -119,7 +120,7 @@ func (l *sealedLog) inKey(ctx context.Context, db *client, sequence int64, c Che
 	return e, err
 }
 
-// unverified reads the checkpoint without checking who signed it.
+// unverified reads the checkpoint without checking its signatures.
 func unverified[V any](ctx context.Context, c *immukv.Client[V]) (*sealedLog, Checkpoint, error) {
 	l := sealedLogOf(c)
 	l.cache = new(tileCache)
@@ -143,8 +144,8 @@ func (l *sealedLog) prove(ctx context.Context, e Entry, c Checkpoint) ([]byte, e
 	return formatProof(document, e.Sequence, proof, c.Signed), nil
 }
 
-// includes checks that an entry is in the tree of a checkpoint, and returns the
-// proof of it.
+// includes checks that an entry is in the tree of a checkpoint, and returns its inclusion
+// proof.
 func (l *sealedLog) includes(ctx context.Context, e Entry, c Checkpoint) (tlog.RecordProof, error) {
 	if e.Sequence >= c.Size {
 		return nil, fmt.Errorf("%w: the %v does not cover sequence %d", ErrNotSealed, c, e.Sequence)
@@ -158,12 +159,12 @@ func (l *sealedLog) includes(ctx context.Context, e Entry, c Checkpoint) (tlog.R
 		return nil, err
 	}
 	if err := tlog.CheckRecord(proof, c.Size, c.Root, e.Sequence, tlog.RecordHash(data)); err != nil {
-		return nil, fmt.Errorf("%w: key %q has an entry of sequence %d that the %v does not have in that place", ErrNotIncluded, e.Key, e.Sequence, c)
+		return nil, fmt.Errorf("%w: the entry of key %q with sequence %d is not the one that the %v has there", ErrNotIncluded, e.Key, e.Sequence, c)
 	}
 	return proof, nil
 }
 
-// document is an entry as a proof carries it: what is hashed, and the hash.
+// document is an entry as a proof contains it: the hashed fields, and the hash.
 type document struct {
 	Hash         immukv.Hash     `json:"hash"`
 	Key          string          `json:"key"`
@@ -173,9 +174,9 @@ type document struct {
 	Value        json.RawMessage `json:"value"`
 }
 
-// entryDocument is the entry in the one form that a proof carries. A key object may
-// hold the value as a client in the other language formatted it; the proof has it
-// as it was hashed.
+// entryDocument returns the entry in the form that a proof contains. A key object may
+// hold the value as a client in the other language formatted it; a proof has it as it was
+// hashed.
 func entryDocument(e Entry) ([]byte, error) {
 	value, err := e.Dialect.Canonical(e.JSON)
 	if err != nil {
@@ -207,8 +208,8 @@ func appendDocument(e Entry) ([]byte, error) {
 	return append(append(append(d, `,"value":`...), e.JSON...), '}'), nil
 }
 
-// parseDocument reads the entry of a proof and checks its hash. There is one
-// spelling of it only.
+// parseDocument parses the entry of a proof and checks its hash. It accepts only one
+// spelling.
 func parseDocument(text []byte) (Entry, error) {
 	var d document
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -231,7 +232,7 @@ func parseDocument(text []byte) (Entry, error) {
 			return e, nil
 		}
 	}
-	return Entry{}, fmt.Errorf("%w: the hash of its entry is that of no dialect", ErrBadProof)
+	return Entry{}, fmt.Errorf("%w: the hash matches its entry in neither dialect", ErrBadProof)
 }
 
 const proofHeader = "c2sp.org/tlog-proof@v1\n"
@@ -269,7 +270,7 @@ func checkProof(text []byte, p Policy) (Entry, Checkpoint, error) {
 	head, signed, ok := bytes.Cut(text, []byte("\n\n"))
 	lines := strings.Split(string(head)+"\n", "\n")
 	if !ok || len(text) > MaxProofBytes || len(lines) < 4 || lines[0]+"\n" != proofHeader {
-		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it is not of the form %s", ErrBadProof, strings.TrimSpace(proofHeader))
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it does not begin with %s", ErrBadProof, strings.TrimSpace(proofHeader))
 	}
 	document, errExtra := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[1], "extra "))
 	index, errIndex := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
@@ -300,7 +301,7 @@ func checkProof(text []byte, p Policy) (Entry, Checkpoint, error) {
 		return Entry{}, Checkpoint{}, err
 	}
 	if index != e.Sequence || index < 0 || index >= c.Size {
-		return Entry{}, Checkpoint{}, fmt.Errorf("%w: it is about sequence %d, its index is %d and its checkpoint covers %d entries", ErrBadProof, e.Sequence, index, c.Size)
+		return Entry{}, Checkpoint{}, fmt.Errorf("%w: its entry has sequence %d, but its index is %d and its checkpoint covers %d entries", ErrBadProof, e.Sequence, index, c.Size)
 	}
 	if err := tlog.CheckRecord(path, c.Size, c.Root, index, tlog.RecordHash(data)); err != nil {
 		return Entry{}, Checkpoint{}, fmt.Errorf("%w: its entry is not in the signed tree", ErrBadProof)

@@ -49,7 +49,7 @@ func Every(interval time.Duration, report func(Checkpoint, error)) SealOption {
 	return func(o *sealOptions) { o.every, o.report = interval, report }
 }
 
-// maxRaces is how often a seal begins anew because another one was faster.
+// maxRaces is how often a seal begins again because another sealer was faster.
 const maxRaces = 16
 
 // Seal brings the transparency log up to date with the log and signs its new head. It
@@ -110,10 +110,10 @@ func sealOnce(ctx context.Context, db *client, s *Signer, o *sealOptions) (Check
 		}
 		return sealed, err
 	}
-	return Checkpoint{}, fmt.Errorf("seal: %w: other sealers replaced the checkpoint %d times meanwhile", immukv.ErrConflict, maxRaces)
+	return Checkpoint{}, fmt.Errorf("seal: %w: other sealers replaced the checkpoint %d times; try again later", immukv.ErrConflict, maxRaces)
 }
 
-// sealer is one seal.
+// sealer is one run of Seal.
 type sealer struct {
 	*sealedLog
 	db      *client
@@ -122,7 +122,7 @@ type sealer struct {
 
 	last     Checkpoint   // the zero Checkpoint if there is none
 	etag     backend.ETag // of last; empty if there is none
-	mine     bool         // last is signed with this key
+	mine     bool         // this key has signed last
 	lastLeaf leaf         // of last.Size-1
 	growth   *growth
 	hints    *hintWriter
@@ -145,7 +145,7 @@ func (s *sealer) seal(ctx context.Context) (Checkpoint, error) {
 	}
 	if grows {
 		if err := s.readNew(ctx, *head); err != nil {
-			return Checkpoint{}, cmp.Or(s.growth.writes.Wait(), err) // err may be no more than an effect
+			return Checkpoint{}, cmp.Or(s.growth.writes.Wait(), err) // err may only be a consequence
 		}
 	}
 	tree, err := s.growth.finish()
@@ -164,7 +164,7 @@ func (s *sealer) seal(ctx context.Context) (Checkpoint, error) {
 
 // readLast reads the last checkpoint and checks it, and the right edge of its tree.
 func (s *sealer) readLast(ctx context.Context) error {
-	var before *Checkpoint // read first, as by a Verifier
+	var before *Checkpoint // read before the checkpoint, as a Verifier does
 	if v := s.options.remember; v != nil {
 		var err error
 		if before, err = v.remembered(); err != nil {
@@ -192,7 +192,7 @@ func (s *sealer) readLast(ctx context.Context) error {
 	return s.readEdge(ctx)
 }
 
-// open checks a checkpoint that this key signed, or the one before it.
+// open checks a checkpoint that this key or the former one signed.
 func (s *sealer) open(signed []byte) (Checkpoint, error) {
 	c, err := (Policy{Log: s.signer.verifier}).Open(signed)
 	if s.mine = err == nil; s.mine || s.options.former == nil {
@@ -204,7 +204,7 @@ func (s *sealer) open(signed []byte) (Checkpoint, error) {
 	return Checkpoint{}, err
 }
 
-// readEdge reads what the next leaves are added to.
+// readEdge reads the right edge of the tree, to which new leaves are added.
 func (s *sealer) readEdge(ctx context.Context) (err error) {
 	size := s.last.Size
 	s.hints = &hintWriter{log: s.sealedLog, db: s.db, size: size}
@@ -226,22 +226,22 @@ func (s *sealer) readEdge(ctx context.Context) (err error) {
 	return err
 }
 
-// checkHead is an error if the log is shorter than the last checkpoint says, or as long
-// and another.
+// checkHead returns an error if the log is shorter than the last checkpoint says, or has
+// the same length but another newest entry.
 func (s *sealer) checkHead(head *Entry) error {
 	size := s.last.Size
 	switch {
 	case size == 0:
 		return nil
 	case head == nil:
-		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, and the log is empty", ErrRolledBack, size-1)
+		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, but the log is empty", ErrRolledBack, size-1)
 	case head.Sequence < size-1:
-		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, and the log ends with sequence %d", ErrRolledBack, size-1, head.Sequence)
+		return fmt.Errorf("%w: the last checkpoint covers the log up to sequence %d, but the log ends with sequence %d", ErrRolledBack, size-1, head.Sequence)
 	case head.Sequence > size-1:
 		return nil
 	}
 	if l := s.lastLeaf; head.Hash != l.Hash || head.Key != l.Key || head.Timestamp.UnixMilli() != l.TimestampMS {
-		return fmt.Errorf("%w: sequence %d of the log is not the entry that the last checkpoint covers as sequence %d: the log was rewritten",
+		return fmt.Errorf("%w: sequence %d of the log is not the entry that the last checkpoint has as sequence %d: the log was rewritten",
 			ErrFork, head.Sequence, l.Sequence)
 	}
 	return nil
@@ -260,7 +260,7 @@ func (s *sealer) readNew(ctx context.Context, head Entry) error {
 		case e.Sequence != last.Sequence+1:
 			return fmt.Errorf("%w: the log has sequence %d where sequence %d should be", immukv.ErrVerificationFailed, e.Sequence, last.Sequence+1)
 		case e.PreviousHash != last.Hash && last.Sequence == s.last.Size-1:
-			return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d as the last checkpoint covers it: the log was rewritten",
+			return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d of the last checkpoint: the log was rewritten",
 				ErrFork, e.Sequence, last.Sequence)
 		case e.PreviousHash != last.Hash:
 			return fmt.Errorf("%w: sequence %d of the log does not follow sequence %d", immukv.ErrVerificationFailed, e.Sequence, last.Sequence)
@@ -278,12 +278,12 @@ func (s *sealer) readNew(ctx context.Context, head Entry) error {
 		last = e
 	}
 	if last.Sequence < head.Sequence {
-		return fmt.Errorf("%w: sequence %d of the log is gone, and sequence %d is there", immukv.ErrVerificationFailed, last.Sequence+1, head.Sequence)
+		return fmt.Errorf("%w: the log has sequence %[3]d, but not sequence %[2]d", immukv.ErrVerificationFailed, last.Sequence+1, head.Sequence)
 	}
 	return nil
 }
 
-// newEntries are those from the last checkpoint on, at least up to the head.
+// newEntries yields the entries after the last checkpoint, at least up to the head.
 func (s *sealer) newEntries(ctx context.Context, head Entry) iter.Seq2[Entry, error] {
 	if head.Sequence == s.last.Size {
 		return func(yield func(Entry, error) bool) { yield(head, nil) }
@@ -291,8 +291,8 @@ func (s *sealer) newEntries(ctx context.Context, head Entry) iter.Seq2[Entry, er
 	return s.db.Log(ctx, immukv.From(s.last.Size), immukv.OldestFirst())
 }
 
-// publish replaces the checkpoint. backend.ErrPreconditionFailed means that somebody
-// else did.
+// publish replaces the checkpoint. backend.ErrPreconditionFailed means that another
+// sealer has replaced it.
 func (s *sealer) publish(ctx context.Context, sealed Checkpoint) error {
 	cond := backend.IfAbsent()
 	if s.etag != "" {

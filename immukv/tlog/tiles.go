@@ -20,14 +20,15 @@ const width = 16
 type sealedLog struct {
 	store  backend.VersionedStore
 	prefix string
-	cache  *tileCache // of tiles that were checked; nil keeps none
+	cache  *tileCache // of checked tiles; nil caches none
 }
 
 func (l *sealedLog) name(path string) string { return l.prefix + dir + path }
 
 func (l *sealedLog) tileName(t tlog.Tile) string { return l.name(torchwood.TilePath(t)) }
 
-// hashes reads hashes of a tree from tiles, each checked against the tree's root.
+// hashes reads the hashes of a tree from tiles. Each tile is checked against the tree's
+// root.
 func (l *sealedLog) hashes(ctx context.Context, tree tlog.Tree) tlog.HashReader {
 	inner := torchwood.TileHashReaderWithContext(ctx, tree, l)
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
@@ -85,7 +86,7 @@ func (l *sealedLog) ReadEndpoint(ctx context.Context, path string) ([]byte, erro
 	return obj.Body, err
 }
 
-// bundleOf is the entry bundle of a tree that has the leaf of a sequence.
+// bundleOf returns the entry bundle of a tree that has the leaf of a sequence.
 func bundleOf(sequence, size int64) tlog.Tile {
 	n := sequence / torchwood.TileWidth
 	return tlog.Tile{H: torchwood.TileHeight, L: -1, N: n, W: int(min(torchwood.TileWidth, size-n*torchwood.TileWidth))}
@@ -116,14 +117,14 @@ func (l *sealedLog) readBundle(ctx context.Context, t tlog.Tile, hr tlog.HashRea
 	}
 	for i, data := range leaves {
 		if tlog.RecordHash(data) != hashes[i] {
-			return nil, fmt.Errorf("%w: %s: entry %d is not the one that the tree has", ErrBadTile, l.tileName(t), t.N*torchwood.TileWidth+int64(i))
+			return nil, fmt.Errorf("%w: %s: entry %d differs from the one in the tree", ErrBadTile, l.tileName(t), t.N*torchwood.TileWidth+int64(i))
 		}
 	}
 	return leaves, nil
 }
 
-// create writes an object whose content is a function of the log. One that exists
-// must have the same bytes.
+// create writes an object whose content is a function of the log. If it exists, it must
+// have the same bytes.
 func (l *sealedLog) create(ctx context.Context, t tlog.Tile, body []byte) error {
 	name := l.tileName(t)
 	_, err := l.store.Put(ctx, name, body, backend.IfAbsent())
@@ -138,15 +139,15 @@ func (l *sealedLog) create(ctx context.Context, t tlog.Tile, body []byte) error 
 	case getErr != nil:
 		return fmt.Errorf("write tile: %w", errors.Join(err, getErr))
 	case string(there.Body) != string(body):
-		return fmt.Errorf("%w: %s holds other bytes than the log leads to; it was not replaced", ErrFork, name)
+		return fmt.Errorf("%w: %s differs from what the log yields; it was not replaced", ErrFork, name)
 	}
 	return nil
 }
 
-// cachedTiles is how many tiles a cache holds: at 8 KiB each, 8 MiB.
+// cachedTiles is the number of tiles in a cache: at 8 KiB each, 8 MiB.
 const cachedTiles = 1024
 
-// tileCache holds tiles that were checked. A nil cache holds none.
+// tileCache holds checked tiles. A nil cache is always empty.
 type tileCache struct {
 	mu    sync.Mutex
 	tiles map[tlog.Tile][]byte

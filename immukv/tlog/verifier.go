@@ -20,7 +20,7 @@ import (
 // number of goroutines may use a Verifier.
 type Verifier struct {
 	policy Policy
-	state  string // the file that it remembers in; "" for memory alone
+	state  string // the state file; "" if it remembers only in memory
 	cache  tileCache
 
 	mu   sync.Mutex
@@ -62,7 +62,7 @@ func NewVerifier(verifierKey string, opts ...VerifierOption) (*Verifier, error) 
 	return v, nil
 }
 
-// load reads the file, which another process may have replaced.
+// load reads the state file, which another process may have replaced.
 func (v *Verifier) load() error {
 	if v.state == "" {
 		return nil
@@ -74,7 +74,7 @@ func (v *Verifier) load() error {
 	if err != nil {
 		return fmt.Errorf("read the remembered checkpoint: %w", err)
 	}
-	// The policy of witnesses may have become stricter since.
+	// The witness policy may have become stricter since the checkpoint was remembered.
 	c, err := Policy{Log: v.policy.Log}.Open(signed)
 	if err != nil {
 		return fmt.Errorf("the remembered checkpoint in %s: %w", v.state, err)
@@ -100,7 +100,7 @@ func Latest[V any](ctx context.Context, v *Verifier, c *immukv.Client[V]) (Check
 
 func (v *Verifier) latest(ctx context.Context, l *sealedLog) (Checkpoint, *sealedLog, error) {
 	l.cache = &v.cache
-	// What is remembered comes first: a checkpoint that is read later is no older,
+	// The remembered checkpoint is read first: a checkpoint read later is not older,
 	// unless the log was rolled back.
 	before, err := v.remembered()
 	if err != nil {
@@ -123,8 +123,8 @@ func (v *Verifier) latest(ctx context.Context, l *sealedLog) (Checkpoint, *seale
 	return c, l, v.remember(ctx, l, c)
 }
 
-// remembered is the last checkpoint that was accepted, also by another process, or
-// nil if there is none.
+// remembered returns the last checkpoint that this or another process accepted, or nil if
+// there is none.
 func (v *Verifier) remembered() (*Checkpoint, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -132,22 +132,22 @@ func (v *Verifier) remembered() (*Checkpoint, error) {
 	return v.last, err
 }
 
-// extends is an error unless c extends the checkpoint that was remembered before c
-// was read. The zero checkpoint is that of a log which has none.
+// extends returns an error unless c extends the checkpoint that was remembered before c
+// was read. If the log has no checkpoint, c is the zero Checkpoint.
 func (v *Verifier) extends(ctx context.Context, l *sealedLog, before *Checkpoint, c Checkpoint) error {
 	switch {
 	case before == nil || before.tree() == c.tree():
 		return nil
 	case len(c.Signed) == 0:
-		return fmt.Errorf("%w: there is no checkpoint, and one of size %d was accepted before", ErrRolledBack, before.Size)
+		return fmt.Errorf("%w: there is no checkpoint, but one of size %d was accepted before", ErrRolledBack, before.Size)
 	case c.Size < before.Size:
-		return v.evidence(*before, c, fmt.Errorf("%w: the checkpoint covers %d entries, and one of %d was accepted before", ErrRolledBack, c.Size, before.Size))
+		return v.evidence(*before, c, fmt.Errorf("%w: the checkpoint covers %d entries, but one of %d entries was accepted before", ErrRolledBack, c.Size, before.Size))
 	}
 	return v.consistent(ctx, l, *before, c, *before)
 }
 
-// consistent is an error unless two checkpoints are of one history. The one that
-// was accepted before is one of them.
+// consistent returns an error unless two checkpoints are of one history. One of them was
+// accepted before.
 func (v *Verifier) consistent(ctx context.Context, l *sealedLog, shorter, longer, before Checkpoint) error {
 	after := longer
 	if before.tree() == longer.tree() {
@@ -160,9 +160,8 @@ func (v *Verifier) consistent(ctx context.Context, l *sealedLog, shorter, longer
 	return err
 }
 
-// remember takes in a checkpoint that was accepted, or signed by this process. If
-// somebody was faster and a longer one is remembered by now, that one stays, and
-// must extend c.
+// remember remembers a checkpoint that was accepted, or signed by this process. If a
+// longer one has been remembered meanwhile, it keeps that, which must extend c.
 func (v *Verifier) remember(ctx context.Context, l *sealedLog, c Checkpoint) error {
 	for {
 		last, err := v.remembered()
@@ -184,7 +183,7 @@ func (v *Verifier) remember(ctx context.Context, l *sealedLog, c Checkpoint) err
 	}
 }
 
-// replace remembers a checkpoint if the last one is still the one that is given.
+// replace remembers a checkpoint if the remembered one is still the given one.
 func (v *Verifier) replace(last *Checkpoint, c Checkpoint) (replaced bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -195,7 +194,7 @@ func (v *Verifier) replace(last *Checkpoint, c Checkpoint) (replaced bool, err e
 		}
 		return false, nil
 	}
-	// Nobody else may replace the file after it was read here.
+	// No other process may replace the file between this read and the write.
 	file := flock.New(v.state+".lock", flock.SetPermissions(0o600))
 	if err := file.Lock(); err != nil {
 		return false, fmt.Errorf("lock the remembered checkpoint: %w", err)
@@ -211,8 +210,8 @@ func (v *Verifier) replace(last *Checkpoint, c Checkpoint) (replaced bool, err e
 	return true, nil
 }
 
-// evidence keeps two checkpoints that contradict each other, in a file beside the
-// one of [Remember], and names it in the error.
+// evidence writes two contradicting checkpoints to a file beside the one of [Remember],
+// and names that file in the error.
 func (v *Verifier) evidence(before, after Checkpoint, err error) error {
 	if v.state == "" || len(after.Signed) == 0 {
 		return err

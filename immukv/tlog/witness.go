@@ -73,9 +73,9 @@ func ParseWitnessPolicy(text string) (*WitnessPolicy, error) {
 }
 
 type policyParser struct {
-	groups map[string]WitnessPolicy // a witness is a group of one
+	groups map[string]WitnessPolicy // a witness counts as a group of one
 	single map[string]bool
-	keys   map[string]string // by public key, which witness has it
+	keys   map[string]string // names of witnesses by public key
 	policy *WitnessPolicy
 }
 
@@ -94,17 +94,17 @@ func (p *policyParser) line(fields []string) error {
 	case fields[0] == "quorum" && len(fields) == 2:
 		policy, ok := p.groups[fields[1]]
 		if !ok && fields[1] != "none" {
-			return fmt.Errorf("%q is no witness and no group above", fields[1])
+			return fmt.Errorf("%q is not the name of a witness or group in an earlier line", fields[1])
 		}
 		p.policy = &policy
 		return nil
 	}
-	return errors.New("it is none of: witness NAME KEY [URL]; group NAME N|any|all WITNESS…; quorum NAME")
+	return errors.New("the line does not have one of the forms: witness NAME KEY [URL]; group NAME N|any|all WITNESS…; quorum NAME")
 }
 
 func (p *policyParser) define(name string, policy WitnessPolicy) error {
 	if _, twice := p.groups[name]; twice || name == "none" {
-		return fmt.Errorf("the name %q is taken", name)
+		return fmt.Errorf("the name %q is used twice", name)
 	}
 	if p.groups == nil {
 		p.groups = make(map[string]WitnessPolicy)
@@ -121,7 +121,7 @@ func (p *policyParser) witness(name, key, address string) error {
 		return fmt.Errorf("%w of witness %s: %w", ErrInvalidKey, name, err)
 	}
 	if u, err := url.Parse(address); err != nil || address != "" && u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("the URL of witness %s is not one of http or https", name)
+		return fmt.Errorf("the URL of witness %s does not begin with http:// or https://", name)
 	}
 	if len(p.single) >= maxWitnesses {
 		return fmt.Errorf("there are more than %d witnesses", maxWitnesses)
@@ -138,10 +138,10 @@ func (p *policyParser) witness(name, key, address string) error {
 	return nil
 }
 
-// publicKey is the public key in a verifier key, name+hash+key, which was read
-// before, without the octet for the algorithm.
+// publicKey returns the public key in a valid verifier key, name+hash+key, without the
+// byte for the algorithm.
 func publicKey(verifierKey string) string {
-	parts := strings.SplitN(verifierKey, "+", 3) // base64 has plus signs too
+	parts := strings.SplitN(verifierKey, "+", 3) // base64 also has plus signs
 	key, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(key) == 0 {
 		return verifierKey
@@ -154,7 +154,7 @@ func (p *policyParser) group(name, number string, members []string) error {
 	seen := make(map[string]bool)
 	for _, member := range members {
 		if !p.single[member] || seen[member] {
-			return fmt.Errorf("%q is no witness above, or is named twice", member)
+			return fmt.Errorf("%q is not a witness in an earlier line, or is named twice", member)
 		}
 		seen[member] = true
 		g.Witnesses = append(g.Witnesses, p.groups[member].Witnesses...)
@@ -167,14 +167,14 @@ func (p *policyParser) group(name, number string, members []string) error {
 	default:
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 || n > len(members) {
-			return fmt.Errorf("%q is no number from 1 to %d", number, len(members))
+			return fmt.Errorf("%q is not a number from 1 to %d", number, len(members))
 		}
 		g.Quorum = n
 	}
 	return p.define(name, g)
 }
 
-// check is an error unless enough witnesses cosigned.
+// check returns an error unless enough witnesses cosigned.
 func (p *WitnessPolicy) check(signed []byte) error {
 	if p == nil {
 		return nil
@@ -186,7 +186,7 @@ func (p *WitnessPolicy) check(signed []byte) error {
 		}
 	}
 	if have < p.Quorum {
-		return fmt.Errorf("%w: %d of the %d that the policy asks for", ErrWitnesses, have, p.Quorum)
+		return fmt.Errorf("%w: %d of the %d that the policy requires", ErrWitnesses, have, p.Quorum)
 	}
 	return nil
 }
@@ -196,9 +196,9 @@ func (w Witness) cosigned(signed []byte) bool {
 	return err == nil && len(n.Sigs) > 0
 }
 
-// cosign asks all witnesses at once and returns the checkpoint with the
-// cosignatures that came. The hashes are those of the new tree, for the proofs that
-// it extends what a witness has seen; before is the size that it most likely is.
+// cosign sends the checkpoint to all witnesses at once and returns it with the
+// cosignatures received. hashes reads the new tree, for the proofs that it extends what a
+// witness has cosigned. before is the size that a witness most likely cosigned last.
 func (p *WitnessPolicy) cosign(ctx context.Context, c Checkpoint, before int64, hashes tlog.HashReader) ([]byte, error) {
 	if p == nil {
 		return c.Signed, nil
@@ -211,7 +211,7 @@ func (p *WitnessPolicy) cosign(ctx context.Context, c Checkpoint, before int64, 
 	defer cancel()
 	lines := make([]string, len(p.Witnesses))
 	errs := make([]error, len(p.Witnesses))
-	// The proofs read tiles, which one goroutine at a time may do.
+	// The proofs read tiles. Only one goroutine at a time may do that.
 	var mu sync.Mutex
 	prove := func(old int64) (tlog.TreeProof, error) {
 		mu.Lock()
@@ -238,7 +238,7 @@ func (p *WitnessPolicy) cosign(ctx context.Context, c Checkpoint, before int64, 
 	return signed, nil
 }
 
-// claimError is what a witness says against the log. It shows nothing for it.
+// claimError is a witness's claim against the log, which it does not prove.
 type claimError struct {
 	kind error // ErrFork or ErrRolledBack
 	text string
@@ -247,9 +247,9 @@ type claimError struct {
 func (e *claimError) Error() string { return e.kind.Error() + ": " + e.text }
 func (e *claimError) Unwrap() error { return e.kind }
 
-// weigh takes the errors of witnesses for ErrFork and ErrRolledBack only if so many
-// of them say so that the others are no quorum. One that is wrong, or lies, must not
-// be able to end a sealer while the others are down for a while.
+// weigh reports errors of witnesses as ErrFork or ErrRolledBack only if the remaining
+// witnesses cannot make a quorum. Otherwise one faulty or lying witness could stop a
+// sealer while others are unavailable for a while.
 func (p *WitnessPolicy) weigh(errs []error) []error {
 	claims := 0
 	for _, err := range errs {
@@ -268,7 +268,7 @@ func (p *WitnessPolicy) weigh(errs []error) []error {
 	return errs
 }
 
-// defaultClient follows no redirect: a witness answers where the policy says it is.
+// defaultClient follows no redirects: a witness answers at the URL of the policy.
 var defaultClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 func (p *WitnessPolicy) client() *http.Client {
@@ -278,14 +278,15 @@ func (p *WitnessPolicy) client() *http.Client {
 	return defaultClient
 }
 
-// maxWitnessTries is how often a witness is asked: it may have seen another size
-// than supposed, and another still when it is told the proof from that.
+// maxWitnessTries is how often a request to one witness is repeated: the witness may have
+// cosigned another size than expected, and may cosign yet another before it gets the
+// proof.
 const maxWitnessTries = 3
 
-// cosign asks one witness and returns the line of its cosignature.
+// cosign sends the checkpoint to one witness and returns the line of its cosignature.
 func (w Witness) cosign(ctx context.Context, client *http.Client, c Checkpoint, old int64, prove func(int64) (tlog.TreeProof, error)) (string, error) {
 	if w.URL == "" {
-		return "", errors.New("the policy has no URL of it")
+		return "", errors.New("the policy has no URL for the witness")
 	}
 	for range maxWitnessTries {
 		var proof tlog.TreeProof
@@ -300,15 +301,15 @@ func (w Witness) cosign(ctx context.Context, client *http.Client, c Checkpoint, 
 			return line, err
 		}
 		if seen > c.Size {
-			return "", &claimError{ErrRolledBack, fmt.Sprintf("it has cosigned a log of %d entries, and this one has %d", seen, c.Size)}
+			return "", &claimError{ErrRolledBack, fmt.Sprintf("it has cosigned a log of %d entries, but this one has %d", seen, c.Size)}
 		}
 		old = seen
 	}
-	return "", errors.New("the size that it has seen changes at every request")
+	return "", errors.New("the size that it has cosigned changes with every request")
 }
 
-// post sends a checkpoint. It returns the line of the cosignature, or else the size
-// of the checkpoint that the witness has seen.
+// post sends a checkpoint. It returns the line of the cosignature, or else the size that
+// the witness cosigned last.
 func (w Witness) post(ctx context.Context, client *http.Client, c Checkpoint, old int64, proof tlog.TreeProof) (line string, seen int64, err error) {
 	var body bytes.Buffer
 	fmt.Fprintf(&body, "old %d\n", old)
@@ -330,18 +331,18 @@ func (w Witness) post(ctx context.Context, client *http.Client, c Checkpoint, ol
 	case err != nil:
 		return "", 0, err
 	case len(answer) > maxWitnessAnswer:
-		return "", 0, fmt.Errorf("it answered more than %d bytes", maxWitnessAnswer)
+		return "", 0, fmt.Errorf("its answer has more than %d bytes", maxWitnessAnswer)
 	case resp.StatusCode == http.StatusConflict:
 		seen, err := strconv.ParseInt(strings.TrimSuffix(string(answer), "\n"), 10, 64)
 		if err != nil || seen < 0 {
-			return "", 0, errors.New("it answered 409 without the size that it has seen")
+			return "", 0, errors.New("it answered 409 without the size that it has cosigned")
 		}
 		if seen == old {
 			return "", 0, &claimError{ErrFork, fmt.Sprintf("it has cosigned another tree of size %d", seen)}
 		}
 		return "", seen, nil
 	case resp.StatusCode == http.StatusUnprocessableEntity:
-		return "", 0, &claimError{ErrFork, fmt.Sprintf("it says that the log does not extend the %d entries that it has cosigned", old)}
+		return "", 0, &claimError{ErrFork, fmt.Sprintf("it claims that the log does not extend the %d entries that it has cosigned", old)}
 	case resp.StatusCode != http.StatusOK:
 		return "", 0, fmt.Errorf("it answered %s", resp.Status)
 	}
@@ -349,13 +350,12 @@ func (w Witness) post(ctx context.Context, client *http.Client, c Checkpoint, ol
 	return line, 0, err
 }
 
-// pick returns the line of an answer that is the witness's cosignature of the
-// checkpoint.
+// pick returns the line of an answer with the witness's cosignature of the checkpoint.
 func (w Witness) pick(signed []byte, answer string) (string, error) {
 	for line := range strings.Lines(answer) {
 		if _, err := parseSignature(line); err == nil && w.cosigned(append(bytes.Clone(signed), line...)) {
 			return line, nil
 		}
 	}
-	return "", errors.New("its answer is not its cosignature of this checkpoint")
+	return "", errors.New("its answer has no valid cosignature of this checkpoint")
 }

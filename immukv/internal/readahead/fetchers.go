@@ -8,18 +8,17 @@ import (
 // body is one version from when it is queued until it is consumed.
 type body[T any] struct {
 	Item[T]
-	begun atomic.Bool   // whoever sets it fetches the body
+	begun atomic.Bool   // set by the goroutine that fetches the body
 	done  chan struct{} // closed by a fetcher; not used if the consumer fetched it
 }
 
-// fetchers are the goroutines that fetch what is queued. There is always one that
-// waits for the queue: the first is started with the first body, and each that goes
-// to work as the last idle one starts another. A store that takes its time soon has
-// as many fetchers as bodies, and one that waits; a store that answers at once never
-// needs more than a few.
+// fetchers are the goroutines that fetch queued bodies. One of them is always waiting for
+// the queue: the first is started with the first body, and when the last idle one begins
+// to fetch, it starts another. A slow store soon has as many fetchers as bodies, and one
+// that waits. A store that answers at once never needs more than a few.
 type fetchers[T any] struct {
-	// queue holds bodies that may not have been begun. It has room for the window;
-	// when bodies that the consumer fetched by itself fill it, a fetcher clears them.
+	// queue holds bodies that nobody may have begun to fetch. It has room for the window.
+	// When bodies that the consumer fetched itself fill it, a fetcher removes them.
 	queue   chan *body[T]
 	running sync.WaitGroup
 	idle    atomic.Int64 // fetchers that are not fetching
@@ -53,8 +52,8 @@ func (r *Reader[T]) work() {
 	}
 }
 
-// await returns when a body is fetched. The consumer fetches it if nobody has begun
-// to; and that one only, since with another it might be busy long after the one that
+// await returns when a body is fetched. If nobody has begun to fetch it, the consumer
+// does. The consumer fetches no other body, since that could delay it after the one that
 // it needs has arrived.
 func (r *Reader[T]) await(b *body[T]) {
 	if b.begun.CompareAndSwap(false, true) {
@@ -64,7 +63,7 @@ func (r *Reader[T]) await(b *body[T]) {
 	<-b.done
 }
 
-// stop ends the fetchers. What they have not begun is not fetched.
+// stop ends the fetchers. Bodies that they have not begun are not fetched.
 func (r *Reader[T]) stop() {
 	if r.queue == nil {
 		return

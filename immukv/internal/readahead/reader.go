@@ -21,13 +21,13 @@ type Config[T any] struct {
 	// After makes the reading begin with the version before (older than) this one.
 	// Empty begins with the newest.
 	After backend.VersionID
-	// Limit is the most bodies to fetch. Zero is no limit.
+	// Limit is the maximum number of bodies to fetch. Zero means no limit.
 	Limit int
-	// Window is the most bodies that are under way, or waiting for the consumer, at
-	// once. It must be at least 1.
+	// Window is the maximum number of bodies that are being fetched, or waiting for the
+	// consumer, at once. It must be at least 1.
 	Window int
-	// Fetch reads and parses one version. It is called from several goroutines, once
-	// for each version, and has to return soon after its context ends.
+	// Fetch reads and parses one version. It is called from several goroutines, once for
+	// each version, and must return soon after its context ends.
 	Fetch func(context.Context, backend.Version) (T, error)
 	// Slots, if not nil, bounds the bodies of all readers that share it, in addition
 	// to the window of each.
@@ -37,9 +37,8 @@ type Config[T any] struct {
 	OnMarker func(backend.Version)
 }
 
-// Slots bounds how many bodies several readers have under way, or waiting for their
-// consumers, together. Any number of readers may share it, used by any number of
-// goroutines.
+// Slots bounds how many bodies several readers together are fetching or holding for their
+// consumers. Any number of readers and goroutines may share it.
 type Slots chan struct{}
 
 // NewSlots returns n slots.
@@ -137,7 +136,7 @@ func (r *Reader[T]) Seek(at func(backend.Version) bool, keep int) (found bool, e
 	}
 }
 
-// fill begins to fetch bodies until the window is full.
+// fill starts fetches until the window is full.
 func (r *Reader[T]) fill() {
 	for len(r.ahead) < r.cfg.Window && r.failed == nil && r.left != 0 {
 		if len(r.listed) == 0 {
@@ -180,8 +179,8 @@ func (r *Reader[T]) list() bool {
 	return true
 }
 
-// acquire takes a slot. It waits for one only while this reader holds none: a reader
-// that waited while holding some could wait for another that does the same.
+// acquire acquires a slot. It waits only if this reader holds none: two readers that hold
+// slots while they wait could wait for each other.
 func (r *Reader[T]) acquire() bool {
 	if r.cfg.Slots == nil {
 		return true

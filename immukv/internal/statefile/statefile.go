@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 )
 
-// Replace writes a file whole: readers see the old content or the new one, also after
-// a crash of the machine. When it returns, the new one is durable.
+// Replace replaces the content of a file atomically: readers see the old content or the
+// new one, even after a crash of the machine. When Replace returns, the new content is
+// durable.
 func Replace(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Limits of a log version of several entries. An entry that has a version to itself
-// may be as large as a body can be.
+// Limits of a log version with several entries. A single entry may be as large as the
+// largest body.
 const (
 	MaxEntries    = 1000
 	MaxBatchBytes = 8 << 20
 )
 
-// JoinLog is the body of the log version that holds these documents, oldest first: a
-// line each.
+// JoinLog returns the body of the log version that holds these documents, oldest first:
+// one line each.
 func JoinLog(docs []*Document) []byte {
 	if len(docs) == 1 {
 		return docs[0].LogBody()
@@ -32,23 +32,23 @@ func JoinLog(docs []*Document) []byte {
 	return body
 }
 
-// hasLines reports whether a body is of several lines. A line feed alone does not tell:
-// somebody may have put white space into a single document, which is read all the same.
-// But within one document no brace follows another so.
+// hasLines reports whether a body has several lines. A line feed alone is not enough,
+// because a single document may contain white space. But within one document, no brace
+// directly follows another in this way.
 func hasLines(body []byte) bool {
 	return bytes.IndexByte(body, '\n') >= 0 && bytes.Contains(body, []byte("}\n{"))
 }
 
-// parseLines reads the lines of a batch. Whoever writes one writes it whole, so if one
-// line is wrong, or does not continue the line before, none of them is an entry. Whether
-// the hashes hold is another question, asked of each document.
+// parseLines reads the lines of a batch. A batch is written as a whole, so if one line is
+// wrong, or does not follow the line before, none of them is an entry. The hashes are not
+// checked here.
 func parseLines(body []byte) ([]*Document, error) {
 	n := bytes.Count(body, []byte("\n")) + 1
 	switch {
 	case n > MaxEntries:
-		return nil, fmt.Errorf("%w: the version has %d lines, of which %d are allowed", ErrMalformedEntry, n, MaxEntries)
+		return nil, fmt.Errorf("%w: the version has %d lines; the limit is %d", ErrMalformedEntry, n, MaxEntries)
 	case len(body) > MaxBatchBytes:
-		return nil, fmt.Errorf("%w: the version has %d bytes in %d lines, of which %d are allowed", ErrMalformedEntry, len(body), n, MaxBatchBytes)
+		return nil, fmt.Errorf("%w: the version has %d bytes in %d lines; the limit is %d bytes", ErrMalformedEntry, len(body), n, MaxBatchBytes)
 	}
 	docs := make([]*Document, 0, n)
 	keys := make(map[string]bool, n)
@@ -66,7 +66,7 @@ func parseLines(body []byte) ([]*Document, error) {
 			}
 		}
 		if keys[d.Key] {
-			return nil, wrong(fmt.Errorf("field %s is that of a line before", fieldNames[fieldKey]))
+			return nil, wrong(fmt.Errorf("field %s has the same value as in an earlier line", fieldNames[fieldKey]))
 		}
 		keys[d.Key] = true
 		docs = append(docs, d)
@@ -74,13 +74,13 @@ func parseLines(body []byte) ([]*Document, error) {
 	return docs, nil
 }
 
-// continues returns an error unless the document may stand in the line after before.
+// continues returns an error unless the document may follow the line before.
 func (d *Document) continues(before *Document) error {
 	switch {
 	case d.PreviousVersionID != "":
-		return fmt.Errorf("field %s is not left out", fieldNames[fieldPreviousVersionID])
+		return fmt.Errorf("field %s must be absent", fieldNames[fieldPreviousVersionID])
 	case d.Sequence != before.Sequence+1:
-		return fmt.Errorf("field %s is %d, after %d", fieldNames[fieldSequence], d.Sequence, before.Sequence)
+		return fmt.Errorf("field %s is %d, after %d in the line before", fieldNames[fieldSequence], d.Sequence, before.Sequence)
 	case d.PreviousHash != before.Hash:
 		return fmt.Errorf("field %s is not the hash of the line before", fieldNames[fieldPreviousHash])
 	}

@@ -65,10 +65,10 @@ func TestParseLinesRefuses(t *testing.T) {
 		body []byte
 		says string
 	}{
-		{"a line too many", joinLines(lines(MaxEntries + 1)...), "1001 lines, of which 1000"},
-		{"too many bytes", joinLines(large...), "8388608 are allowed"},
-		{"as many bytes as a body may have", bytes.Repeat([]byte("{}\n"), 64<<20/3), "1000 are allowed"},
-		{"two lines of as many bytes as a body may have", joinLines("{"+strings.Repeat(" ", 32<<20)+"}", "{"+strings.Repeat(" ", 32<<20)+"}"), "8388608 are allowed"},
+		{"a line too many", joinLines(lines(MaxEntries + 1)...), "1001 lines; the limit is 1000"},
+		{"too many bytes", joinLines(large...), "the limit is 8388608 bytes"},
+		{"as many bytes as a body may have", bytes.Repeat([]byte("{}\n"), 64<<20/3), "the limit is 1000"},
+		{"two lines of as many bytes as a body may have", joinLines("{"+strings.Repeat(" ", 32<<20)+"}", "{"+strings.Repeat(" ", 32<<20)+"}"), "the limit is 8388608 bytes"},
 		{"an empty line", joinLines(three[0], "", three[1]), ""},
 		{"an empty line after two", joinLines(three[0], three[1], "", three[2]), "line 3 of 4"},
 		{"a line feed at the end", append(joinLines(three...), '\n'), "line 4 of 4"},

@@ -12,40 +12,39 @@ import (
 	"unicode/utf8"
 )
 
-// maxWrittenDepth is how deep arrays and objects may nest in a value that is
-// written. Python's json stops when the interpreter's stack does, at 1,000
-// frames by default, of which its caller has used some.
+// maxWrittenDepth is how deep arrays and objects may nest in a value that is written.
+// Python's json is limited by the interpreter's stack: 1,000 frames by default, some of
+// which its caller uses.
 const maxWrittenDepth = 512
 
 // Canonical returns the canonical form of a JSON text in the dialect: what a
 // client of that dialect stores and hashes for the same value. It is ASCII,
 // without white space, with the members of every object sorted.
 //
-// An error is [ErrInvalidValue]: the text is not JSON or not valid UTF-8, has
-// data after its end, repeats a member name in an object at any depth, nests
-// deeper than 10,000, or has a number beyond the range of a double (of which
-// Python's integers are none), a lone surrogate or, in the TypeScript dialect,
-// a member named __proto__, which that client loses. It is [ErrUnknownDialect] if
-// there is no such dialect.
+// An error is [ErrInvalidValue]: the text is not JSON or not valid UTF-8, has data after
+// its end, repeats a member name in an object at any depth, nests deeper than 10,000, or
+// has a number beyond the range of a double (Python's integers have no range), a lone
+// surrogate or, in the TypeScript dialect, a member named __proto__, which that client
+// loses. It is [ErrUnknownDialect] if there is no such dialect.
 func (d Dialect) Canonical(text []byte) ([]byte, error) {
 	return d.canonicalize(text, asText)
 }
 
-// Encode returns the canonical form of a value that is to be written. Beyond
-// what [Dialect.Canonical] refuses, it refuses what would be changed on its way
-// or could not be read by the other clients: in the TypeScript dialect an
-// integer that a double cannot carry exactly, integers of more than 4,300
-// digits, nesting deeper than 512.
+// Encode returns the canonical form of a value that is to be written. In addition to the
+// errors of [Dialect.Canonical], it returns an error for values that would be changed, or
+// that the other clients could not read: in the TypeScript dialect an integer that a
+// double cannot represent exactly, integers of more than 4,300 digits, nesting deeper
+// than 512.
 func (d Dialect) Encode(text []byte) ([]byte, error) {
 	return d.canonicalize(text, asWritten)
 }
 
-// strictness is what a text is made canonical for; each refuses more than the
+// strictness says for what purpose a text is made canonical. Each accepts less than the
 // one before.
 type strictness uint8
 
 const (
-	asStored  strictness = iota // lone surrogates, NaN and infinities pass: other clients write them
+	asStored  strictness = iota // accepts lone surrogates, NaN and infinities: other clients write them
 	asText                      // for [Dialect.Canonical]
 	asWritten                   // for [Dialect.Encode]
 )
@@ -65,11 +64,10 @@ func (d Dialect) canonicalize(text []byte, strict strictness) ([]byte, error) {
 	return c.sorted(), nil
 }
 
-// canonicalizer rewrites text that the scanner has passed. The first pass writes
-// out token by token and leaves members where they stand, noting the objects
-// whose members are out of order; a second one, for texts that have any, puts
-// them in order. So each byte is copied twice at most, however deep it is
-// nested.
+// canonicalizer rewrites text that the scanner has accepted. The first pass copies token
+// by token and keeps the order of members, but records the objects whose members are out
+// of order. If there are any, a second pass puts them in order. So each byte is copied at
+// most twice, however deep it is nested.
 type canonicalizer struct {
 	dialect  Dialect
 	strict   strictness
@@ -77,8 +75,8 @@ type canonicalizer struct {
 	pos      int
 	depth    int
 	out      []byte
-	members  []member // of the objects that are open, the innermost last
-	unsorted []object // that are closed
+	members  []member // of the open objects, the innermost last
+	unsorted []object // the closed objects
 	err      *textError
 }
 
@@ -86,8 +84,8 @@ type canonicalizer struct {
 // its value.
 type member struct{ start, nameEnd, end int }
 
-// object is an object in out from its brace to behind its closing brace, and its
-// members in canonical order.
+// object is an object in out, from its opening brace to the byte after its closing brace,
+// and its members in canonical order.
 type object struct {
 	start, end int
 	members    []member
@@ -99,7 +97,7 @@ func (c *canonicalizer) fail(pos int, problem string) {
 	}
 }
 
-// next passes over white space and returns the byte after it.
+// next skips white space and returns the byte after it.
 func (c *canonicalizer) next() byte {
 	for isSpace(c.text[c.pos]) {
 		c.pos++
@@ -132,7 +130,7 @@ func (c *canonicalizer) value() {
 	}
 }
 
-// pythonLiteral copies a literal that the scanner passed in a stored text alone.
+// pythonLiteral copies a literal that the scanner accepts only in a stored text.
 func (c *canonicalizer) pythonLiteral(n int) {
 	if c.dialect != Python {
 		c.fail(c.pos, "number that is not finite")
@@ -241,7 +239,7 @@ func (c *canonicalizer) str() {
 	}
 }
 
-// sorted is out with the members of every object in order.
+// sorted returns out with the members of every object in order.
 func (c *canonicalizer) sorted() []byte {
 	if len(c.unsorted) == 0 {
 		return c.out
@@ -264,16 +262,16 @@ func (c *canonicalizer) arrange(dst []byte, pos, end int) []byte {
 	return append(dst, c.out[pos:end]...)
 }
 
-// firstUnsorted is the index of the first unsorted object that begins at pos or
+// firstUnsorted returns the index of the first unsorted object that begins at pos or
 // after it.
 func (c *canonicalizer) firstUnsorted(pos int) int {
 	i, _ := slices.BinarySearchFunc(c.unsorted, pos, func(o object, pos int) int { return cmp.Compare(o.start, pos) })
 	return i
 }
 
-// appendString appends the canonical form of the JSON string whose opening quote
-// is at text[i], and returns the offset behind its closing one. The scanner has
-// passed the string.
+// appendString appends the canonical form of the JSON string whose opening quote is at
+// text[i], and returns the offset after its closing quote. The scanner has accepted the
+// string.
 func (d Dialect) appendString(dst, text []byte, i int) (_ []byte, end int, lone bool) {
 	dst = append(dst, '"')
 	for i++; ; {
@@ -306,7 +304,7 @@ func (d Dialect) appendPlain(dst, run []byte) []byte {
 // appendQuoted appends s, which is valid UTF-8, as a canonical JSON string.
 func (d Dialect) appendQuoted(dst []byte, s string) []byte {
 	dst = append(slices.Grow(dst, len(s)+len(`""`)), '"')
-	plain := 0 // most are to their end: hashes, version IDs, keys
+	plain := 0 // most are plain to their end: hashes, version IDs, keys
 	for plain < len(s) && ' ' <= s[plain] && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\' {
 		plain++
 	}
@@ -346,9 +344,9 @@ func appendUnit(dst []byte, unit rune) []byte {
 	return hex.AppendEncode(append(dst, `\u`...), []byte{byte(unit >> 8), byte(unit)})
 }
 
-// nextRune reads the character at text[i], inside a JSON string that the scanner
-// has passed, and returns the offset behind it. Escaped surrogates that make a
-// pair are one character; one that does not is itself.
+// nextRune reads the character at text[i], inside a JSON string that the scanner has
+// accepted, and returns the offset after it. Two escaped surrogates that make a pair are
+// one character; a lone one is itself.
 func nextRune(text []byte, i int) (rune, int) {
 	unit, next := nextUnit(text, i)
 	if utf16.IsSurrogate(unit) && next+6 <= len(text) && text[next] == '\\' && text[next+1] == 'u' {
@@ -416,11 +414,11 @@ func (d Dialect) compareNames(a, b []byte) int {
 			return cmp.Compare(x, y)
 		}
 	}
-	return cmp.Compare(len(a), len(b)) // one begins with the other
+	return cmp.Compare(len(a), len(b)) // one is a prefix of the other
 }
 
-// arrayIndex is the number that name is the canonical form of, if it is an array
-// index (ECMA-262, 6.1.7): at most 2³²-2.
+// arrayIndex returns the number whose canonical form name is, if that is an array index
+// (ECMA-262, 6.1.7): at most 2³²-2.
 func arrayIndex(name []byte) (uint32, bool) {
 	if len(name) == 0 || len(name) > len("4294967294") || !isDigit(name[0]) || name[0] == '0' && len(name) > 1 {
 		return 0, false

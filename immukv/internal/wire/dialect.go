@@ -2,10 +2,9 @@ package wire
 
 import "fmt"
 
-// Dialect is one of the two ways in which the clients of ImmuKV hash an entry.
-// They differ in the names of the hashed fields, in the order of object members
-// and in how numbers and U+007F are written. Both are read; an entry says which
-// one its hash was computed in. The zero Dialect is neither.
+// Dialect is one of the two ways in which the clients of ImmuKV hash an entry. They
+// differ in the names of the hashed fields, in the order of object members and in how
+// numbers and U+007F are written. Clients read both. The zero Dialect is neither.
 type Dialect uint8
 
 // The dialects.
@@ -18,7 +17,7 @@ const (
 	TypeScript
 )
 
-// dialects are those that there are, the default first.
+// dialects are all dialects, the default first.
 var dialects = [...]Dialect{Python, TypeScript}
 
 // String is "python", "typescript" or, for every other value, "unknown".
@@ -32,17 +31,17 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// ParseDialect is the dialect of that name, as String gives it.
+// ParseDialect returns the dialect of that name, as String returns it.
 func ParseDialect(name string) (Dialect, error) {
 	for _, d := range dialects {
 		if d.String() == name {
 			return d, nil
 		}
 	}
-	return 0, fmt.Errorf("%w %q: there are python and typescript", ErrUnknownDialect, name)
+	return 0, fmt.Errorf("%w %q: the dialects are python and typescript", ErrUnknownDialect, name)
 }
 
-// check refuses a dialect that does not exist.
+// check returns an error for a dialect that does not exist.
 func (d Dialect) check() error {
 	if d != Python && d != TypeScript {
 		return fmt.Errorf("%w %d", ErrUnknownDialect, d)

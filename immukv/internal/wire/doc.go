@@ -1,13 +1,13 @@
-// Package wire knows the bytes that ImmuKV stores: the names of objects, the
-// documents in them, their canonical JSON and their hashes. It is pure: it does no
-// I/O, and takes neither a context nor a clock.
+// Package wire defines the bytes that ImmuKV stores: the names of objects, the documents
+// in them, their canonical JSON and their hashes. It does no I/O, and uses neither a
+// context nor a clock.
 //
 // # Objects
 //
-// Below a prefix, [LogName] is the log and [KeyObject] names the object of a key.
-// Each version of the log is a document that holds an entry, or several, a line each
-// ([ParseLog]); each version of a key object is a copy of one ([ParseKey]) that names
-// the log version it was copied from.
+// Below a prefix, [LogName] is the log and [KeyObject] names the object of a key. Each
+// version of the log is a document with one entry, or several documents, one in each line
+// ([ParseLog]). Each version of a key object is a copy of one entry ([ParseKey]), which
+// names the log version that holds the entry.
 //
 // # Documents
 //
@@ -25,15 +25,15 @@
 //	value                     any JSON
 //	write_id                  unique to the append; this client's alone, not hashed
 //
-// A version of the log that holds a batch of entries has their documents joined by
-// line feeds, with none at the end. Each continues the one before: its sequence is one
-// more, its previous_hash the hash before, its previous_version_id left out. A key
-// occurs once at most. The other clients read no such version, and write nothing
-// while one is the newest.
+// A version of the log that holds a batch of entries has their documents joined by line
+// feeds, with none at the end. Each follows the one before: its sequence is one more, its
+// previous_hash is the hash before, and its previous_version_id is absent. A key occurs
+// at most once. The other clients cannot read such a version, and write nothing while one
+// is the newest.
 //
 // A document is stored as canonical JSON: no white space, members sorted, strings and
-// numbers written one way. Readers keep the tokens as they are stored, because
-// those were hashed and have to be repeated by a repair.
+// numbers written in one way. Readers keep the tokens as they are stored, because those
+// were hashed and must be repeated by a repair.
 //
 // # Dialects
 //

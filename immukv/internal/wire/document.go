@@ -9,7 +9,7 @@ import (
 // LogVersionID names one version of the log. It is opaque.
 type LogVersionID string
 
-// field is a field of a stored document. They are in sorted order, in which they
+// field is a field of a stored document. The fields are in sorted order, in which they
 // are stored.
 type field uint8
 
@@ -32,10 +32,10 @@ var fieldNames = [fieldCount]string{
 	"previous_version_id", "sequence", "timestamp_ms", "value", "write_id",
 }
 
-// Document is one version of the log or of a key object. It keeps the JSON
-// tokens of its fields as they are stored, because those are what was hashed and
-// what a repair has to write: a value that went through a codec, or through
-// another client's number formatting, is another value.
+// Document is one entry as stored in the log or in a key object. It keeps the JSON tokens
+// of its fields as they are stored, because those were hashed and must be written by a
+// repair: a value that was decoded and encoded again, or formatted by another client, is
+// another value.
 //
 // A document belongs to one goroutine at a time.
 type Document struct {
@@ -43,7 +43,7 @@ type Document struct {
 	Sequence           int64
 	TimestampMS        int64
 	Hash, PreviousHash Hash
-	Value              []byte // the token of the value; null if it is left out
+	Value              []byte // the token of the value; null if it is absent
 	WriteID            string // "" if absent
 
 	PreviousVersionID  LogVersionID // of the log only; "" on the first
@@ -58,11 +58,11 @@ type Document struct {
 	match  match
 }
 
-// match is in which dialect a document has its hash, once that was asked.
+// match is the dialect in which the document's hash matches, once that was computed.
 type match struct {
 	known    bool
 	dialect  Dialect
-	asStored bool // the stored tokens have it
+	asStored bool // the stored tokens match it
 }
 
 // Draft is an entry that is to be appended to the log.
@@ -79,8 +79,8 @@ type Draft struct {
 	Dialect            Dialect
 }
 
-// New makes the log version of a draft and computes its hash. It
-// keeps the draft's value.
+// New returns the log version of a draft and computes its hash. It keeps the draft's
+// value.
 func New(dr Draft) *Document {
 	hashed := dr.Dialect.tokens(dr.Key, dr.PreviousHash, dr.Sequence, dr.TimestampMS, dr.Value)
 	d := &Document{
@@ -114,12 +114,12 @@ func New(dr Draft) *Document {
 	return d
 }
 
-// LogBody is the body of the log version: its fields in sorted order, without
-// white space, as their writer formatted them. It is made anew at each call.
+// LogBody returns the body of the log version: its fields in sorted order, without white
+// space, as their writer formatted them. Each call makes a new one.
 func (d *Document) LogBody() []byte { return join(&d.tokens) }
 
-// Stored is the body that the document was read from, or LogBody if it was made. Of a
-// version of several lines it is the document's own line.
+// Stored returns the body that the document was read from, or LogBody if it was made by
+// New. For a version of several lines, it is the document's own line.
 func (d *Document) Stored() []byte {
 	if d.body == nil {
 		return d.LogBody()
@@ -127,9 +127,10 @@ func (d *Document) Stored() []byte {
 	return d.body
 }
 
-// Moved is the same entry, token by token, for a place in another log: only the three
-// members that lead back, which no hash covers, are other ones. previous is empty on the
-// first entry of a log, and on all but the first of a version.
+// Moved returns the same entry, token by token, for a place in another log. It differs
+// only in the three members that refer to the other log's versions and ETags, which no
+// hash covers. previous is empty on the first entry of a log, and on all but the first of
+// a version.
 func (d *Document) Moved(previous LogVersionID, tag backend.ETag, hasTag bool) *Document {
 	dialect := d.Dialect()
 	if dialect == 0 {
@@ -148,8 +149,8 @@ func (d *Document) Moved(previous LogVersionID, tag backend.ETag, hasTag bool) *
 	return &moved
 }
 
-// KeyBody is the body of the key object version that copies this document, which
-// is log version v: the bytes that the entry's own writer would have stored.
+// KeyBody returns the body of the key object version that copies this document, whose log
+// version is v: the bytes that the entry's own writer would have stored.
 func (d *Document) KeyBody(v LogVersionID) []byte {
 	dialect := d.Dialect()
 	if dialect == 0 {
@@ -159,16 +160,16 @@ func (d *Document) KeyBody(v LogVersionID) []byte {
 	tokens[fieldLogVersionID] = dialect.appendQuoted(nil, string(v))
 	tokens[fieldPreviousKeyETag] = nil
 	tokens[fieldPreviousVersionID] = nil
-	tokens[fieldValue] = d.Value // also where the log leaves out a null
+	tokens[fieldValue] = d.Value // also if the log omits a null
 	return join(&tokens)
 }
 
-// join makes a body of the fields that there are.
+// join returns a body with the fields that are present.
 func join(tokens *[fieldCount][]byte) []byte {
 	return appendBody(make([]byte, 0, bodySize(tokens)), tokens)
 }
 
-// bodySize is the length of a body, or a byte more.
+// bodySize returns the length of a body, or one byte more.
 func bodySize(tokens *[fieldCount][]byte) int {
 	size := len("{}")
 	for f, token := range tokens {
@@ -192,14 +193,14 @@ func appendBody(body []byte, tokens *[fieldCount][]byte) []byte {
 	return append(body, '}')
 }
 
-// Dialect returns the dialect in which the document has its hash, 0 if in none:
-// the stored tokens are what the writer hashed, so they are tried first, and only
-// then their canonical forms, since a repair by a client in the other language
-// re-formats them.
+// Dialect returns the dialect in which the document's hash matches, or 0 if it matches in
+// none. The stored tokens are what the writer hashed, so they are tried first. Their
+// canonical forms are tried next, because a repair by a client in the other language
+// re-formats the tokens.
 func (d *Document) Dialect() Dialect { return d.DialectHint(0) }
 
-// DialectHint is Dialect, cheaper when the hint is right: logs seldom change
-// their dialect from one entry to the next.
+// DialectHint is Dialect, but faster if the hint is right: logs seldom change their
+// dialect from one entry to the next.
 func (d *Document) DialectHint(hint Dialect) Dialect {
 	if !d.match.known {
 		t := d.hashed()
@@ -221,12 +222,12 @@ func (d *Document) hashed() hashedTokens {
 	}
 }
 
-// IsCanonical reports whether the stored body is, byte for byte, what a client
-// would have stored: canonical JSON in one of the dialects. So it notices even a
-// change that leaves the meaning as it was, such as an added blank.
+// IsCanonical reports whether the stored body is, byte for byte, what a client would have
+// stored: canonical JSON in one of the dialects. So it also detects a change that does
+// not change the meaning, such as added white space.
 //
-// Stored tokens that have the hash are the writer's own. Nothing but what stands
-// around them is left to check then, and the parser has done that.
+// Stored tokens that match the hash are the writer's own. Then only the bytes around them
+// are left to check, and the parser has checked those.
 func (d *Document) IsCanonical() bool {
 	if d.body == nil || d.Dialect() != 0 && d.match.asStored && d.plain {
 		return true
@@ -240,8 +241,8 @@ func (d *Document) IsCanonical() bool {
 }
 
 // Reformats reports whether the document, of a key object, is what a client of some
-// dialect makes of the entry when it repairs: the same entry, with a value that may
-// have lost what the hash was made of.
+// dialect writes when it repairs the entry: the same entry, with a value that may have
+// lost digits that the hash covers.
 func (d *Document) Reformats(entry *Document) bool {
 	if d.Key != entry.Key || d.Sequence != entry.Sequence || d.TimestampMS != entry.TimestampMS ||
 		d.Hash != entry.Hash || d.PreviousHash != entry.PreviousHash {

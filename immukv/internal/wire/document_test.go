@@ -138,8 +138,8 @@ func TestParseDocumentRefuses(t *testing.T) {
 	deep := strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth)
 	for _, c := range []struct{ name, body, want string }{
 		{"empty", ``, `text ends early at byte 0`},
-		{"array", `[1]`, `no object but another value at byte 0`},
-		{"null", `null`, `no object but another value at byte 0`},
+		{"array", `[1]`, `value that is not an object at byte 0`},
+		{"null", `null`, `value that is not an object at byte 0`},
 		{"broken array", `[1`, `text ends early at byte 2`},
 		{"empty object", `{}`, `field hash is missing`},
 		{"cut off", storedLog()[:40], `text ends early at byte 40`},
@@ -175,7 +175,7 @@ func TestParseDocumentRefuses(t *testing.T) {
 		{"sequence with an exponent", storedLog("sequence", `7e0`), `field sequence is not an integer`},
 		{"sequence negative", storedLog("sequence", `-7`), `field sequence is negative`},
 		{"sequence minus nought", storedLog("sequence", `-0`), `field sequence is negative`},
-		{"sequence too large", storedLog("sequence", `9223372036854775808`), `field sequence is beyond 63 bits`},
+		{"sequence too large", storedLog("sequence", `9223372036854775808`), `field sequence exceeds 63 bits`},
 		{"timestamp a fraction", storedLog("timestamp_ms", `1700000000000.5`), `field timestamp_ms is not an integer`},
 		{"timestamp nought", storedLog("timestamp_ms", `0`), `field timestamp_ms is not positive`},
 		{"timestamp negative", storedLog("timestamp_ms", `-1`), `field timestamp_ms is negative`},

@@ -2,8 +2,8 @@ package wire
 
 import "errors"
 
-// The errors of this package, for errors.Is. Their texts never show a value,
-// which may be confidential.
+// The errors of this package, for errors.Is. Their texts never contain a value, which may
+// be confidential.
 var (
 	// ErrMalformedEntry: a stored document cannot be read as an entry.
 	ErrMalformedEntry = errors.New("malformed entry")

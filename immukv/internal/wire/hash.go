@@ -16,7 +16,7 @@ import (
 // and of the hash of the entry before it.
 type Hash string
 
-// GenesisHash stands for the hash before the first entry's.
+// GenesisHash is the previous hash of the first entry.
 const GenesisHash Hash = "sha256:genesis"
 
 const hashPrefix = "sha256:"
@@ -27,7 +27,7 @@ const hashPrefix = "sha256:"
 // such dialect.
 func (d Dialect) Hash(key string, previous Hash, sequence, timestampMS int64, value []byte) (Hash, error) {
 	if !utf8.ValidString(key) || !utf8.ValidString(string(previous)) {
-		return "", fmt.Errorf("%w: it, or the previous hash, is not valid UTF-8", ErrInvalidKey)
+		return "", fmt.Errorf("%w: the key or the previous hash is not valid UTF-8", ErrInvalidKey)
 	}
 	canonical, err := d.Canonical(value)
 	if err != nil {
@@ -41,7 +41,7 @@ type hashedTokens struct {
 	key, previousHash, sequence, timestampMS, value []byte
 }
 
-// tokens are the five fields in canonical form. The value is in that form
+// tokens returns the five fields in canonical form. The value must be in that form
 // already.
 func (d Dialect) tokens(key string, previous Hash, sequence, timestampMS int64, value []byte) hashedTokens {
 	return hashedTokens{
@@ -53,8 +53,8 @@ func (d Dialect) tokens(key string, previous Hash, sequence, timestampMS int64, 
 	}
 }
 
-// canonicalTokens are the same five fields in canonical form. It fails if the
-// value has none. The numbers are in that form: the strict reader takes no other.
+// canonicalTokens returns the same five fields in canonical form. It fails if the value
+// has none. The numbers are in that form, because the strict parser accepts no other.
 func (d Dialect) canonicalTokens(t hashedTokens) (hashedTokens, error) {
 	var err error
 	for _, token := range []*[]byte{&t.key, &t.previousHash, &t.value} {
@@ -65,10 +65,10 @@ func (d Dialect) canonicalTokens(t hashedTokens) (hashedTokens, error) {
 	return t, nil
 }
 
-// hasher is what it takes to hash one entry.
+// hasher holds what is needed to hash one entry.
 type hasher struct {
 	sha  hash.Hash
-	head []byte // what is hashed before the value
+	head []byte // the text before the value
 	sum  [sha256.Size]byte
 	text [len(hashPrefix) + 2*sha256.Size]byte
 }
@@ -76,8 +76,8 @@ type hasher struct {
 // hashers saves a reader of a long log two allocations an entry.
 var hashers = sync.Pool{New: func() any { return &hasher{sha: sha256.New()} }}
 
-// hash returns the text of the hash of the tokens as they are. It is good until
-// the next call.
+// hash returns the text of the hash of the tokens as they are. It is valid until the next
+// call.
 func (h *hasher) hash(d Dialect, t *hashedTokens) []byte {
 	previousHash, timestampMS := `,"previous_hash":`, `,"timestamp_ms":`
 	if d == TypeScript {
@@ -107,8 +107,8 @@ func hashTokens(d Dialect, t hashedTokens) Hash {
 	return Hash(h.hash(d, &t))
 }
 
-// matchTokens returns the dialect in which the tokens, as they are, have the
-// hash; 0 if there is none. It tries the likely one first.
+// matchTokens returns the dialect in which the tokens, as they are, match the hash; 0 if
+// there is none. It tries the likely one first.
 func matchTokens(t *hashedTokens, want Hash, likely Dialect) Dialect {
 	h := hashers.Get().(*hasher)
 	defer hashers.Put(h)
@@ -124,9 +124,8 @@ func matchTokens(t *hashedTokens, want Hash, likely Dialect) Dialect {
 	return 0
 }
 
-// matchCanonical returns the dialect in which the tokens have the hash once they
-// are made canonical; 0 if there is none. It is for what the other client
-// re-formatted.
+// matchCanonical returns the dialect in which the canonical forms of the tokens match the
+// hash; 0 if there is none. It is for tokens that the other client re-formatted.
 func matchCanonical(t *hashedTokens, want Hash) Dialect {
 	for _, d := range dialects {
 		canonical, err := d.canonicalTokens(*t)
@@ -137,9 +136,8 @@ func matchCanonical(t *hashedTokens, want Hash) Dialect {
 	return 0
 }
 
-// VerifyFields returns the dialect in which an entry with these fields has the
-// hash; 0 if there is none. The value is tried as it is given, then made
-// canonical.
+// VerifyFields returns the dialect in which an entry with these fields matches the hash;
+// 0 if there is none. It tries the value as it is given, and then its canonical form.
 func VerifyFields(key string, previousHash Hash, sequence, timestampMS int64, value []byte, want Hash) Dialect {
 	if !utf8.ValidString(key) || !utf8.ValidString(string(previousHash)) {
 		return 0

@@ -2,19 +2,20 @@ package wire
 
 import "strings"
 
-// Names of objects, as wire-format.md gives them.
+// Names of objects.
 const (
 	LogName   = "_log.json"
 	KeysDir   = "keys/"
 	KeySuffix = ".json"
 )
 
-// KeyObject is the name of the key object of a key.
+// KeyObject returns the name of the key object of a key.
 func KeyObject(prefix, key string) string {
 	return prefix + KeysDir + key + KeySuffix
 }
 
-// KeyOf is the key whose object has that name, if it is a key object's.
+// KeyOf returns the key whose object has that name. It reports false if the name is not
+// that of a key object.
 func KeyOf(prefix, name string) (string, bool) {
 	key, ok := strings.CutPrefix(name, prefix+KeysDir)
 	if !ok {

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// maxIntegerDigits is the longest integer that is written. Python's json refuses
-// longer ones, by the interpreter's limit on converting them
+// maxIntegerDigits is the longest integer that is written. Python's json rejects longer
+// ones, because the interpreter limits their conversion
 // (sys.int_info.default_max_str_digits).
 const maxIntegerDigits = 4300
 
-// plainIntegerDigits is the longest integer that certainly is a double: 10¹⁵ is
+// plainIntegerDigits is the longest integer that every double represents exactly: 10¹⁵ is
 // less than 2⁵³.
 const plainIntegerDigits = 15
 
@@ -26,7 +26,7 @@ func (d Dialect) appendNumber(dst, token []byte, writing bool) (_ []byte, proble
 			return dst, "integer of more than 4300 digits"
 		}
 		if d == Python || digits <= plainIntegerDigits {
-			if string(token) == "-0" { // 0 to Python's int and to JavaScript's printer alike
+			if string(token) == "-0" { // 0 for both Python's int and JavaScript's printer
 				token = token[1:]
 			}
 			return append(dst, token...), ""
@@ -42,14 +42,14 @@ func (d Dialect) appendNumber(dst, token []byte, writing bool) (_ []byte, proble
 	start := len(dst)
 	dst = appendECMAScriptNumber(dst, f)
 	if integer && writing && !carriesInteger(f, token) {
-		return dst[:start], "integer that the typescript dialect cannot carry exactly"
+		return dst[:start], "integer that the typescript dialect cannot represent exactly"
 	}
 	return dst, ""
 }
 
-// appendPythonFloat appends what Python's repr makes of a float: its shortest
-// digits, in exponent form when the decimal exponent is below -4 or at least 16.
-// Go's exponent form is Python's: signed, with two digits at least.
+// appendPythonFloat appends a float as Python's repr writes it: its shortest digits, in
+// exponent form if the decimal exponent is below -4 or at least 16. Go's exponent form is
+// Python's: signed, with at least two digits.
 func appendPythonFloat(dst []byte, f float64) []byte {
 	if abs := math.Abs(f); abs != 0 && abs < 1e-4 || abs >= 1e16 {
 		return strconv.AppendFloat(dst, f, 'e', -1, 64)
@@ -62,12 +62,12 @@ func appendPythonFloat(dst []byte, f float64) []byte {
 	return dst
 }
 
-// appendECMAScriptNumber appends what Number::toString (ECMA-262, 6.1.6.1.20)
-// makes of a number, and with it JSON.stringify.
+// appendECMAScriptNumber appends a number as Number::toString (ECMA-262, 6.1.6.1.20), and
+// so JSON.stringify, writes it.
 func appendECMAScriptNumber(dst []byte, f float64) []byte {
 	abs := math.Abs(f)
 	if abs == 0 {
-		return append(dst, '0') // of -0 too
+		return append(dst, '0') // also of -0
 	}
 	if abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
@@ -79,9 +79,9 @@ func appendECMAScriptNumber(dst []byte, f float64) []byte {
 	return dst
 }
 
-// carriesInteger reports whether f is exactly the integer of the token, and its
-// shortest digits are too: whoever reads the canonical text, as a double or as a
-// decimal, then reads that integer. 10²³ fails the first, 2⁶⁴ the second.
+// carriesInteger reports whether f is exactly the integer of the token, and its shortest
+// digits are, too. Then every reader of the canonical text, as a double or as a decimal,
+// reads that integer. 10²³ fails the first test, 2⁶⁴ the second.
 func carriesInteger(f float64, token []byte) bool {
 	var buf [512]byte
 	return bytes.Equal(strconv.AppendFloat(buf[:0], f, 'f', 0, 64), token) &&

@@ -35,12 +35,12 @@ var (
 	}
 )
 
-// ParseLog reads a version of the log strictly: its entries, one a line, oldest first.
-// An error is [ErrMalformedEntry] and says which line and field is wrong and why,
-// without showing it. An optional field that is null counts as absent, unknown ones are
-// ignored. A value that is left out is null: the Python client leaves out the value
-// None, and the hash covers null. Values may hold NaN, Infinity and -Infinity, which
-// that client writes too. The documents keep body.
+// ParseLog reads a version of the log strictly: its entries, one in each line, oldest
+// first. An error is [ErrMalformedEntry]. It says which line and field is wrong and why,
+// without the text of the field. An optional field that is null counts as absent. Unknown
+// fields are ignored. An absent value is null: the Python client omits the value None,
+// and the hash covers null. Values may contain NaN, Infinity and -Infinity, which that
+// client also writes. The documents keep body.
 func ParseLog(body []byte) ([]*Document, error) {
 	if hasLines(body) {
 		return parseLines(body)
@@ -52,7 +52,8 @@ func ParseLog(body []byte) ([]*Document, error) {
 	return []*Document{d}, nil
 }
 
-// ParseKey reads a version of a key object likewise, which is one document.
+// ParseKey reads a version of a key object strictly, as ParseLog does. It is one
+// document.
 func ParseKey(body []byte) (*Document, error) {
 	d, err := parse(body, &keyDocument)
 	if err != nil {
@@ -78,10 +79,9 @@ type parser struct {
 	scanner
 	doc  *Document
 	kind *documentKind
-	// plain stays set while the document, apart from the five hashed tokens, is
-	// canonical in every dialect: known fields only, in order, with no white
-	// space, and with no escapes in their strings but those of quotes and
-	// backslashes.
+	// plain stays set while the document, apart from the five hashed tokens, is canonical
+	// in every dialect: known fields only, in order, without white space, and without
+	// escapes in their strings except those of quotes and backslashes.
 	plain   bool
 	seen    fieldSet
 	odds    fieldSet        // those that are, or have in them, strings that are odd
@@ -98,7 +98,7 @@ func (p *parser) members() int {
 		if end := p.value(i); end < 0 {
 			return -1
 		}
-		return p.fail(i, "no object but another value")
+		return p.fail(i, "value that is not an object")
 	}
 	p.depth = 1
 	if i, c = p.blank(i + 1); c == '}' {
@@ -152,18 +152,16 @@ func (p *parser) end(i int) int {
 	return i
 }
 
-// blank passes over white space, which no client writes, and returns the byte
-// after it too.
+// blank skips white space, which no client writes, and returns the byte after it, too.
 func (p *parser) blank(i int) (int, byte) {
 	end, c := p.skip(i)
 	p.plain = p.plain && end == i
 	return end, c
 }
 
-// field finds which field has the name at text[start:end], quotes included, which was
-// scanned last.
-// fieldCount stands for those that this kind of document does not know. It fails
-// if there was one of that name before.
+// field finds the field with the name at text[start:end], quotes included, which was
+// scanned last. It returns fieldCount for a name that this kind of document does not
+// have. It fails if the document already has a field of that name.
 func (p *parser) field(start, end int) (f field, ok bool) {
 	name := p.text[start+1 : end-1]
 	if p.odd {
@@ -190,9 +188,8 @@ func (p *parser) field(start, end int) (f field, ok bool) {
 	return f, true
 }
 
-// fieldNamed finds a field by its name, in canonical form; fieldCount if it is no
-// field of ours. A switch compares the length first, then hardly more than one
-// name.
+// fieldNamed returns the field with a name in canonical form; fieldCount if there is
+// none. A switch compares the length first, and then seldom more than one name.
 func fieldNamed(name []byte) field {
 	switch string(name) {
 	case "hash":
@@ -219,7 +216,7 @@ func fieldNamed(name []byte) field {
 	return fieldCount
 }
 
-// interpret makes the fields of the document from its tokens.
+// interpret sets the fields of the document from its tokens.
 func (p *parser) interpret() {
 	d := p.doc
 	for f := range fieldCount {
@@ -242,7 +239,7 @@ func (p *parser) interpret() {
 	p.strings()
 }
 
-// strings makes the fields that are strings, all as parts of one.
+// strings sets the fields that are strings, all as parts of one string.
 func (p *parser) strings() {
 	var buf [512]byte
 	text, ends := buf[:0], [fieldCount]int{}
@@ -293,7 +290,7 @@ func (p *parser) appendText(dst []byte, f field) []byte {
 	return dst
 }
 
-// appendOdd appends the characters of a string that is not plain content alone.
+// appendOdd appends the characters of a string that has escapes.
 func (p *parser) appendOdd(dst []byte, f field, hashed bool) []byte {
 	token := p.doc.tokens[f]
 	for i := 1; ; {
@@ -311,7 +308,7 @@ func (p *parser) appendOdd(dst []byte, f field, hashed bool) []byte {
 	}
 }
 
-// integer is the number that a field holds, which is never negative.
+// integer returns the number in a field, which is never negative.
 func (p *parser) integer(f field) int64 {
 	token := p.doc.tokens[f]
 	n, err := strconv.ParseInt(string(token), 10, 64)
@@ -324,12 +321,12 @@ func (p *parser) integer(f field) int64 {
 	case len(digits) < len(token):
 		p.reject(f, "is negative")
 	default:
-		p.reject(f, "is beyond 63 bits")
+		p.reject(f, "exceeds 63 bits")
 	}
 	return -1
 }
 
-// reject notes what is wrong with a field; the first such stands.
+// reject records the problem of a field. Only the first problem is kept.
 func (p *parser) reject(f field, why string) {
 	if p.wrong == "" {
 		p.wrongField, p.wrong = f, why

@@ -8,12 +8,12 @@ import (
 )
 
 // maxDepth is how deep arrays and objects may nest in a text that is read. It is
-// encoding/json's limit, far beyond what the Python client can write (its
-// interpreter stops below 1,000), and it bounds the stack.
+// encoding/json's limit. It bounds the stack, and is far beyond what the Python client
+// can write (its interpreter stops below 1,000).
 const maxDepth = 10_000
 
-// textError says why a text is not the JSON it should be, and where. It never
-// shows the text, which may be confidential.
+// textError says why a text is not the expected JSON, and where. It never contains the
+// text, which may be confidential.
 type textError struct {
 	problem string
 	offset  int // in bytes
@@ -21,23 +21,23 @@ type textError struct {
 
 func (e *textError) Error() string { return fmt.Sprintf("%s at byte %d", e.problem, e.offset) }
 
-// A scanner walks over JSON text (RFC 8259) in one pass and finds where values
-// end; it builds nothing and changes nothing. Lone surrogates, repeated member
-// names and numbers beyond a double pass: they are JSON.
+// A scanner reads JSON text (RFC 8259) in one pass and finds where values end. It accepts
+// lone surrogates, repeated member names and numbers beyond the range of a double: they
+// are JSON.
 //
 // Every method takes the offset at which its token begins and returns the one
 // after it, or -1 with problem and offset set.
 type scanner struct {
 	text    []byte
-	python  bool // NaN, Infinity and -Infinity pass: Python's json writes them
+	python  bool // accepts NaN, Infinity and -Infinity: Python's json writes them
 	depth   int
-	odd     bool // set by a string that is not plain content alone: see skipPlain
+	odd     bool // set by a string that is not plain: see skipPlain
 	problem string
 	offset  int
 }
 
-// scan checks that text is one JSON value, with white space around it at most. If
-// python is set, it may have the literals that only Python's json knows.
+// scan checks that text is one JSON value, surrounded at most by white space. If python
+// is set, it accepts the literals that only Python's json writes.
 func scan(text []byte, python bool) *textError {
 	s := scanner{text: text, python: python}
 	i := s.value(0)
@@ -59,7 +59,7 @@ func (s *scanner) fail(i int, problem string) int {
 	return -1
 }
 
-// unexpected fails for want of what, at the end of the text or before it.
+// unexpected fails because the text does not continue with what, or ends.
 func (s *scanner) unexpected(i int, what string) int {
 	if i >= len(s.text) {
 		return s.fail(i, "text ends early")
@@ -75,8 +75,8 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
-// skip passes over white space, of which canonical text has none. It returns the
-// byte after it too.
+// skip skips white space, which canonical text does not have, and returns the byte after
+// it, too.
 func (s *scanner) skip(i int) (int, byte) {
 	if i < len(s.text) && s.text[i] > ' ' {
 		return i, s.text[i]
@@ -94,7 +94,7 @@ func (s *scanner) space(i int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
-// value passes over a value and white space in front of it.
+// value skips a value and the white space before it.
 func (s *scanner) value(i int) int {
 	i, c := s.skip(i)
 	switch c {
@@ -224,7 +224,7 @@ func (s *scanner) number(i int) int {
 	return i
 }
 
-// digits passes over one digit or more.
+// digits skips one or more digits.
 func (s *scanner) digits(i int) int {
 	if !isDigit(s.at(i)) {
 		return s.unexpected(i, "digit")
@@ -236,7 +236,7 @@ func (s *scanner) digits(i int) int {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// str passes over a string, both quotes included.
+// str skips a string, both quotes included.
 func (s *scanner) str(i int) int {
 	text := s.text
 	i++
@@ -281,8 +281,8 @@ func (s *scanner) escape(i int) int {
 	return s.fail(i, "invalid escape in a string")
 }
 
-// hex4 reads the four hexadecimal digits with which s, at least that long,
-// begins.
+// hex4 reads four hexadecimal digits at the beginning of s, which must be at least that
+// long.
 func hex4(s []byte) (unit rune, ok bool) {
 	for _, c := range s[:4] {
 		switch {
@@ -318,8 +318,8 @@ func plainStop(w uint64) uint64 {
 	return ((w ^ 0x02*everyByte - 0x21*everyByte) | (w ^ '\\'*everyByte - everyByte)) & highBits
 }
 
-// skipPlain returns the offset of the first byte from i on that ends a run of
-// plain string content, or the length of the text.
+// skipPlain returns the offset of the first byte from i on that ends a run of plain
+// string content, or the length of the text.
 func skipPlain(text []byte, i int) int {
 	for ; i+8 <= len(text); i += 8 {
 		if stop := plainStop(binary.LittleEndian.Uint64(text[i:])); stop != 0 {
