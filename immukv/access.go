@@ -2,9 +2,9 @@ package immukv
 
 import "github.com/immukv/immukv-go/backend"
 
-// Store returns the store that the client was opened with. It is for packages that
-// keep objects of their own beside the log, such as package tlog. Nobody but the
-// client may write the log or a key object.
+// Store returns the store that the client was opened with. It is for packages that keep
+// objects of their own beside the log, such as package tlog. Only the client may write
+// the log and the key objects.
 func (c *Client[V]) Store() backend.VersionedStore {
 	return c.core.opened
 }

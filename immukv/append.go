@@ -19,21 +19,21 @@ type proposal struct {
 	cond backend.Condition
 }
 
-// first is the entry by which the proposal is looked for in the log: all of its entries
-// are there, or none.
+// first is the entry that lookup searches the log for: the log has either all of the
+// proposal's entries or none.
 func (p *proposal) first() *wire.Document { return p.docs[0] }
 
-// errLost says that another entry stands in the place of an append, which therefore
-// never takes effect.
+// errLost means that another entry has the place of an append, so the append never takes
+// effect.
 var errLost = errors.New("another writer's entry came first")
 
-// maxUnanswered is how many times in a row a request is repeated for want of an
-// answer, or of a store that is ready for it.
+// maxUnanswered is how many times in a row a request is repeated when no answer came, or
+// when the store was not ready for it.
 const maxUnanswered = 8
 
-// append writes the log version and returns it with the name that it has there.
-// It is the client's new head unless others have appended since. The error is
-// errLost, or an [*OutcomeUnknownError]; any other means that the entries are not in
+// append writes the log version and returns it with the version ID that it has there. The
+// version is the client's new head unless others have appended since. The error is
+// errLost or an [*OutcomeUnknownError]. Any other error means that the entries are not in
 // the log and never will be.
 func (c *core) append(ctx context.Context, p *proposal, wait *backoff) (logVersion, error) {
 	if err := ctx.Err(); err != nil {
@@ -55,22 +55,22 @@ func permanent(err error) bool {
 }
 
 // neverSent reports whether the error of a Put proves that it had no effect. Denied
-// access does not: another copy of the request may have been let through. Nor does
-// a store that cannot name a version: it may have written it.
+// access does not prove it: another copy of the request may have been allowed. Nor does
+// the error of a store that cannot name a version: it may have written it.
 func neverSent(err error) bool {
 	return errors.Is(err, backend.ErrInvalidName) || errors.Is(err, backend.ErrTooLarge) ||
 		errors.Is(err, backend.ErrNoCondition) || errors.Is(err, backend.ErrDamaged)
 }
 
-// settleAppend finds out what became of an append that was sent and failed for the
-// given reason.
+// settleAppend finds out the outcome of an append that was sent and failed for the given
+// reason.
 //
-// No failure is believed, not even a failed precondition: a proxy may have repeated
-// the request, and one copy may have made the other fail. Only the log says
-// whether the entry is in it.
+// No failure is proof, not even a failed precondition: a proxy may have repeated the
+// request, and one copy may have made the other fail. Only the log tells whether the
+// entry is in it.
 //
-// pending means that a copy may still be under way. It can take effect for as long
-// as the head is the one that the append follows.
+// pending means that a copy may still be under way. It can take effect as long as the log
+// has the head that the append follows.
 func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pending bool, wait *backoff) (l logVersion, err error) {
 	defer func() {
 		if pending {
@@ -80,8 +80,7 @@ func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pend
 	for try := 1; ; try++ {
 		pending = pending || mayStillApply(reason)
 		if errors.Is(reason, backend.ErrUnsupported) {
-			// The entry may be there, but nothing read from such a store
-			// proves it.
+			// The entry may be in the log, but nothing read from such a store proves it.
 			return nil, p.unknown(reason)
 		}
 		if err := wait.wait(ctx, reason); err != nil {
@@ -106,7 +105,7 @@ func (c *core) settleAppend(ctx context.Context, p *proposal, reason error, pend
 		case try >= maxUnanswered:
 			return nil, reason
 		}
-		c.logger.DebugContext(ctx, "sending an append again", "key", p.first().Key, "sequence", p.first().Sequence, "reason", reason)
+		c.logger.DebugContext(ctx, "retrying an append", "key", p.first().Key, "sequence", p.first().Sequence, "reason", reason)
 		put, err := c.store.Put(ctx, c.prefix+wire.LogName, p.body, p.cond)
 		if err == nil {
 			return c.committed(p, put), nil
@@ -126,8 +125,9 @@ func retryable(err error) bool {
 		!errors.Is(err, backend.ErrDamaged) && !errors.Is(err, backend.ErrNotFound)
 }
 
-// lookup asks the log what became of an append. Its place is open, and it may still
-// take effect; or a version stands there, which is returned if it is the append's.
+// lookup searches the log for an append. If its place is open, the append may still take
+// effect. If the place has a version, lookup returns that version if it is the append's,
+// and nil if not.
 func (c *core) lookup(ctx context.Context, p *proposal) (l logVersion, open bool, err error) {
 	fresh, err := c.readHead(ctx)
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *core) lookup(ctx context.Context, p *proposal) (l logVersion, open bool
 		return nil, false, err
 	}
 	if fresh.empty() {
-		// Repeating the first entry would begin a log: check that there was none.
+		// Repeating the first append would begin a log: check that there was none.
 		if fresh, err = c.checkEmpty(ctx, fresh); err != nil || fresh.empty() {
 			return nil, err == nil, err
 		}
@@ -156,7 +156,7 @@ func (c *core) lookup(ctx context.Context, p *proposal) (l logVersion, open bool
 	return there.among, false, nil
 }
 
-// versionAt is the entry of a sequence number, found by following the chain from one
+// versionAt returns the entry of a sequence number. It follows the chain from an entry
 // that is not older.
 func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*version, error) {
 	if from.Sequence == sequence {
@@ -173,10 +173,10 @@ func (c *core) versionAt(ctx context.Context, from *version, sequence int64) (*v
 			break
 		}
 	}
-	return nil, fmt.Errorf("the log has no entry of sequence %d: %w", sequence, backend.ErrDamaged)
+	return nil, fmt.Errorf("the log has no entry with sequence %d: %w", sequence, backend.ErrDamaged)
 }
 
-// committed records an acknowledged append as the new head, its entries orphans until
+// committed records an acknowledged append as the new head. Its entries are orphans until
 // they are applied.
 func (c *core) committed(p *proposal, put backend.Version) logVersion {
 	l := c.newLogVersion(put.ID, p.docs)
@@ -184,12 +184,12 @@ func (c *core) committed(p *proposal, put backend.Version) logVersion {
 	return l
 }
 
-// unknown is the error of a proposal of which nobody can tell whether it is in the log.
+// unknown is the error of a proposal that may be in the log or not.
 func (p *proposal) unknown(reason error) *OutcomeUnknownError {
 	return p.unknownAt(0, len(p.docs), reason)
 }
 
-// unknownAt is that error for n of the entries, from a place on.
+// unknownAt is that error for n of the entries, beginning at a place.
 func (p *proposal) unknownAt(place, n int, reason error) *OutcomeUnknownError {
 	_, _, _, follows := p.at.next()
 	d := p.docs[place]
@@ -202,7 +202,7 @@ func (p *proposal) unknownAt(place, n int, reason error) *OutcomeUnknownError {
 // settle is [Client.Settle].
 func (c *core) settle(ctx context.Context, unknown *OutcomeUnknownError) (logVersion, error) {
 	if unknown == nil || unknown.append == nil {
-		return nil, fmt.Errorf("%w: the error is not one that Set returned in this process", ErrInvalidOption)
+		return nil, fmt.Errorf("%w: the error was not returned by a write of this process", ErrInvalidOption)
 	}
 	if c.readOnly {
 		return nil, ErrReadOnly

@@ -13,17 +13,17 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// link is an entry that the next one has to follow, as far as it is known.
+// link is the entry that the next one must follow, as far as it is known.
 type link struct {
 	sequence int64
 	hash     Hash         // empty: not known
 	log      LogVersionID // empty: not known
 }
 
-// beginning is what the first entry of a log follows.
+// beginning is the link that the first entry of a log follows.
 var beginning = link{sequence: -1, hash: GenesisHash}
 
-// linkBefore is what the entry of a sequence follows.
+// linkBefore is the link that the entry of a sequence follows.
 func linkBefore(sequence int64) link {
 	if sequence <= 0 {
 		return beginning
@@ -33,46 +33,46 @@ func linkBefore(sequence int64) link {
 
 func linkOf(v *version) link { return link{sequence: v.Sequence, hash: v.Hash, log: v.log} }
 
-// check returns a [Finding] unless v stands directly behind the link.
+// check returns a [Finding] unless v directly follows the link.
 func (l link) check(v *version) error {
 	found := func(kind FindingKind, detail string, args ...any) error {
 		return Finding{Kind: kind, Object: v.object, VersionID: v.id, Sequence: v.Sequence, Detail: fmt.Sprintf(detail, args...)}
 	}
 	switch {
 	case v.Sequence != l.sequence+1:
-		return found(SequenceGap, "it stands where sequence %d is to be", l.sequence+1)
+		return found(SequenceGap, "it is in the place of sequence %d", l.sequence+1)
 	case l.hash != "" && v.PreviousHash != l.hash:
-		return found(BrokenLink, "its previous_hash is not that of sequence %d, which it follows", l.sequence)
+		return found(BrokenLink, "its previous_hash is not the hash of sequence %d before it", l.sequence)
 	case l.log != "" && v.before() != l.log:
-		return found(BrokenLink, "its previous_version_id is %q, and not %q, which holds the entry before it", v.before(), l.log)
+		return found(BrokenLink, "its previous_version_id is %q, but the entry before it is in version %q", v.before(), l.log)
 	case l == beginning && v.before() != "":
-		return found(BrokenLink, "the first entry names a version before it")
+		return found(BrokenLink, "the first entry has a previous_version_id")
 	}
 	return nil
 }
 
-// ascent reads log versions oldest first, from behind a link up to a newest one that
-// was read before. The listing, which is newest first, is gone through first; of what
-// it lists only the IDs are kept. Then bodies are read wide, the oldest first, and
-// every link is checked on the way. A listing in disorder, or one that lacks a
-// version, costs time: what is missing is read along the chain.
+// ascent reads log versions oldest first, from a link up to a newest version that was
+// read before. Listings are newest first, so the listing is read first, and only its IDs
+// are kept. Then the bodies are read, oldest first and several at a time, and every link
+// is checked. Versions that are listed out of order, or not at all, are read along the
+// chain, which takes longer.
 type ascent struct {
 	core    *core
 	ctx     context.Context
 	last    link // of the entry yielded last
 	top     *version
 	listed  *readahead.Reader[logVersion] // nil if there is nothing between last and top
-	next    logVersion                    // what comes next
-	waiting []logVersion                  // read, and not yet yielded; not more than a few
-	drained bool                          // top waits too: nothing else is listed
+	next    logVersion                    // the entries to yield next
+	waiting []logVersion                  // read, but not yet yielded; a few at most
+	drained bool                          // the listing has ended, and top is among those waiting
 	bad     []error                       // of versions that cannot be read, the newest first
 }
 
-// ascend begins behind a link. It must be older than top.
+// ascend begins after a link. It must be older than top.
 func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, error) {
 	a := &ascent{core: c, ctx: ctx, last: behind, top: top}
 	if top.among.oldest().Sequence <= behind.sequence+2 {
-		return a, nil // the one between is asked for by name
+		return a, nil // the one between is read by its version ID
 	}
 	x := c.indexVersions(c.prefix+wire.LogName, top.id)
 	_, first, err := x.find(ctx, behind.sequence+1, indexed{place: -1, v: top.among.oldest()})
@@ -94,10 +94,10 @@ func (a *ascent) close() {
 	}
 }
 
-// read is the next entry, or nil behind the top. An entry whose hash does not hold
-// comes with its error. Where the version that should come next is no entry, the error
-// tells so, and read may be called again for the entries behind it. After any other
-// error there is no more.
+// read returns the next entry, or nil after the top. An entry whose hash does not match
+// is returned with its error. If the next version cannot be read as an entry, read
+// returns its error, and the next call returns the entries after it. Any other error is
+// the last result.
 func (a *ascent) read() (*version, error) {
 	if a.last.sequence >= a.top.Sequence {
 		return nil, nil
@@ -113,8 +113,9 @@ func (a *ascent) read() (*version, error) {
 	return v, v.checkHash()
 }
 
-// readVersion is the entries of the next version, or those of them that come next, with
-// io.EOF behind the top. It returns none of a version of which one cannot be trusted.
+// readVersion returns the entries of the next version that have not been returned yet, or
+// io.EOF after the top. It returns no entry of a version that has one that cannot be
+// trusted.
 func (a *ascent) readVersion() (logVersion, error) {
 	v, err := a.read()
 	if v == nil && err == nil {
@@ -132,7 +133,7 @@ func (a *ascent) readVersion() (logVersion, error) {
 	return l, nil
 }
 
-// successor is the entry of the sequence that comes next.
+// successor returns the entry of the next sequence.
 func (a *ascent) successor() (*version, error) {
 	for filled := false; ; {
 		if len(a.next) > 0 {
@@ -164,7 +165,7 @@ func (a *ascent) successor() (*version, error) {
 	}
 }
 
-// takeWaiting takes the version that holds the entry of the sequence that comes next.
+// takeWaiting moves the waiting version with the entry of the next sequence to next.
 func (a *ascent) takeWaiting() bool {
 	for i, l := range a.waiting {
 		k := slices.IndexFunc(l, func(v *version) bool { return v.Sequence == a.last.sequence+1 })
@@ -198,7 +199,7 @@ func (a *ascent) more() error {
 	return nil
 }
 
-// fill reads what is missing before those that wait, along the chain.
+// fill reads the versions that are missing before those that wait, along the chain.
 func (a *ascent) fill() error {
 	lowest := a.lowest()
 	missing := lowest.Sequence - a.last.sequence - 1
@@ -240,13 +241,13 @@ func (a *ascent) lowest() *version {
 func (a *ascent) missing() error {
 	return Finding{
 		Kind: MissingVersion, Object: a.core.prefix + wire.LogName, Sequence: a.last.sequence + 1,
-		Detail: fmt.Sprintf("the log has no such entry, though it has sequence %d", a.top.Sequence),
+		Detail: fmt.Sprintf("the entry is missing: the log has sequence %d", a.top.Sequence),
 	}
 }
 
-// ascending yields the entries behind a link up to top, oldest first. Where a version is
-// no entry it yields the error, and goes on; any other error without an entry is the
-// last.
+// ascending yields the entries after a link up to top, oldest first. For a version that
+// cannot be read as an entry, it yields the error and continues. Any other error without
+// an entry is the last.
 func (c *core) ascending(ctx context.Context, behind link, top *version) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		a, err := c.ascend(ctx, behind, top)

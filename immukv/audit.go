@@ -19,13 +19,13 @@ type auditor struct {
 	report *Report
 	slots  readahead.Slots
 
-	mu     sync.Mutex // guards what follows; key objects are read side by side
+	mu     sync.Mutex // guards the fields below; key objects are read concurrently
 	ledger *ledger
-	read   int64 // versions of key objects
+	read   int64 // number of versions of key objects
 	query  verifyQuery
 
-	// The newest log version, as the audit found the log, and the tag of the newest
-	// version of each of its entries' key objects.
+	// The newest log version when the audit began, and the tags of the key objects of its
+	// entries: each the tag of the object's newest version.
 	head     logVersion
 	headTags map[string]keyTag
 }
@@ -65,8 +65,8 @@ type keyAudit struct {
 	ready    chan struct{}
 }
 
-// keyObjects audits every key object there is, several at a time, and reports in
-// the order of their names.
+// keyObjects audits all key objects, several at a time, and reports findings in the order
+// of the objects' names.
 func (a *auditor) keyObjects(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -118,8 +118,8 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 	return nil
 }
 
-// keyObject audits the object of one key: each version is an entry of the log, and
-// the one below it is the one that the entry was appended upon.
+// keyObject audits the object of one key: each version must hold an entry of the log, and
+// must follow the version that was current when the entry was appended.
 func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) {
 	k := keyObjectAudit{auditor: a, key: key, object: wire.KeyObject(a.prefix, key)}
 	reading := a.keyReading(k.object, 0)
@@ -141,7 +141,7 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 			return k.findings, nil
 		}
 		if errors.Is(err, backend.ErrInvalidName) {
-			k.found(KeyMismatch, "", -1, "it is listed, and the store cannot be asked for it: "+err.Error())
+			k.found(KeyMismatch, "", -1, "the store lists the object, but rejects its name: "+err.Error())
 			return k.findings, nil
 		}
 		if err == nil && f.Err != nil && !isEntryError(f.Err) && !gone(f.Err) {
@@ -167,8 +167,8 @@ type keyObjectAudit struct {
 	key      string
 	object   string
 	findings []Finding
-	newer    *version // the version above the next one, if it is an entry of the log
-	any      bool     // some version has been looked at
+	newer    *version // the entry of the version read last, if it is in the log
+	any      bool     // a version has been checked
 }
 
 func (k *keyObjectAudit) found(kind FindingKind, id backend.VersionID, sequence int64, detail string) {
@@ -176,10 +176,10 @@ func (k *keyObjectAudit) found(kind FindingKind, id backend.VersionID, sequence 
 }
 
 func (k *keyObjectAudit) deleteMarker(v backend.Version) {
-	k.found(DeleteMarker, v.ID, -1, "the key object was deleted here")
+	k.found(DeleteMarker, v.ID, -1, "the key object was deleted")
 }
 
-// version audits one version, of which the newer ones have been looked at.
+// version audits one version. Newer versions have been audited before.
 func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	k.mu.Lock()
 	k.read++
@@ -196,21 +196,21 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	k.newer = nil
 	switch {
 	case gone(f.Err):
-		k.found(MissingVersion, f.ID, -1, "the version is listed but cannot be read back")
+		k.found(MissingVersion, f.ID, -1, "the version is listed but cannot be read")
 		return nil
 	case v == nil:
 		k.found(MalformedVersion, f.ID, -1, f.Err.Error())
 		return nil
 	case v.matched == 0:
-		k.found(HashMismatch, f.ID, v.Sequence, "the hash is that of no dialect: the entry is not as it was written")
+		k.found(HashMismatch, f.ID, v.Sequence, "the hash matches the entry in neither dialect: the entry was changed")
 		return nil
 	case v.Key != k.key:
 		k.found(KeyMismatch, f.ID, v.Sequence, fmt.Sprintf("it holds an entry of key %q", v.Key))
 		return nil
 	case v.damaged:
-		k.found(HashMismatch, f.ID, v.Sequence, "the copy is damaged: its hash is that of no dialect; the log has the entry, and readers get it from there")
+		k.found(HashMismatch, f.ID, v.Sequence, "the copy is damaged: its hash matches in neither dialect; readers get the entry from the log")
 	case !v.IsCanonical():
-		k.found(NotCanonical, f.ID, v.Sequence, "the version is not stored as any client writes it")
+		k.found(NotCanonical, f.ID, v.Sequence, "its bytes are not those that a client writes for this entry")
 	}
 	k.mu.Lock()
 	problem := k.ledger.claim(v)
@@ -223,25 +223,25 @@ func (k *keyObjectAudit) version(ctx context.Context, f *fetched) error {
 	return nil
 }
 
-// current checks that what readers get is no older than the newest version, where
-// that is not the one listed first. The order of the listing is a hint, and that of
-// older versions says nothing; but an object never goes back.
+// current checks that the current version is not older than the newest one. It is called
+// if the version listed first is not the newest. The order of a listing is only a hint,
+// but the current version never becomes older.
 func (k *keyObjectAudit) current(ctx context.Context, newest *version) error {
 	obj, err := k.store.Get(ctx, k.object)
 	if gone(err) || isEntryError(err) {
-		return nil // which its versions tell
+		return nil // reported for the version
 	}
 	if err != nil {
 		return err
 	}
 	v, err := k.readKeyVersion(ctx, k.object, obj.ID, obj.Body)
 	if err == nil && v.Sequence < newest.Sequence {
-		k.found(KeyMismatch, v.id, v.Sequence, fmt.Sprintf("it is current again, though sequence %d came after it", newest.Sequence))
+		k.found(KeyMismatch, v.id, v.Sequence, fmt.Sprintf("the key object was rolled back: this is its current version, but sequence %d is newer", newest.Sequence))
 	}
 	return nil
 }
 
-// link checks that the version above was appended upon the one with this tag.
+// link checks that the version read last was appended after the version with this tag.
 func (k *keyObjectAudit) link(tag keyTag) {
 	if !k.any {
 		k.mu.Lock()
@@ -252,31 +252,32 @@ func (k *keyObjectAudit) link(tag keyTag) {
 	}
 	k.any = true
 	if k.newer != nil && !k.expects(k.newer, tag) {
-		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the version below it is not the one that the log says it was written upon")
+		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the version before it is not the one that the log records")
 	}
 }
 
-// expects tells whether the log says that an entry was appended upon this tag.
+// expects reports whether, according to the log, the key object had this tag when the
+// entry was appended.
 func (k *keyObjectAudit) expects(v *version, tag keyTag) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ledger.expects(v.Sequence, tag)
 }
 
-// end checks that the oldest version was the first: unless the log is verified from
-// a later point on only.
+// end checks that the oldest version was the first, unless only a later part of the log
+// is verified.
 func (k *keyObjectAudit) end() {
 	if k.newer != nil && k.report.FirstSequence == 0 && !k.expects(k.newer, keyTag{}) {
-		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the log says that it was written upon an older version, which is gone")
+		k.found(KeyMismatch, k.newer.id, k.newer.Sequence, "the log records an older version of the object, which does not exist")
 	}
 }
 
-// afterSnapshot checks a version whose entry is newer than the log was when the audit
-// began: a writer has gone on meanwhile, or somebody has made it up.
+// afterSnapshot checks a version whose entry is newer than the head of the audit: a
+// writer appended it during the audit, or it is forged.
 func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 	obj, err := k.store.GetVersion(ctx, k.prefix+wire.LogName, backend.VersionID(v.log))
 	if gone(err) {
-		k.found(KeyMismatch, v.id, v.Sequence, "the log version that it names is not there")
+		k.found(KeyMismatch, v.id, v.Sequence, "the log version that it names does not exist")
 		return nil
 	}
 	if err != nil && !isEntryError(err) {
@@ -289,13 +290,13 @@ func (k *keyObjectAudit) afterSnapshot(ctx context.Context, v *version) error {
 		}
 	}
 	if inLog == nil || inLog.matched == 0 || inLog.Hash != v.Hash || inLog.Sequence != v.Sequence {
-		k.found(KeyMismatch, v.id, v.Sequence, "it is not what the log version that it names holds")
+		k.found(KeyMismatch, v.id, v.Sequence, "it differs from the entry in the log version that it names")
 	}
 	return nil
 }
 
-// unclaimed reports entries of which no key object has a version. Those of the newest
-// log version's may be outstanding.
+// unclaimed reports entries that no version of a key object holds. Entries of the newest
+// log version may be orphans.
 func (a *auditor) unclaimed(ctx context.Context) error {
 	missing := make(map[int64]bool)
 	for sequence := range a.ledger.unclaimed {
@@ -304,8 +305,8 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 			if v.HasPreviousKeyETag {
 				continue
 			}
-			// A new key's object is absent before its apply, and also
-			// after somebody has deleted it.
+			// The object of a new key does not exist before the apply, and also not after
+			// somebody has deleted it.
 			if err := a.deletedObject(ctx, wire.KeyObject(a.prefix, v.Key)); err != nil {
 				return err
 			}
@@ -318,7 +319,7 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	// The ledger does not keep keys: the log is read again to name the objects.
+	// The ledger has no keys: read the log again to name the objects.
 	var lost []*version
 	again := a.query
 	again.progress, again.each = nil, nil
@@ -346,17 +347,17 @@ func (a *auditor) unclaimed(ctx context.Context) error {
 				return err
 			}
 		}
-		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.Sequence, Detail: "the log has this entry of the key, and the key object has no version that holds it"})
+		a.report.add(Finding{Kind: MissingVersion, Object: object, Sequence: v.Sequence, Detail: "the entry is in the log, but in no version of the key object"})
 	}
-	for _, sequence := range slices.Sorted(maps.Keys(missing)) { // not met with again: the log has grown, or changed
-		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + wire.KeysDir, Sequence: sequence, Detail: "no key object has a version that holds this entry of the log"})
+	for _, sequence := range slices.Sorted(maps.Keys(missing)) { // not found again: the log has changed
+		a.report.add(Finding{Kind: MissingVersion, Object: a.prefix + wire.KeysDir, Sequence: sequence, Detail: "the entry is in the log, but in no version of a key object"})
 	}
 	return nil
 }
 
-// unlisted reports whether an entry that no listed version of a key object holds may
-// stand in one that the server does not list: its name is one of those, and the object
-// holds the entry or a later one.
+// unlisted reports whether an entry that no listed version of a key object holds may be
+// in a version that the server does not list: the server does not list that name, and the
+// object holds the entry or a later one.
 func (a *auditor) unlisted(ctx context.Context, v *version) (bool, error) {
 	object := wire.KeyObject(a.prefix, v.Key)
 	if !a.namesUnlisted(object) {
@@ -376,8 +377,8 @@ func (a *auditor) unlisted(ctx context.Context, v *version) (bool, error) {
 	return err == nil && current.Key == v.Key && current.Sequence >= v.Sequence, err
 }
 
-// orphanAt returns the entry of a sequence if it is in the newest log version, and its
-// key object is as it was before it; or nil.
+// orphanAt returns the entry of a sequence if it is in the newest log version and its key
+// object has not changed since the append; otherwise nil.
 func (a *auditor) orphanAt(sequence int64) *version {
 	for _, v := range a.head {
 		if v.Sequence == sequence && a.headTags[v.Key] == v.expectedTag() {
@@ -387,8 +388,8 @@ func (a *auditor) orphanAt(sequence int64) *version {
 	return nil
 }
 
-// deletedObject reports the delete marker of an object that has no current version,
-// and is therefore not among the names.
+// deletedObject reports the delete marker of an object that has no current version and is
+// therefore not listed by name.
 func (a *auditor) deletedObject(ctx context.Context, object string) error {
 	if _, err := a.store.Head(ctx, object); !errors.Is(err, backend.ErrNotFound) {
 		return nil

@@ -14,22 +14,22 @@ import (
 const (
 	backoffBase = 10 * time.Millisecond
 	backoffCap  = 2 * time.Second
-	// lostRaceCap is the limit after a lost race, which is no sign of a store in
-	// trouble. A writer that never pauses leaves the others only moments, and
-	// who seldom tries seldom meets one.
+	// lostRaceCap is the limit after a lost race, which is no sign of an overloaded
+	// store. A writer that never pauses leaves the others only short gaps, so they must
+	// try often.
 	lostRaceCap = 500 * time.Millisecond
 )
 
-// backoff spaces attempts with full jitter: each wait is drawn evenly from zero
-// to a limit that doubles. Jitter is what lets contending writers that lost
-// together not lose together again.
+// backoff spaces attempts with full jitter: each wait is drawn evenly between zero and a
+// limit that doubles. Without jitter, writers that lost a race together would lose the
+// next one together.
 type backoff struct {
 	random io.Reader
 	waits  int
 }
 
-// wait pauses after a request that failed so, at least as long as the store asked
-// for.
+// wait pauses after a request that failed with the given error, for at least as long as
+// the store asked for.
 func (b *backoff) wait(ctx context.Context, failure error) error {
 	limit := min(backoffBase<<min(b.waits, 16), backoffCap)
 	if errors.Is(failure, backend.ErrPreconditionFailed) {
@@ -58,7 +58,7 @@ func jitter(random io.Reader, limit time.Duration) (time.Duration, error) {
 	return time.Duration(binary.LittleEndian.Uint64(b[:]) % uint64(limit)), nil
 }
 
-// sharedReader lets several goroutines read from a source of chance, one at a time.
+// sharedReader lets several goroutines read from a source of random bytes, one at a time.
 type sharedReader struct {
 	mu   sync.Mutex
 	from io.Reader

@@ -127,7 +127,7 @@ func TestInvalidSetAll(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"nothing":        {nil, immukv.ErrInvalidOption, "nothing to write"},
+		"nothing":        {nil, immukv.ErrInvalidOption, "no entry to write"},
 		"a key twice":    {writesOf("a", "b", "a"), immukv.ErrInvalidOption, `"a"`},
 		"too many":       {writesOf(many...), immukv.ErrInvalidOption, "1001"},
 		"an invalid key": {writesOf("a", "b/../c"), immukv.ErrInvalidKey, ""},

@@ -24,11 +24,11 @@ type Client[V any] struct {
 // connection, the write lock, and what is cached of the store.
 type core struct {
 	opened backend.VersionedStore // as it was given to Open
-	// store takes every name that its server does: what stands in it may be another
+	// store accepts every name that its server accepts: its objects may be another
 	// client's.
 	store backend.VersionedStore
-	// checkNewName refuses names under which no new object should be made; nil if
-	// the store has no such names.
+	// checkNewName returns an error for a name that no new object should have; nil if the
+	// store has no such names.
 	checkNewName func(name string) error
 	config
 	writes writeLock
@@ -40,7 +40,7 @@ type core struct {
 	head      *head // nil: not known
 	keyStates keyStates
 	lastCheck time.Time  // when the newest entry was last known to need no repair
-	checking  *headCheck // nil: no read is looking at the head
+	checking  *headCheck // nil: no read is checking the head
 	closed    bool
 }
 
@@ -128,9 +128,8 @@ func (c *Client[V]) encode(value V) ([]byte, error) {
 	return raw, nil
 }
 
-// setEntry is the entry of a value just set. The value is not decoded: what is returned
-// must not depend on whether a codec reads back what it wrote, for the entry is in the
-// log.
+// setEntry returns the entry of a value just set, without decoding it. The entry is in
+// the log, so the result must not depend on whether the codec can decode what it encoded.
 func setEntry[V any](v *version, value V) Entry[V] {
 	e := newEntry[V](v)
 	e.Value = value
@@ -282,7 +281,7 @@ func (c *Client[V]) Keys(ctx context.Context, opts ...KeysOption) iter.Seq2[stri
 func (c *Client[V]) Verify(e Entry[V]) error {
 	d := wire.VerifyFields(e.Key, e.PreviousHash, e.Sequence, e.Timestamp.UnixMilli(), e.JSON, e.Hash)
 	if d == 0 {
-		return fmt.Errorf("verify %q, sequence %d: %w: its hash is that of no dialect", e.Key, e.Sequence, ErrVerificationFailed)
+		return fmt.Errorf("verify %q, sequence %d: %w: the hash matches the entry in neither dialect", e.Key, e.Sequence, ErrVerificationFailed)
 	}
 	return nil
 }
@@ -353,8 +352,8 @@ func (c *core) checkOpen() error {
 	return nil
 }
 
-// entry decodes what the core returned. A version that came with an error about
-// itself is decoded all the same, for whoever wants to look at it.
+// entry decodes what the core returned. It also decodes a version that has an error about
+// itself, so that the caller can inspect it.
 func (c *Client[V]) entry(v *version, err error) (Entry[V], error) {
 	if v == nil {
 		return Entry[V]{}, err

@@ -15,9 +15,9 @@ type setQuery struct {
 	conditions []condition
 }
 
-// condition is what must be true of a key's newest entry for another to be appended.
+// condition is what must be true of a key's newest entry for the next one to be appended.
 type condition struct {
-	absent   bool // there is none
+	absent   bool // the key has no entry
 	sequence int64
 }
 
@@ -33,21 +33,21 @@ func IfSequence(n int64) SetOption { return condition{sequence: n} }
 
 func (c condition) setSet(q *setQuery) { q.conditions = append(q.conditions, c) }
 
-// condition is the one given, or nil if there is none.
+// condition returns the given condition, or nil if there is none.
 func (q setQuery) condition() (*condition, error) {
 	switch {
 	case len(q.conditions) == 0:
 		return nil, nil
 	case len(q.conditions) > 1:
-		return nil, fmt.Errorf("%w: %d conditions are given, and one is allowed", ErrInvalidOption, len(q.conditions))
+		return nil, fmt.Errorf("%w: %d conditions are given; at most one is allowed", ErrInvalidOption, len(q.conditions))
 	case q.conditions[0].sequence < 0:
-		return nil, fmt.Errorf("%w: no entry has sequence %d", ErrInvalidOption, q.conditions[0].sequence)
+		return nil, fmt.Errorf("%w: IfSequence(%d) is negative", ErrInvalidOption, q.conditions[0].sequence)
 	}
 	return &q.conditions[0], nil
 }
 
-// unchanged is the condition that v still is the newest entry of its key; if it is nil,
-// that the key still has none.
+// unchanged is the condition that v is still the newest entry of its key or, if v is nil,
+// that the key still has no entry.
 func unchanged(v *version) *condition {
 	if v == nil {
 		return &condition{absent: true}
@@ -62,8 +62,8 @@ func (c *condition) holds(s keyState) bool {
 	return s.exists && s.sequence == c.sequence
 }
 
-// failed is the error of a write whose condition does not hold: the key's newest entry is
-// found, or there is none.
+// failed is the error of a write whose condition does not hold. found is the key's newest
+// entry, or nil.
 func (c *condition) failed(key string, found *version) *ConditionError {
 	e := &ConditionError{Key: key, Absent: c.absent, Sequence: c.sequence, found: found}
 	if found != nil {
@@ -74,15 +74,15 @@ func (c *condition) failed(key string, found *version) *ConditionError {
 	return e
 }
 
-// prepareIf is prepare for an append of writes under conditions. It returns when all of
-// them hold on the very head that it returns. The append commits only if that still is
-// the head, so that no entry of the keys can come between. If some conditions do not
-// hold, it returns their errors, each at the place of its write.
+// prepareIf is prepare for writes under conditions. It returns a head on which all
+// conditions hold. The append succeeds only if the log still has that head, so no other
+// entry of the keys can come between. If some conditions do not hold, prepareIf returns
+// their errors, each at the place of its write.
 //
-// A condition may hold on a cached head, for the append proves that the head was the
-// newest. That it does not hold is believed only of a head that was read since the call
-// began, as current says of the cached one: on an older one, others may have long made
-// it hold.
+// A condition that holds on a cached head needs no newer one: the append proves that the
+// head is the newest. A condition fails only by a head that was read during the call,
+// because on an older one it may have changed since. current reports whether the cached
+// head was read during the call.
 func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*head, []keyState, []*ConditionError, error) {
 	for {
 		known := c.knownHead()
@@ -113,14 +113,14 @@ func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*h
 		var failed []*ConditionError
 		for _, i := range open {
 			w, s := writes[i], states[i]
-			// The key's newest entry is that of a head read during this call; or it
-			// came during the call; or it is that of what still is the head.
+			// The state is reliable if it came from a head read during this call, or if
+			// it is not newer than a head that is still the newest.
 			sure := confirmed || !s.after(h) && !fresh.empty() && fresh.log == h.log
 			if sure && !w.cond.holds(s) && (!s.exists || s.entry != nil) {
 				failed = w.fail(failed, i, len(writes), s.entry)
 				continue
 			}
-			delete(c.keyStates, w.key) // has no entry at hand, or is not of this head
+			delete(c.keyStates, w.key) // read it again: it has no entry, or is not as of this head
 		}
 		if failed != nil {
 			return nil, nil, failed, nil
@@ -129,7 +129,7 @@ func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*h
 }
 
 // failedOn returns the errors of the writes whose conditions do not hold because of an
-// entry of the head, whether that is applied or not.
+// entry of the head, applied or not.
 func failedOn(h *head, writes []*write) (failed []*ConditionError) {
 	for i, w := range writes {
 		if v := h.of(w.key); w.cond != nil && v != nil && !w.cond.holds(stateOf(v)) {
@@ -139,8 +139,9 @@ func failedOn(h *head, writes []*write) (failed []*ConditionError) {
 	return failed
 }
 
-// undecided returns the places of the writes whose conditions do not hold, or are about
-// an entry that came after the head; and the sequence of the newest such entry.
+// undecided returns the places of the writes whose condition does not hold, or whose key
+// has an entry newer than the head. It also returns the sequence of the newest such
+// entry.
 func undecided(h *head, writes []*write, states []keyState) (open []int, newest int64) {
 	newest = -1
 	for i, w := range writes {
@@ -155,7 +156,7 @@ func undecided(h *head, writes []*write, states []keyState) (open []int, newest 
 	return open, newest
 }
 
-// fail notes the error of the i-th of n writes, of which found is the key's newest entry.
+// fail sets the error of the i-th of n writes. found is the key's newest entry.
 func (w *write) fail(failed []*ConditionError, i, n int, found *version) []*ConditionError {
 	if failed == nil {
 		failed = make([]*ConditionError, n)
@@ -164,8 +165,8 @@ func (w *write) fail(failed []*ConditionError, i, n int, found *version) []*Cond
 	return failed
 }
 
-// beyondLog is the error for a key object that holds an entry which the log has not come
-// to: the log was replaced by another, or the object was.
+// beyondLog is the error for a key object that holds an entry newer than the log's
+// newest: the log or the object was replaced.
 func (c *core) beyondLog(writes []*write, states []keyState, h *head) error {
 	log := "is empty"
 	if !h.empty() {
@@ -173,7 +174,7 @@ func (c *core) beyondLog(writes []*write, states []keyState, h *head) error {
 	}
 	for i, w := range writes {
 		if w.cond != nil && states[i].after(h) {
-			return fmt.Errorf("%w: %s holds sequence %d, and the log %s; run an audit", ErrDiverged, wire.KeyObject(c.prefix, w.key), states[i].sequence, log)
+			return fmt.Errorf("%w: %s holds sequence %d, but the log %s; run an audit", ErrDiverged, wire.KeyObject(c.prefix, w.key), states[i].sequence, log)
 		}
 	}
 	return fmt.Errorf("%w: the log %s; run an audit", ErrDiverged, log)

@@ -103,7 +103,7 @@ func (c *core) copyLog(ctx context.Context, src *core, q copyQuery) (report Copy
 // lock.
 type copyWriter struct {
 	*core
-	last     link // what the log ends with
+	last     link // the newest entry of the log
 	progress func(done, total int64)
 	total    int64 // -1: not known
 	report   CopyReport
@@ -132,7 +132,8 @@ func (c *core) beginCopy(ctx context.Context, q copyQuery) (*copyWriter, error) 
 
 func (w *copyWriter) end() { w.writes.unlock() }
 
-// checkpoint is what the log ends with; of an empty log, what every log extends.
+// checkpoint is the newest entry of the log. For an empty log, it is the checkpoint that
+// every log extends.
 func (w *copyWriter) checkpoint() Checkpoint {
 	if w.last == beginning {
 		return newReport().Head()
@@ -140,8 +141,8 @@ func (w *copyWriter) checkpoint() Checkpoint {
 	return Checkpoint{Sequence: w.last.sequence, Hash: w.last.hash}
 }
 
-// checkContinues returns an error unless the log is the beginning of that of src, which
-// ends with top.
+// checkContinues returns an error unless the log is a beginning of the log of src, whose
+// newest entry is top.
 func (w *copyWriter) checkContinues(ctx context.Context, src *core, top *version) error {
 	ends := int64(-1)
 	if top != nil {
@@ -158,13 +159,13 @@ func (w *copyWriter) checkContinues(ctx context.Context, src *core, top *version
 		}
 	}
 	if w.last.sequence > ends {
-		return &ForkError{Sequence: ends + 1, Problem: "it has an entry, and the source has none"}
+		return &ForkError{Sequence: ends + 1, Problem: "the destination has an entry and the source has none"}
 	}
 	return nil
 }
 
-// sameAt reports whether both logs have the same entry at a sequence, and with it, as
-// each hash covers the one before, all the entries up to it.
+// sameAt reports whether both logs have the same entry at a sequence. Each hash covers
+// the entry before, so all entries up to it are the same, too.
 func (w *copyWriter) sameAt(ctx context.Context, src *core, top *version, sequence int64) (bool, error) {
 	theirs, err := src.entryUpTo(ctx, top, sequence)
 	if err != nil {
@@ -177,7 +178,7 @@ func (w *copyWriter) sameAt(ctx context.Context, src *core, top *version, sequen
 	return ours.Hash == theirs.Hash, nil
 }
 
-// entryUpTo is the entry of a sequence, in a log of which top is the newest.
+// entryUpTo returns the entry of a sequence, in a log whose newest entry is top.
 func (c *core) entryUpTo(ctx context.Context, top *version, sequence int64) (*version, error) {
 	if v := top.at(sequence); v != nil {
 		return v, v.checkHash()
@@ -185,8 +186,8 @@ func (c *core) entryUpTo(ctx context.Context, top *version, sequence int64) (*ve
 	return c.entryBelow(ctx, top, sequence)
 }
 
-// fork finds the first sequence at which the two logs differ, which they do at one that
-// is known.
+// fork finds the first sequence at which the two logs differ. They differ at the given
+// one.
 func (w *copyWriter) fork(ctx context.Context, src *core, top *version, differ int64) error {
 	same := int64(-1)
 	for differ-same > 1 {
@@ -194,17 +195,17 @@ func (w *copyWriter) fork(ctx context.Context, src *core, top *version, differ i
 		isSame, err := w.sameAt(ctx, src, top, middle)
 		switch {
 		case err != nil:
-			return errors.Join(&ForkError{Sequence: differ, Problem: "or before, they have different entries"}, err)
+			return errors.Join(&ForkError{Sequence: differ, Problem: "or before it, the entries differ"}, err)
 		case isSame:
 			same = middle
 		default:
 			differ = middle
 		}
 	}
-	return &ForkError{Sequence: differ, Problem: "they have different entries"}
+	return &ForkError{Sequence: differ, Problem: "the entries differ"}
 }
 
-// repairEnd applies what awaits its apply at the end of the log.
+// repairEnd applies the orphans at the end of the log.
 func (w *copyWriter) repairEnd(ctx context.Context) error {
 	h, err := w.check(ctx, w.knownHead())
 	if err != nil {
@@ -220,8 +221,8 @@ func (w *copyWriter) repairEnd(ctx context.Context) error {
 	return nil
 }
 
-// copyAll writes all versions that next returns, up to io.EOF, and makes sure in the end
-// that nobody else has written.
+// copyAll writes all versions that next returns, up to io.EOF. At the end it makes sure
+// that no other client has written.
 func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error)) error {
 	wait := w.newBackoff()
 	for {
@@ -281,12 +282,12 @@ func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backof
 	return w.applyCopied(ctx, appended, l)
 }
 
-// errTooManyBytes says that a version of several entries is larger than one may be.
+// errTooManyBytes means that the entries are too large for one log version.
 var errTooManyBytes = errors.New("too many bytes for one log version")
 
-// proposeMoved is the log version that follows the head and holds these entries of another
-// log. With longer names in it a version may come to be larger than one of several entries
-// may be.
+// proposeMoved returns the log version that follows the head and holds these entries of
+// another log. Its version IDs and ETags may be longer than in the source, so a version
+// of several entries may become too large.
 func (w *copyWriter) proposeMoved(h *head, states []keyState, l logVersion) (*proposal, error) {
 	cond, _, _, follows := h.next()
 	p := &proposal{at: h, cond: cond}
@@ -299,7 +300,7 @@ func (w *copyWriter) proposeMoved(h *head, states []keyState, l logVersion) (*pr
 	case len(l) > 1 && len(p.body) > wire.MaxBatchBytes:
 		return nil, errTooManyBytes
 	case len(l[0].Value) > maxValueBytes || len(p.body) > backend.MaxBodyBytes:
-		return nil, fmt.Errorf("%w: with its key it makes %d bytes", ErrValueTooLarge, len(p.body))
+		return nil, fmt.Errorf("%w: with its key, the entry has %d bytes; the limit is %d", ErrValueTooLarge, len(p.body), backend.MaxBodyBytes)
 	}
 	return p, nil
 }
@@ -313,7 +314,7 @@ func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersio
 	if h.log != appended.newest().log {
 		return w.interrupted()
 	}
-	if h.first(unchecked) != nil { // its answer was lost
+	if h.first(unchecked) != nil { // the answer of the append was lost
 		var err error
 		if h, err = w.check(ctx, h); err != nil {
 			return fmt.Errorf("apply sequence %d: %w", w.last.sequence, err)
@@ -325,14 +326,14 @@ func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersio
 	return nil
 }
 
-// checkCopied checks an entry before it is written. That it is what its hash says, and
-// follows the one before, was checked as it was read; here, that it is stored as a client
-// stores it, and of a key that this store can hold.
+// checkCopied checks an entry before it is written. Its hash and its link were checked
+// when it was read. checkCopied checks that it is stored in canonical form, and that this
+// store can hold its key.
 func (w *copyWriter) checkCopied(v *version) error {
 	if !v.IsCanonical() {
 		return fmt.Errorf("read the source: %w", Finding{
 			Kind: NotCanonical, Object: v.object, VersionID: v.id, Sequence: v.Sequence,
-			Detail: "the version is not stored as any client writes it",
+			Detail: "its bytes are not those that a client writes for this entry",
 		})
 	}
 	err := checkKey(w.prefix, v.Key)
@@ -345,19 +346,19 @@ func (w *copyWriter) checkCopied(v *version) error {
 	return nil
 }
 
-// interrupted says that somebody else has written to the destination.
+// interrupted is the error if another client has written to the destination.
 func (w *copyWriter) interrupted() error {
-	return &ForkError{Sequence: w.last.sequence + 1, Problem: "somebody else has appended to it meanwhile"}
+	return &ForkError{Sequence: w.last.sequence + 1, Problem: "another client appended to the destination during the copy"}
 }
 
-// checkStillLast makes sure that the log ends with what was written last.
+// checkStillLast makes sure that the log still ends with the entry written last.
 func (w *copyWriter) checkStillLast(ctx context.Context) error {
 	if w.report.Copied == 0 {
 		return nil
 	}
 	v, err := w.store.Head(ctx, w.prefix+wire.LogName)
 	if err != nil {
-		return fmt.Errorf("look at the end of the destination: %w", err)
+		return fmt.Errorf("check the end of the destination: %w", err)
 	}
 	if LogVersionID(v.ID) != w.last.log {
 		return w.interrupted()

@@ -68,7 +68,7 @@ func (d Dialect) Hash(key string, previous Hash, sequence, timestampMS int64, va
 	return hash, dialectError(err)
 }
 
-// dialectError makes an unknown dialect the invalid option that it is for a caller.
+// dialectError turns the error for an unknown dialect into [ErrInvalidOption].
 func dialectError(err error) error {
 	if errors.Is(err, wire.ErrUnknownDialect) {
 		return fmt.Errorf("%w: %w", ErrInvalidOption, err)

@@ -61,8 +61,7 @@ type Codec[V any] interface {
 	Decode([]byte) (V, error)
 }
 
-// jsonCodec is encoding/json, except that it refuses strings that are not valid
-// UTF-8.
+// jsonCodec is encoding/json, except that a string that is not valid UTF-8 is an error.
 type jsonCodec[V any] struct{}
 
 func (c jsonCodec[V]) Encode(v V) ([]byte, error) {
@@ -70,9 +69,9 @@ func (c jsonCodec[V]) Encode(v V) ([]byte, error) {
 	if err != nil || !bytes.Contains(text, []byte(`\ufffd`)) {
 		return text, err
 	}
-	// So package json writes what is not valid UTF-8, and nothing else of its
-	// own: U+FFFD itself stands raw. Only what a Marshaler wrote so comes back
-	// from decoding as it is.
+	// This escape is how package json writes bytes that are not valid UTF-8, and nothing
+	// else: it writes U+FFFD itself unescaped. Only a Marshaler may have written the
+	// escape, and then decoding returns the same text.
 	back, err := c.Decode(text)
 	if err == nil {
 		var again []byte
@@ -99,7 +98,7 @@ func (jsonCodec[V]) Decode(data []byte) (V, error) {
 	return v, err
 }
 
-// newEntry is the entry that a caller gets, its value not yet decoded.
+// newEntry returns the entry that a caller gets, with its value not yet decoded.
 func newEntry[V any](v *version) Entry[V] {
 	e := Entry[V]{
 		Key:               v.Key,

@@ -25,12 +25,13 @@ func (c *core) entryAt(ctx context.Context, sequence int64) (*version, error) {
 	if v := head.oldest().at(sequence); v != nil {
 		return v, v.checkHash()
 	}
-	// Should the head's hash not hold, its number is still a place to begin at.
+	// If the head's hash does not match, its sequence is still a place to begin at.
 	return c.entryBelow(ctx, head.oldest(), sequence)
 }
 
-// entryBelow is the entry of a sequence less than that of a version's oldest. What the
-// listing has in its place is corrected along the chain.
+// entryBelow returns the entry of a sequence that is less than those of the version from.
+// It finds the place in the listing, and then follows the chain if the listing is out of
+// order.
 func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*version, error) {
 	x := c.indexVersions(c.prefix+wire.LogName, from.id)
 	above, below, err := x.find(ctx, sequence, indexed{place: -1, v: from})
@@ -44,7 +45,7 @@ func (c *core) entryBelow(ctx context.Context, from *version, sequence int64) (*
 	if below.v != nil && errors.Is(err, ErrNotFound) {
 		err = Finding{
 			Kind: MissingVersion, Object: x.object, Sequence: sequence,
-			Detail: fmt.Sprintf("the log has no such entry, though it has sequences %d and %d", below.v.Sequence, above.v.Sequence),
+			Detail: fmt.Sprintf("the entry is missing: the log has sequences %d and %d", below.v.Sequence, above.v.Sequence),
 		}
 	}
 	return v, err

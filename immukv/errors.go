@@ -69,7 +69,7 @@ type OutcomeUnknownError struct {
 	Err error
 
 	append *proposal
-	// Of the entries appended, those of the call are at this place and behind it.
+	// The entries of the call are those of the proposal from this place on.
 	place, entries int
 }
 
@@ -81,7 +81,7 @@ func (e *OutcomeUnknownError) Error() string {
 // Is makes the error [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
 // ConditionError says that nothing was written because the condition does not hold, and
@@ -106,9 +106,9 @@ func (e *ConditionError) Error() string {
 		want = "no entry"
 	}
 	if e.Found == nil {
-		return fmt.Sprintf("%v: want %s of %q, and there is none", ErrConditionFailed, want, e.Key)
+		return fmt.Sprintf("%v: want %s of %q, but it has no entry", ErrConditionFailed, want, e.Key)
 	}
-	return fmt.Sprintf("%v: want %s of %q, and the newest has sequence %d", ErrConditionFailed, want, e.Key, e.Found.Sequence)
+	return fmt.Sprintf("%v: want %s of %q, but its newest entry has sequence %d", ErrConditionFailed, want, e.Key, e.Found.Sequence)
 }
 
 // Is makes the error [ErrConditionFailed].
@@ -128,7 +128,7 @@ func (e *EntryError) Error() string {
 	return fmt.Sprintf("%s: %v", where(e.Object, e.VersionID, e.Sequence), e.Err)
 }
 
-// where is an entry's place as errors show it, as far as it is known.
+// where names an entry in an error, as far as it is known.
 func where(object string, id backend.VersionID, sequence int64) string {
 	if id != "" {
 		object += " version " + string(id)
@@ -139,7 +139,7 @@ func where(object string, id backend.VersionID, sequence int64) string {
 	return object
 }
 
-// Unwrap gives what is wrong.
+// Unwrap returns the problem.
 func (e *EntryError) Unwrap() error { return e.Err }
 
 // DivergedError says which entry cannot be applied to which key object. It is
@@ -165,7 +165,7 @@ type ForkError struct {
 }
 
 func (e *ForkError) Error() string {
-	return fmt.Sprintf("the destination does not continue the source: at sequence %d %s", e.Sequence, e.Problem)
+	return fmt.Sprintf("the destination does not continue the source: at sequence %d, %s", e.Sequence, e.Problem)
 }
 
 // Is makes the error [ErrDiverged].

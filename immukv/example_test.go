@@ -282,7 +282,7 @@ func ExampleClient_Audit() {
 	}
 	fmt.Println(errors.Is(report.Err(), immukv.ErrVerificationFailed))
 	// Output:
-	// keys/valve.json (sequence 2): missing-version: the log has this entry of the key, and the key object has no version that holds it
+	// keys/valve.json (sequence 2): missing-version: the entry is in the log, but in no version of the key object
 	// true
 }
 

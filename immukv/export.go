@@ -76,13 +76,13 @@ func (c *core) export(ctx context.Context, w io.Writer, q exportQuery) (report E
 	return report, errors.Join(err, out.Flush())
 }
 
-// exportLine writes the line of an entry. A document that is not stored as any client
-// writes it might have line breaks.
+// exportLine writes the line of an entry. A document that is not in canonical form might
+// contain line breaks.
 func exportLine(out *bufio.Writer, v *version) error {
 	if !v.IsCanonical() {
 		return Finding{
 			Kind: NotCanonical, Object: v.object, VersionID: v.id, Sequence: v.Sequence,
-			Detail: "the version is not stored as any client writes it",
+			Detail: "its bytes are not those that a client writes for this entry",
 		}
 	}
 	if _, err := out.Write(v.Stored()); err != nil {
@@ -102,8 +102,8 @@ func newExportReader(r io.Reader) *exportReader {
 	return &exportReader{in: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// next reads one line, or io.EOF. An [EntryError] is about that line alone, and the next
-// one can be read. Whether the entry's hash holds is its own to tell.
+// next reads one line, or returns io.EOF. An [EntryError] is about that line only, and
+// the next line can be read. next does not check the hash of the entry.
 func (r *exportReader) next() (*version, error) {
 	r.line++
 	object := fmt.Sprint("line ", r.line)
@@ -126,7 +126,7 @@ func (r *exportReader) next() (*version, error) {
 	return v, nil
 }
 
-// text is the text of the next line.
+// text returns the text of the next line.
 func (r *exportReader) text() ([]byte, error) {
 	var text []byte
 	size := 0

@@ -20,8 +20,8 @@ func (c *core) get(ctx context.Context, key string, q getQuery) (*version, error
 	if err := c.startRead(ctx, key); err != nil {
 		return nil, err
 	}
-	// Before the key object is read: it need not reflect an entry that is an orphan
-	// now. One that becomes an orphan later may be missed.
+	// This must come before the read of the key object, which need not reflect an entry
+	// that is an orphan now. The read may miss an entry that becomes an orphan later.
 	orphan := c.orphanOf(key)
 	v, _, err := c.readKey(ctx, key)
 	switch {
@@ -38,11 +38,12 @@ func (c *core) get(ctx context.Context, key string, q getQuery) (*version, error
 
 // getConsistent is [Client.Get] with [Consistent].
 //
-// The head is read first. If it holds an entry of the key, that is the key's newest. If it
-// does not, the key's newest entry is applied, for nothing is appended to an orphan: the
-// key object, read after the head, holds it, or one appended since. Were the key object
-// read before the head or beside it, an entry of the key, and then one of another key,
-// could come between the two and be missed.
+// The head is read first. If it holds an entry of the key, that entry is the key's
+// newest. If not, the key's newest entry is applied, because nothing is appended after an
+// orphan. Then the key object, read after the head, holds that entry or one appended
+// since. If the key object were read before the head, or at the same time, an entry of
+// the key and then one of another key could be appended in between, and the read would
+// miss the first.
 func (c *core) getConsistent(ctx context.Context, key string) (*version, error) {
 	if err := checkKey(c.prefix, key); err != nil {
 		return nil, err
@@ -60,9 +61,9 @@ func (c *core) getConsistent(ctx context.Context, key string) (*version, error) 
 	return v, err
 }
 
-// checkedHead is the newest version of the log, or nil if it has none. A version with an
-// entry whose hash does not hold is returned with the error; so does a log fail that was
-// rolled back since this client last looked at it.
+// checkedHead returns the newest version of the log, or nil if the log is empty. If the
+// hash of an entry does not match, it returns the version with the error. It fails if the
+// log was rolled back since this client last read it.
 func (c *core) checkedHead(ctx context.Context) (logVersion, error) {
 	known := c.knownHead()
 	newest, err := c.newestVersion(ctx)
@@ -85,7 +86,7 @@ func (c *core) checkedHead(ctx context.Context) (logVersion, error) {
 }
 
 // readKey reads the key object of a key: the entry that it holds, and its tag. An entry
-// that is not to be trusted is returned with the error.
+// that cannot be trusted is returned with the error.
 func (c *core) readKey(ctx context.Context, key string) (*version, backend.ETag, error) {
 	object := wire.KeyObject(c.prefix, key)
 	obj, err := c.store.Get(ctx, object)
@@ -99,12 +100,12 @@ func (c *core) readKey(ctx context.Context, key string) (*version, backend.ETag,
 	return v, obj.ETag, err
 }
 
-// ofAnotherKey is the error for a version that stands in the wrong key object.
+// ofAnotherKey is the error for an entry that is in the key object of another key.
 func (v *version) ofAnotherKey() error {
 	return v.wrong(fmt.Errorf("%w: the key object holds an entry of key %q", ErrVerificationFailed, v.Key))
 }
 
-// startRead is what every read of a key does first.
+// startRead is the first step of every read of a key.
 func (c *core) startRead(ctx context.Context, key string) error {
 	if err := checkKey(c.prefix, key); err != nil {
 		return err

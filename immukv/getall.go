@@ -17,8 +17,8 @@ type Snapshot[V any] struct {
 	Sequence int64
 }
 
-// getAll is [Client.GetAll], with each what becomes of a key. Keys are read several at a
-// time, and told of one at a time.
+// getAll is [Client.GetAll]. It reads several keys at a time, and calls each with one
+// result at a time.
 func (c *core) getAll(ctx context.Context, keys []string, q getQuery, each func(key string, v *version, err error) error) (sequence int64, err error) {
 	read := func(ctx context.Context, key string) (*version, error) { return c.get(ctx, key, q) }
 	sequence = -1
@@ -44,8 +44,8 @@ func (c *core) getAll(ctx context.Context, keys []string, q getQuery, each func(
 	return sequence, c.readWide(ctx, keys, read, each)
 }
 
-// readWide reads keys, several at a time, until one fails for a reason that is not its
-// own.
+// readWide reads several keys at a time. It stops at the first error that is not about a
+// single key.
 func (c *core) readWide(ctx context.Context, keys []string, read func(context.Context, string) (*version, error), each func(string, *version, error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

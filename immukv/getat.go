@@ -12,8 +12,8 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// moment picks among the entries of a key: up to a sequence, and of those the first,
-// going back from the newest, that is not later than a time, if one is given.
+// moment selects an entry of a key: the newest one up to a sequence, or the newest of
+// those that is not later than a time, if a time is given.
 type moment struct {
 	sequence int64
 	asOf     *time.Time
@@ -23,7 +23,7 @@ func (m moment) has(v *version) bool {
 	return v.Sequence <= m.sequence && (m.asOf == nil || v.TimestampMS <= m.asOf.UnixMilli())
 }
 
-// moment is the one that the options ask for, with the log as it is at head.
+// moment returns the moment that the options ask for, in a log that ends with head.
 func (q getQuery) moment(head logVersion) (moment, error) {
 	if q.atSequence != nil && q.asOf != nil {
 		return moment{}, fmt.Errorf("%w: both AtSequence and AsOf are given", ErrInvalidOption)
@@ -57,9 +57,9 @@ func (c *core) getPast(ctx context.Context, key string, q getQuery) (*version, e
 	return c.getAt(ctx, key, head, m)
 }
 
-// getAt is the entry of a key at a moment not after head. The head was read first: if it
-// has no entry of the key, all entries of the key up to it are in the key object, for
-// nothing is appended to an orphan.
+// getAt returns the entry of a key at a moment not after head. The head must have been
+// read first: if it has no entry of the key, all entries of the key up to it are in the
+// key object, because nothing is appended after an orphan.
 func (c *core) getAt(ctx context.Context, key string, head logVersion, m moment) (*version, error) {
 	if head == nil {
 		return nil, fmt.Errorf("the log is empty: %w", ErrNotFound)
@@ -85,8 +85,8 @@ func (c *core) getAt(ctx context.Context, key string, head logVersion, m moment)
 	return c.searchKey(ctx, key, above, m.sequence)
 }
 
-// walkBack goes back through the entries of a key. What cannot be trusted on the way
-// might be the one looked for.
+// walkBack reads the entries of a key from the newest back. An entry that cannot be
+// trusted ends the walk with its error, because it may be the one asked for.
 func (c *core) walkBack(ctx context.Context, key string, m moment) (*version, error) {
 	object := wire.KeyObject(c.prefix, key)
 	versions := c.keyVersions(ctx, object, 0)
@@ -109,13 +109,14 @@ func (c *core) walkBack(ctx context.Context, key string, m moment) (*version, er
 			return f.Value, nil
 		}
 	}
-	return nil, fmt.Errorf("it has no entry of that time or before: %w", ErrNotFound)
+	return nil, fmt.Errorf("the key has no entry at that time or before: %w", ErrNotFound)
 }
 
-// searchKey is the newest entry of a key up to a sequence, less than that of the version
-// above. What is found next to each other in the listing is right if the entry above was
-// appended upon the version below, which the log tells. If it was not, the listing is out
-// of order there, and all that stands close by is looked at.
+// searchKey returns the newest entry of a key up to a sequence that is less than that of
+// from. It finds two versions that are neighbours in the listing. They are neighbours in
+// the key's history, too, if the log says that the newer entry was appended when the
+// older one was the current version. If not, the listing is out of order there, and
+// searchKey reads all versions close by.
 func (c *core) searchKey(ctx context.Context, key string, from indexed, sequence int64) (*version, error) {
 	object := wire.KeyObject(c.prefix, key)
 	x := c.indexVersions(object, "")
@@ -133,13 +134,13 @@ func (c *core) searchKey(ctx context.Context, key string, from indexed, sequence
 		case err != nil:
 			return nil, err
 		case known && !upon.exists, !known && again && below.v == nil:
-			return nil, fmt.Errorf("it has no entry up to sequence %d: %w", sequence, ErrNotFound)
+			return nil, fmt.Errorf("the key has no entry up to sequence %d: %w", sequence, ErrNotFound)
 		case known && below.v != nil && below.etag == upon.etag, !known && again:
 			return c.ofKey(below.v, key)
 		case again && c.namesUnlisted(object):
 			return nil, fmt.Errorf("%s has older versions, which the server does not list; read the log instead", object)
 		case again:
-			return nil, fmt.Errorf("%w: %s has no longer the version before sequence %d; run an audit", ErrDiverged, object, above.v.Sequence)
+			return nil, fmt.Errorf("%w: the version of %s before sequence %d is gone; run an audit", ErrDiverged, object, above.v.Sequence)
 		}
 		if above, below, err = x.around(ctx, sequence, above, below); err != nil {
 			return nil, keyError(err)
@@ -147,7 +148,7 @@ func (c *core) searchKey(ctx context.Context, key string, from indexed, sequence
 	}
 }
 
-// ofKey checks the version of a key object that is to be returned.
+// ofKey checks a version of a key object before it is returned.
 func (c *core) ofKey(v *version, key string) (*version, error) {
 	if v.Key != key {
 		return v, v.ofAnotherKey()
@@ -155,9 +156,9 @@ func (c *core) ofKey(v *version, key string) (*version, error) {
 	return v, v.checkHash()
 }
 
-// appendedUpon is the tag of the key object when an entry of the key was appended, which
-// is in the log alone; nil if the log does not have the entry, or that is none of the
-// key.
+// appendedUpon returns the tag that the key object had when an entry of the key was
+// appended. Only the log has it. It returns nil if the log does not have a valid entry of
+// the key at that place.
 func (c *core) appendedUpon(ctx context.Context, key string, v *version) (*keyTag, error) {
 	l, err := c.logVersion(ctx, v.log)
 	if err != nil && !isEntryError(err) && !gone(err) {
@@ -171,8 +172,9 @@ func (c *core) appendedUpon(ctx context.Context, key string, v *version) (*keyTa
 	return &tag, nil
 }
 
-// around looks at all that stands close to where find ended: what belongs above the
-// sequence and below it may be elsewhere by as much as versions may be out of place.
+// around reads all versions close to where find ended. The versions directly before and
+// after the sequence may be there, because versions may be listed up to reorderWindow
+// places out of order.
 func (x *versionIndex) around(ctx context.Context, sequence int64, above, below indexed) (indexed, indexed, error) {
 	from, to := max(above.place-2*reorderWindow, 0), below.place+2*reorderWindow
 	if _, err := x.reach(ctx, to); err != nil {

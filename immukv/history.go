@@ -48,15 +48,14 @@ func (c *core) history(ctx context.Context, key string, q historyQuery) iter.Seq
 	}
 }
 
-// startingPoint is where in the versions of a key object a history begins: with
-// entries older than sequence, which are listed about where the version is that
-// at recognises.
+// startingPoint is where a history begins: with the entries older than sequence. In the
+// listing, they begin near the version that at recognises.
 type startingPoint struct {
 	sequence int64
 	at       func(backend.Version) bool
 }
 
-// historyStart is the starting point asked for, or nil if nothing is older.
+// historyStart returns the starting point of the query, or nil if nothing is older.
 func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*startingPoint, error) {
 	if q.beforeKey != "" {
 		object, id := wire.KeyObject(c.prefix, key), backend.VersionID(q.beforeKey)
@@ -87,7 +86,7 @@ func (c *core) historyStart(ctx context.Context, key string, q historyQuery) (*s
 	return &startingPoint{before.Sequence, func(v backend.Version) bool { return v.ETag == before.PreviousKeyETag }}, nil
 }
 
-// keyHistory filters what a key object holds to what its history is.
+// keyHistory turns the versions of a key object into the history of the key.
 type keyHistory struct {
 	key     string
 	orphan  *version
@@ -129,11 +128,10 @@ func (h *keyHistory) yieldAll(seq iter.Seq2[*fetched, error], yield func(*versio
 }
 
 // keyVersions yields the versions of a key object, newest first by their sequence,
-// delete markers left out; a version that could not be read or trusted has its err
-// set and stands where it was listed. The listing's order is a hint: versions are
-// held back until those listed up to reorderWindow places later are known, and one
-// still further out of place is an error. The error that is yielded beside a nil
-// version ends the sequence.
+// without delete markers. A version that cannot be read or trusted has its Err set, and
+// is yielded where it was listed. The order of the listing is a hint: each version is
+// held back until reorderWindow more have been read. A version that is listed still later
+// is an error. An error that is yielded with a nil version ends the sequence.
 func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.Seq2[*fetched, error] {
 	return func(yield func(*fetched, error) bool) {
 		if limit > 0 {
@@ -145,8 +143,8 @@ func (c *core) keyVersions(ctx context.Context, object string, limit int) iter.S
 	}
 }
 
-// orCurrent yields listed versions, or the current version of an object whose versions
-// the server does not list. If there are older ones, the error says so.
+// orCurrent yields listed versions. If the server does not list the versions of the
+// object, it yields the current one, and an error if there are older ones.
 func (c *core) orCurrent(ctx context.Context, object string, listed iter.Seq2[*fetched, error]) iter.Seq2[*fetched, error] {
 	return func(yield func(*fetched, error) bool) {
 		any := false
@@ -181,11 +179,11 @@ func (c *core) orCurrent(ctx context.Context, object string, listed iter.Seq2[*f
 	}
 }
 
-// keyVersionsBefore yields those that are older than a starting point. The version
-// there may itself stand out of its place, and so may those around it, the other
-// way: hence twice the window before it. Of what is read then, as many as are kept
-// may be newer, a window more behind the version, and the version itself; the last
-// window is of those held back.
+// keyVersionsBefore yields the versions that are older than a starting point. The version
+// of the starting point may be out of order by one window, and its neighbours by another
+// in the opposite direction, so reading begins two windows before it. Of the versions
+// read, two windows before it, one after it, and the version itself may be newer than the
+// starting point. One more window is held back.
 func (c *core) keyVersionsBefore(ctx context.Context, object string, start *startingPoint, limit int) iter.Seq2[*fetched, error] {
 	return func(yield func(*fetched, error) bool) {
 		if limit > 0 {
@@ -195,7 +193,7 @@ func (c *core) keyVersionsBefore(ctx context.Context, object string, start *star
 		defer a.Close()
 		found, err := a.Seek(start.at, 2*reorderWindow)
 		if err == nil && !found {
-			err = fmt.Errorf("%w: %s has no longer the version to begin with; run an audit", ErrDiverged, object)
+			err = fmt.Errorf("%w: the version of %s to begin at is gone; run an audit", ErrDiverged, object)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -205,8 +203,8 @@ func (c *core) keyVersionsBefore(ctx context.Context, object string, start *star
 	}
 }
 
-// older passes over the versions that are not older than the starting point. Where one
-// stands that is not to be trusted, only the listing tells.
+// older skips the versions that are not older than the starting point. For a version that
+// cannot be trusted, the order of the listing decides.
 func (s *startingPoint) older(next func() (*fetched, error)) func() (*fetched, error) {
 	reached := false
 	return func() (*fetched, error) {
@@ -225,7 +223,7 @@ func (s *startingPoint) older(next func() (*fetched, error)) func() (*fetched, e
 	}
 }
 
-// sortVersions puts versions that come nearly newest first into that order.
+// sortVersions sorts versions that are listed almost newest first.
 func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetched, error] {
 	return func(yield func(*fetched, error) bool) {
 		var held []*fetched
@@ -261,8 +259,8 @@ func sortVersions(next func() (*fetched, error), object string) iter.Seq2[*fetch
 	}
 }
 
-// newest is the index of the version to come next: the first one listed if it is
-// not to be trusted, else the one of the highest sequence.
+// newest returns the index of the version to yield next: the one listed first if it
+// cannot be trusted, or else the one with the highest sequence.
 func newest(held []*fetched) int {
 	if held[0].Err != nil {
 		return 0
@@ -279,7 +277,7 @@ func newest(held []*fetched) int {
 func outOfOrder(object string, f *fetched) error {
 	return &backend.UnsupportedError{
 		Clause:  "S10",
-		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is more than %d places late", object, f.ID, f.Value.Sequence, reorderWindow),
-		Remedy:  "read the log instead, whose order does not rest on listings",
+		Problem: fmt.Sprintf("the versions of %s are not listed newest first: %s (sequence %d) is listed more than %d places too late", object, f.ID, f.Value.Sequence, reorderWindow),
+		Remedy:  "read the log instead: its order does not depend on listings",
 	}
 }

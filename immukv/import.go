@@ -59,14 +59,14 @@ func (c *core) importLog(ctx context.Context, r io.Reader, q copyQuery) (CopyRep
 // exportSource reads the versions of an export.
 type exportSource struct {
 	lines  *exportReader
-	again  func() (*exportReader, error) // begins anew; nil if it cannot
+	again  func() (*exportReader, error) // reads from the beginning again; nil if r is not a Seeker
 	last   *version                      // nil: none yet
 	held   *version                      // the first of the next version
-	failed error                         // what comes behind that
+	failed error                         // the error after held
 }
 
-// entry is the next entry, or io.EOF. One that does not follow the last one, or is not what
-// its hash says, comes with the error.
+// entry returns the next entry, or io.EOF. An entry that does not follow the last one, or
+// whose hash does not match, is returned with the error.
 func (s *exportSource) entry() (*version, error) {
 	v, err := s.lines.next()
 	if err != nil {
@@ -85,8 +85,8 @@ func (s *exportSource) entry() (*version, error) {
 	return v, err
 }
 
-// next is the entries of the next version: a line that names no version before it goes on
-// with that of the line before.
+// next returns the entries of the next version. A line with no previous_version_id
+// belongs to the version of the line before it.
 func (s *exportSource) next() (logVersion, error) {
 	if s.held == nil && s.failed == nil {
 		s.held, s.failed = s.entry()
@@ -109,7 +109,7 @@ func (s *exportSource) next() (logVersion, error) {
 			s.failed = err
 			return l, nil
 		case err != nil:
-			// The version is not there as a whole, or that cannot be told.
+			// The version is incomplete, or may be.
 			s.failed = err
 			return nil, err
 		}
@@ -123,8 +123,7 @@ func (s *exportSource) next() (logVersion, error) {
 	}
 }
 
-// passOver reads the entries that the log has already, and makes sure that it has the
-// same.
+// passOver reads the entries that the log has already, and checks that they are the same.
 func (w *copyWriter) passOver(ctx context.Context, from *exportSource) error {
 	first := true
 	for {
@@ -139,7 +138,7 @@ func (w *copyWriter) passOver(ctx context.Context, from *exportSource) error {
 		case err != nil:
 			return fmt.Errorf("read the export: %w", err)
 		case first && v.Sequence > w.last.sequence+1:
-			return &ForkError{Sequence: w.last.sequence + 1, Problem: fmt.Sprintf("the export has not begun: its first sequence is %d", v.Sequence)}
+			return &ForkError{Sequence: w.last.sequence + 1, Problem: fmt.Sprintf("the destination ends, but the export begins with sequence %d", v.Sequence)}
 		case v.Sequence == w.last.sequence && v.Hash != w.last.hash:
 			return w.forkFromExport(ctx, from, v.Sequence)
 		case v.Sequence == w.last.sequence+1 && w.last.hash != v.PreviousHash:
@@ -152,13 +151,13 @@ func (w *copyWriter) passOver(ctx context.Context, from *exportSource) error {
 	}
 }
 
-// endsBefore decides about an export that does not reach the end of the log: last is its
+// endsBefore handles an export that ends at or before the end of the log. last is its
 // newest entry, or nil.
 func (w *copyWriter) endsBefore(ctx context.Context, from *exportSource, last *version) error {
 	from.failed = io.EOF
 	switch {
 	case last == nil || last.Sequence == w.last.sequence:
-		return nil // there is nothing to write
+		return nil // nothing to write
 	default:
 		ours, err := w.entryUpTo(ctx, w.knownHead().version, last.Sequence)
 		if err != nil {
@@ -167,15 +166,14 @@ func (w *copyWriter) endsBefore(ctx context.Context, from *exportSource, last *v
 		if ours.Hash != last.Hash {
 			return w.forkFromExport(ctx, from, last.Sequence)
 		}
-		return &ForkError{Sequence: last.Sequence + 1, Problem: "it has an entry, and the export has none"}
+		return &ForkError{Sequence: last.Sequence + 1, Problem: "the destination has an entry and the export has none"}
 	}
 }
 
-// forkFromExport finds the first sequence at which the log and an export differ, which
-// they do at one that is known: both are read side by side, if the export can be read
-// again.
+// forkFromExport finds the first sequence at which the log and an export differ. They
+// differ at the given one. If the export can be read again, both are read in parallel.
 func (w *copyWriter) forkFromExport(ctx context.Context, from *exportSource, differ int64) error {
-	unsure := &ForkError{Sequence: differ, Problem: "or before, they have different entries"}
+	unsure := &ForkError{Sequence: differ, Problem: "or before it, the entries differ"}
 	if from.again == nil {
 		return unsure
 	}
@@ -192,7 +190,7 @@ func (w *copyWriter) forkFromExport(ctx context.Context, from *exportSource, dif
 			return errors.Join(unsure, fmt.Errorf("read the destination: %w", err))
 		}
 		if ours.Hash != theirs.Hash {
-			return &ForkError{Sequence: ours.Sequence, Problem: "they have different entries"}
+			return &ForkError{Sequence: ours.Sequence, Problem: "the entries differ"}
 		}
 		if theirs, err = lines.next(); err != nil {
 			return errors.Join(unsure, err)

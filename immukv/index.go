@@ -10,12 +10,12 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// versionIndex knows the versions of one object by their places in the listing: 0 is
-// the newest. It lists as far as it is asked to, and keeps the IDs alone. Delete
-// markers have no place.
+// versionIndex holds the versions of one object by their places in the listing: 0 is the
+// newest. It lists only as far as needed, and keeps only the IDs. Delete markers have no
+// place.
 //
-// The order of a listing is a hint. Sequence numbers go down along it, but for
-// versions that stand up to reorderWindow places from where they belong.
+// The order of a listing is a hint. Sequence numbers decrease along it, except for
+// versions that are up to reorderWindow places out of order.
 type versionIndex struct {
 	core    *core
 	object  string
@@ -29,7 +29,8 @@ func (c *core) indexVersions(object string, after backend.VersionID) *versionInd
 	return &versionIndex{core: c, object: object, listing: backend.VersionsRequest{After: after}}
 }
 
-// reach lists until place i is known. It reports false if the listing ends before it.
+// reach lists until the version at place i is known. It reports false if the listing ends
+// before.
 func (x *versionIndex) reach(ctx context.Context, i int) (bool, error) {
 	for x.ids.len() <= i && !x.ended {
 		page, err := x.core.store.ListVersions(ctx, x.object, x.listing)
@@ -43,8 +44,8 @@ func (x *versionIndex) reach(ctx context.Context, i int) (bool, error) {
 	return i < x.ids.len(), nil
 }
 
-// read reads the version at a place that is known: of a version of the log, its oldest
-// entry.
+// read reads the version at a known place. For a version of the log, it returns the
+// oldest entry.
 func (x *versionIndex) read(ctx context.Context, i int) (indexed, error) {
 	p := indexed{place: i}
 	obj, err := x.core.store.GetVersion(ctx, x.object, x.ids.at(i))
@@ -70,16 +71,16 @@ type indexed struct {
 	etag  backend.ETag
 }
 
-// find looks for where a sequence number belongs. It returns the version before that
-// place, whose sequence is greater, and the one behind it, whose sequence is not; that
-// one is not read if nothing older is listed. They are neighbours unless one of them
-// has the very number, or what lies between cannot be read.
+// find searches for the place of a sequence number. It returns the version before that
+// place, whose sequence is greater, and the version after it, whose sequence is not. The
+// second has not been read if nothing older is listed. The two are neighbours unless one
+// of them has the sequence itself, or the versions between them cannot be read.
 //
-// It begins at a version of a greater sequence. Of a log of one entry a version it
-// reads little more than the version looked for: that one stands as many places further
-// down as its number is less. Elsewhere that is the most it can be, and find goes down
-// by the rate at which the numbers have gone down so far, then in between by halves
-// and by interpolation, turn by turn.
+// The search begins at a version with a greater sequence. If each version of a log has
+// one entry, the difference of the sequences is the distance of the places, and find
+// reads little more than the version that it returns. Otherwise that difference is the
+// largest possible distance. Then find goes down by the average difference between
+// neighbours so far, and afterwards alternates between bisection and interpolation.
 func (x *versionIndex) find(ctx context.Context, sequence int64, from indexed) (above, below indexed, err error) {
 	above, below = from, indexed{place: -1}
 	for step := 1; below.place < 0; step *= 2 {
@@ -121,15 +122,16 @@ func (x *versionIndex) find(ctx context.Context, sequence int64, from indexed) (
 	return above, below, nil
 }
 
-// guess is the place to look at next, on the way down, and whether it is the last.
+// guess returns the place to read next while going down, and whether it is the last
+// place.
 func (x *versionIndex) guess(ctx context.Context, sequence int64, from, above indexed, step int) (place int, last bool, err error) {
-	most := above.v.Sequence - sequence // places: each has a number of its own
+	most := above.v.Sequence - sequence // in places, because each version has its own sequence
 	distance := most
 	if passed, down := int64(above.place-from.place), from.v.Sequence-above.v.Sequence; passed > 0 && down > passed {
 		distance = int64(float64(most)/float64(down)*float64(passed)) + 1
 	}
 	if above.place == from.place {
-		// Nothing is known yet of how the numbers go down.
+		// The average difference between neighbours is not known yet.
 		if _, err := x.reach(ctx, above.place+1); err != nil {
 			return 0, false, err
 		}
@@ -147,7 +149,7 @@ func (x *versionIndex) guess(ctx context.Context, sequence int64, from, above in
 	return place, x.ended && place == x.ids.len()-1, nil
 }
 
-// between is a place between two others.
+// between returns a place between two others.
 func between(above, below indexed, sequence int64, halve bool) int {
 	width := below.place - above.place
 	if halve || below.v == nil || above.v.Sequence == below.v.Sequence {
@@ -157,10 +159,9 @@ func between(above, below indexed, sequence int64, halve bool) int {
 	return above.place + min(max(int(part*float64(width)), 1), width-1)
 }
 
-// probe reads the version at a place or, if that one cannot be read, one close to it
-// that lies between two others, which are left out. It returns none if there is none.
-// Whether a hash holds is not asked: the caller does not rest on what it finds on the
-// way.
+// probe reads the version at a place. If that version cannot be read, it reads one close
+// by that is between above and below. It returns none if there is none. It does not check
+// the hash: the caller does not rely on the versions that it passes.
 func (x *versionIndex) probe(ctx context.Context, place, above, below int) (indexed, error) {
 	for i := range 2*reorderWindow + 1 {
 		at := place + (i+1)/2
@@ -181,14 +182,14 @@ func (x *versionIndex) probe(ctx context.Context, place, above, below int) (inde
 	return indexed{place: place}, nil
 }
 
-// upwards lists the versions of an index from a place up to its newest, for a reader
-// that wants them oldest first. It forgets those that it has listed.
+// upwards lists the versions of an index from a place up to the newest, for a reader that
+// reads them oldest first. It forgets the versions that it has listed.
 type upwards struct {
 	ids  idList
 	left int
 }
 
-// ListVersions is that of a store; the request has nothing to say.
+// ListVersions implements the method of a store; it ignores the request.
 func (u *upwards) ListVersions(context.Context, string, backend.VersionsRequest) (backend.VersionsPage, error) {
 	n := min(u.left, backend.MaxPageSize)
 	page := backend.VersionsPage{Versions: make([]backend.Version, n)}
@@ -203,7 +204,7 @@ func (u *upwards) ListVersions(context.Context, string, backend.VersionsRequest)
 	return page, nil
 }
 
-// idList is a list of version IDs, packed: 4 bytes for each and its characters.
+// idList is a packed list of version IDs: each takes its characters and 4 bytes.
 type idList struct{ pages []idPage }
 
 type idPage struct {
@@ -246,7 +247,7 @@ func (l *idList) at(i int) backend.VersionID {
 	return backend.VersionID(p.text[start:p.ends[i]])
 }
 
-// truncate lets go of pages that begin at a place or behind it.
+// truncate frees the pages that begin at a place or after it.
 func (l *idList) truncate(i int) {
 	for n := len(l.pages) - 1; n >= 0 && l.pages[n].first >= i; n-- {
 		l.pages[n] = idPage{}

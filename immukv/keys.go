@@ -13,9 +13,9 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// keys is [Client.Keys]. The store lists names; a name is a key with a suffix, so
-// the two sort differently where one key is the beginning of another: the name of
-// "a" stands behind those of "a-b" and of "a.b".
+// keys is [Client.Keys]. The store lists names, and a name is a key with a suffix. So the
+// order of names differs from the order of keys if one key is a prefix of another: the
+// name of "a" is listed after those of "a-b" and "a.b".
 func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := c.checkOpen(); err != nil {
@@ -43,10 +43,10 @@ func (c *core) keys(ctx context.Context, q keysQuery) iter.Seq2[string, error] {
 type keyLister struct {
 	*core
 	keysQuery
-	// asked are keys whose names stand behind the pages so far and of which it is
-	// known whether they exist. Those that do were yielded ahead of their names.
+	// asked are keys whose names come after the pages so far, and whose existence has
+	// been checked. Those that exist were yielded before their names were listed.
 	asked map[string]struct{}
-	// orphans are the keys of orphans, in order, that were not yielded yet: they may
+	// orphans are the keys of orphans, in order, that have not been yielded yet. They may
 	// have no objects.
 	orphans []string
 	yielded int
@@ -61,8 +61,8 @@ func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 	dir := l.core.prefix + wire.KeysDir
 	req := backend.NamesRequest{Prefix: dir + l.prefix}
 	if l.after != nil {
-		// Every key greater than after has a name greater than after itself:
-		// the suffix must not stand here, or "a-b" would be missed after "a".
+		// Every key greater than after has a name greater than after itself. With the
+		// suffix, "a-b" would be missed after "a".
 		req.After = dir + *l.after
 	}
 	for {
@@ -90,9 +90,9 @@ func (l *keyLister) list(ctx context.Context, yield func(string) bool) error {
 	return nil
 }
 
-// put yields a key, and before it those of orphans whose place is here. A key that
-// does not sort behind the last one was yielded ahead of its name, or was set for
-// the first time after its place had passed, which is as if it came after the call.
+// put yields a key, and before it the keys of orphans that sort before it. It skips a key
+// that does not sort after the last one: that key was yielded before its name was listed,
+// or it was first set after its place was passed, as if after the call.
 func (l *keyLister) put(key string, yield func(string) bool) bool {
 	if l.last != nil && key <= *l.last {
 		return true
@@ -109,8 +109,8 @@ func (l *keyLister) put(key string, yield func(string) bool) bool {
 	return yield(key) && l.yielded != l.limit
 }
 
-// pageKeys gives the keys of a page in order, those among them that belong there
-// though their names are yet to come.
+// pageKeys returns the keys of a page in order, together with the keys that sort among
+// them but whose names are listed later.
 func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]string, error) {
 	var keys []string
 	for _, name := range page.Names {
@@ -129,13 +129,13 @@ func (l *keyLister) pageKeys(ctx context.Context, page backend.NamesPage) ([]str
 	return slices.Compact(keys), nil
 }
 
-// outstanding finds keys that sort before some key listed so far, though their
-// names sort behind the last name listed. Such a key is a proper prefix of the last
-// name's key; whether it exists is asked once for each.
+// outstanding finds keys that sort before some key listed so far, but whose names sort
+// after the last name listed. Such a key is a proper prefix of the last name's key. Its
+// existence is checked once.
 //
-// protocol.md says that its next character there sorts before ".". That misses the
-// case that it is ".": the name of "a" stands behind that of "a.b", too. The names
-// are compared instead.
+// protocol.md says that the next character in the last key sorts before ".". It can also
+// be ".": the name of "a" comes after that of "a.b", too. So this function compares the
+// names.
 func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string, error) {
 	last := strings.TrimPrefix(lastName, l.core.prefix+wire.KeysDir)
 	l.forget(last)
@@ -158,7 +158,7 @@ func (l *keyLister) outstanding(ctx context.Context, lastName string) ([]string,
 	return early, nil
 }
 
-// forget drops answers about keys whose names have been passed.
+// forget drops the results for keys whose names have been passed.
 func (l *keyLister) forget(last string) {
 	for key := range l.asked {
 		if !strings.HasPrefix(last, key) {

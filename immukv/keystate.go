@@ -9,8 +9,8 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// keyTag identifies the current version of a key object. An entry of that key is
-// applied under the condition that it still is the current one.
+// keyTag identifies the current version of a key object. An entry of the key is applied
+// under the condition that this version is still the current one.
 type keyTag struct {
 	etag   backend.ETag
 	exists bool
@@ -23,21 +23,21 @@ func (t keyTag) condition() backend.Condition {
 	return backend.IfMatch(t.etag)
 }
 
-// expectedTag is the tag of the entry's key object when the entry was appended. The
-// object keeps it as long as the entry is an orphan.
+// expectedTag is the tag that the entry's key object had when the entry was appended. The
+// object keeps it while the entry is an orphan.
 func (v *version) expectedTag() keyTag {
 	return keyTag{etag: v.PreviousKeyETag, exists: v.HasPreviousKeyETag}
 }
 
-// keyState is what a write has to know of a key: the tag of its object and, where the
+// keyState is what a write needs to know of a key: the tag of its object and, if the
 // write has a condition, the key's newest entry.
 type keyState struct {
 	keyTag
 	sequence int64    // of the newest entry, if there is one: see unknownSequence
-	entry    *version // that entry, if it is at hand; it is not cached
+	entry    *version // that entry, if it was read; not cached
 }
 
-// unknownSequence is the sequence of an entry of which only the object's tag was asked for.
+// unknownSequence is the sequence of an entry if only the tag of its object was read.
 const unknownSequence = -1
 
 // hasSequence reports whether it is known which entry is the key's newest, if any.
@@ -46,7 +46,7 @@ func (s keyState) hasSequence() bool { return !s.exists || s.sequence != unknown
 // after reports whether the key's newest entry came after the head.
 func (s keyState) after(h *head) bool { return s.exists && s.sequence > h.last() }
 
-// stateOf is the state of a key of which v is the newest entry, but for the tag.
+// stateOf is the state of a key whose newest entry is v, without the tag.
 func stateOf(v *version) keyState {
 	return keyState{keyTag: keyTag{exists: true}, sequence: v.Sequence, entry: v}
 }
@@ -55,7 +55,7 @@ func stateOf(v *version) keyState {
 // and guarded by the write lock.
 type keyStates map[string]keyState
 
-// maxKeyStates bounds the cache; beyond it, some key makes room for the next.
+// maxKeyStates bounds the cache. When it is full, a new key replaces any other.
 const maxKeyStates = 8192
 
 func (c *core) rememberKey(key string, state keyState) {
@@ -72,14 +72,15 @@ func (c *core) rememberKey(key string, state keyState) {
 	c.keyStates[key] = state
 }
 
-// cachedState is the cached state of a key, if there is one and it has what is asked for.
+// cachedState returns the cached state of a key. It reports false if there is none, or if
+// it lacks the sequence that the caller needs.
 func (c *core) cachedState(key string, withSequence bool) (keyState, bool) {
 	state, known := c.keyStates[key]
 	return state, known && (!withSequence || state.hasSequence())
 }
 
-// readState reads the state of a key: by HEAD its object's tag or, with the sequence, by
-// GET its newest entry.
+// readState reads the state of a key: the tag of its object by HEAD or, with the
+// sequence, its newest entry by GET.
 func (c *core) readState(ctx context.Context, key string, withSequence bool) (keyState, error) {
 	if !withSequence {
 		tag, err := c.readTag(ctx, key)
@@ -90,7 +91,7 @@ func (c *core) readState(ctx context.Context, key string, withSequence bool) (ke
 	case errors.Is(err, backend.ErrNotFound):
 		return keyState{}, nil
 	case err != nil:
-		return keyState{}, fmt.Errorf("read the key's newest entry, which the condition is about: %w", err)
+		return keyState{}, fmt.Errorf("read the key's newest entry for the condition: %w", err)
 	}
 	state := stateOf(v)
 	state.etag = etag
@@ -104,7 +105,7 @@ func (c *core) readTag(ctx context.Context, key string) (keyTag, error) {
 	case errors.Is(err, backend.ErrNotFound):
 		return keyTag{}, nil
 	case err != nil:
-		return keyTag{}, fmt.Errorf("head the key object: %w", keyError(err))
+		return keyTag{}, fmt.Errorf("read the tag of the key object: %w", keyError(err))
 	}
 	return keyTag{etag: v.ETag, exists: true}, nil
 }

@@ -2,10 +2,9 @@ package immukv
 
 import "hash/maphash"
 
-// ledger is what an audit keeps of each entry of the log while it goes through the
-// key objects: fingerprints, 33 bytes an entry, so that a million entries fit in
-// little memory. They are seeded afresh for each audit, so nobody can prepare two
-// entries with one fingerprint.
+// ledger is what an audit keeps of each entry of the log while it reads the key objects:
+// fingerprints of 33 bytes an entry, so that a million entries need little memory. Each
+// audit uses a new seed, so nobody can prepare two entries with the same fingerprint.
 type ledger struct {
 	seed   maphash.Seed
 	head   int64 // the newest sequence; places count down from it
@@ -29,14 +28,14 @@ const (
 	claimed // a key object version holds it
 )
 
-// maxLedgerGaps bounds how many places may lie in gaps between the sequence numbers,
-// and with it the memory that made-up numbers can claim. A number beyond is not a
-// place in this log.
+// maxLedgerGaps bounds how many places may be in gaps between the sequence numbers, and
+// so the memory that forged numbers can claim. Numbers beyond it have no place in the
+// ledger.
 const maxLedgerGaps = 1 << 20
 
 func newLedger() *ledger { return &ledger{seed: maphash.MakeSeed()} }
 
-// record notes an entry of the log. Entries come newest first.
+// record adds an entry of the log. Entries come newest first.
 func (l *ledger) record(v *version) {
 	if l.places == 0 {
 		l.head = v.Sequence
@@ -68,7 +67,7 @@ func (l *ledger) tagPrint(t keyTag) uint64 {
 	return l.print(string(t.etag)) | 1
 }
 
-// at is the place of a sequence number, if the ledger has one.
+// at returns the place of a sequence number, if the ledger has one.
 func (l *ledger) at(sequence int64) (c *ledgerChunk, i int64, ok bool) {
 	place := l.head - sequence
 	if sequence < 0 || place < 0 || place >= l.places {
@@ -77,18 +76,18 @@ func (l *ledger) at(sequence int64) (c *ledgerChunk, i int64, ok bool) {
 	return l.chunks[place/ledgerChunkSize], place % ledgerChunkSize, true
 }
 
-// claim notes that a key object version holds an entry, and says what is wrong with
-// that, if anything. Whoever claims an entry first has it.
+// claim records that a version of a key object holds an entry, and returns the problem
+// with that, if any. The first version that claims an entry has it.
 func (l *ledger) claim(v *version) (problem string) {
 	c, i, ok := l.at(v.Sequence)
 	switch {
 	case !ok || c.state[i] == notRecorded:
 		return ""
 	case c.key[i] != l.print(v.Key) || c.entry[i] != l.print(string(v.Hash)+"\x00"+string(v.log)):
-		return "it is not what the log holds at that sequence"
+		return "it differs from the entry that the log has at that sequence"
 	case v.WriteID != "" && c.writer[i] != l.print(v.WriteID):
-		// The other clients leave the write ID out when they repair.
-		return "its write_id is not the log's"
+		// The other clients omit the write ID when they repair.
+		return "its write_id differs from the one in the log"
 	case c.state[i] == claimed:
 		return "another version of a key object holds the same entry"
 	}
@@ -96,8 +95,8 @@ func (l *ledger) claim(v *version) (problem string) {
 	return ""
 }
 
-// expects tells whether the entry of a sequence was appended when its key object
-// had this tag; true if the ledger does not know.
+// expects reports whether the entry of a sequence was appended when its key object had
+// this tag. It reports true if the ledger does not have the entry.
 func (l *ledger) expects(sequence int64, tag keyTag) bool {
 	c, i, ok := l.at(sequence)
 	return !ok || c.state[i] == notRecorded || c.tag[i] == l.tagPrint(tag)

@@ -13,29 +13,28 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// reorderWindow is how many places a version may stand from where it belongs in a
-// listing. A listing of versions rests on the store's clocks, so its order is a
-// hint; but what is out of place by more than this is not taken for disorder.
+// reorderWindow is how many places a version may be out of order in a listing. The order
+// of a listing depends on the store's clocks, so it is a hint. A version that is further
+// out of order is an error.
 const reorderWindow = 8
 
-// chainReader reads log versions by name along the chain, newest first, with their
-// bodies fetched ahead in the order of the listing. The chain alone decides what
-// comes next; a listing in disorder, or one that lacks a version, costs time.
+// chainReader reads log versions by ID along the chain, newest first, and fetches bodies
+// ahead in the order of the listing. Only the chain decides which version comes next. If
+// versions are listed out of order, or not at all, reading takes longer.
 type chainReader struct {
 	core *core
 	ctx  context.Context
-	// listed reads on in the order of the listing; nil if none is asked for.
+	// listed reads versions in the order of the listing; nil if there is no listing.
 	listed *readahead.Reader[logVersion]
-	// skipped are versions that the listing gave and the chain has not asked
-	// for.
+	// skipped are versions that were listed, but that the chain has not reached.
 	skipped []*fetchedLog
-	// direct are versions that the chain asked for and the listing had not
-	// given; it may yet.
+	// direct are versions that the chain reached before they were listed. They may still
+	// be listed.
 	direct map[backend.VersionID]bool
 }
 
-// readChain begins with the versions older than after, or with the newest: not more
-// than limit are read ahead if that is positive. onMarker may be nil.
+// readChain begins with the versions older than after, or with the newest. If limit is
+// positive, at most limit versions are read ahead. onMarker may be nil.
 func (c *core) readChain(ctx context.Context, after backend.VersionID, limit int, onMarker func(backend.Version)) *chainReader {
 	reading := c.logReading()
 	reading.After, reading.Limit, reading.OnMarker = after, limit, onMarker
@@ -48,7 +47,7 @@ func (r *chainReader) close() {
 	}
 }
 
-// take is the log version of that name.
+// take returns the log version with the given ID.
 func (r *chainReader) take(id LogVersionID) (*fetchedLog, error) {
 	want := backend.VersionID(id)
 	for i, f := range r.skipped {
@@ -79,7 +78,7 @@ func (r *chainReader) take(id LogVersionID) (*fetchedLog, error) {
 	return f, nil
 }
 
-// any is the newest version listed that the chain has not asked for, or nil.
+// any returns the newest listed version that the chain has not reached, or nil.
 func (r *chainReader) any() (*fetchedLog, error) {
 	if len(r.skipped) > 0 {
 		f := r.skipped[0]
@@ -89,7 +88,7 @@ func (r *chainReader) any() (*fetchedLog, error) {
 	return r.nextListed()
 }
 
-// nextListed is the next version of the listing that was not asked for by name.
+// nextListed returns the next version of the listing that take has not read directly.
 func (r *chainReader) nextListed() (*fetchedLog, error) {
 	if r.listed == nil {
 		return nil, nil
@@ -103,12 +102,12 @@ func (r *chainReader) nextListed() (*fetchedLog, error) {
 	}
 }
 
-// chain yields entries from one of the log on, newest first, along the chain: at
-// most limit of them, unless it is zero. An entry whose hash does not hold is
-// yielded with its error and the chain goes on. So is a version that cannot be
-// read, and the next is then the one listed below it. Any other error ends the
-// chain, and so does a link that does not lead to an older entry, because following
-// it might never end.
+// chain yields entries along the chain, newest first, beginning with from: at most limit
+// entries, unless limit is zero. An entry whose hash does not match is yielded with its
+// error, and the chain continues. For a version that cannot be read, chain yields the
+// error and continues with the version listed below it. Any other error ends the chain. A
+// link that does not lead to an older entry ends it, too, because the chain might be a
+// cycle.
 func (c *core) chain(ctx context.Context, from *version, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		left := limit
@@ -120,7 +119,7 @@ func (c *core) chain(ctx context.Context, from *version, limit int) iter.Seq2[*v
 			return
 		}
 		r := &chainReader{core: c, ctx: ctx}
-		if left != 1 { // a single one is asked for by name, without a listing
+		if left != 1 { // a single one is read by its version ID, without a listing
 			r = c.readChain(ctx, from.id, max(left, 0), nil)
 		}
 		defer r.close()
@@ -128,8 +127,8 @@ func (c *core) chain(ctx context.Context, from *version, limit int) iter.Seq2[*v
 	}
 }
 
-// yieldDown yields entries of a version, the newest first, each with the error if its
-// hash does not hold. It counts left down, and returns false when no more are wanted.
+// yieldDown yields entries of a version, newest first, each with an error if its hash
+// does not match. It decrements left, and returns false if no more entries are wanted.
 func yieldDown(l logVersion, left *int, yield func(*version, error) bool) bool {
 	for i := len(l) - 1; i >= 0; i-- {
 		if *left == 0 {
@@ -143,10 +142,10 @@ func yieldDown(l logVersion, left *int, yield func(*version, error) bool) bool {
 	return *left != 0
 }
 
-// follow yields what comes before newer, the oldest entry of its version, or all that is
-// listed if newer is nil: at most left entries, unless it is negative.
+// follow yields the entries before newer, the oldest entry of its version, or all listed
+// entries if newer is nil: at most left entries, unless left is negative.
 func (c *core) follow(r *chainReader, newer *version, left int, yield func(*version, error) bool) {
-	unread := newer == nil // the version before newer cannot be read: the listing tells what is before that
+	unread := newer == nil // the version before newer cannot be read: continue with the listing
 	for left != 0 {
 		var f *fetchedLog
 		var err error
@@ -168,12 +167,12 @@ func (c *core) follow(r *chainReader, newer *version, left int, yield func(*vers
 		misled := newer != nil && f.Value != nil && f.Value.newest().Sequence >= newer.Sequence
 		switch {
 		case misled && unread:
-			continue // listed out of its place
+			continue // listed out of order
 		case misled:
-			yield(nil, newer.wrong(fmt.Errorf("%w: version %s, which it follows, has sequence %d", ErrVerificationFailed, f.ID, f.Value.newest().Sequence)))
+			yield(nil, newer.wrong(fmt.Errorf("%w: its previous_version_id %q holds sequence %d, which is not older", ErrVerificationFailed, f.ID, f.Value.newest().Sequence)))
 			return
 		case !unread && errors.Is(f.Err, backend.ErrNotFound):
-			f.Err = fmt.Errorf("version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.Err)
+			f.Err = fmt.Errorf("read version %q, which sequence %d follows: %w", f.ID, newer.Sequence, f.Err)
 		}
 		if f.Value == nil {
 			if left--; !yield(nil, f.Err) || !isEntryError(f.Err) {
@@ -212,7 +211,7 @@ func (c *core) log(ctx context.Context, q logQuery) iter.Seq2[*version, error] {
 	}
 }
 
-// within is how many entries there are to read from one on: all of them if it is 0.
+// within returns how many entries to read, beginning with newest; 0 means all.
 func (q logQuery) within(newest *version) int {
 	if q.from == 0 || newest.Sequence < q.from {
 		return q.limit
@@ -223,7 +222,7 @@ func (q logQuery) within(newest *version) int {
 	return q.limit
 }
 
-// until ends a log that comes newest first where it is asked to end.
+// until ends a sequence that is newest first at the query's lower end.
 func until(q logQuery, log iter.Seq2[*version, error]) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		for v, err := range log {
@@ -234,7 +233,8 @@ func until(q logQuery, log iter.Seq2[*version, error]) iter.Seq2[*version, error
 	}
 }
 
-// logListed is the log of which the newest version is no entry: what is listed.
+// logListed yields the entries in the order of the listing. It is for a log whose newest
+// version cannot be read as an entry.
 func (c *core) logListed(ctx context.Context, limit int) iter.Seq2[*version, error] {
 	return func(yield func(*version, error) bool) {
 		r := c.readChain(ctx, "", limit, nil)
@@ -254,7 +254,7 @@ func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, 
 		return
 	}
 	var newest *version
-	var bad []error // of versions above the newest entry, the newest first
+	var bad []error // of versions newer than the newest readable entry, newest first
 	switch {
 	case head != nil:
 		newest = head.newest()
@@ -286,9 +286,9 @@ func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, 
 	}
 }
 
-// logBefore is the log from behind a version on. The chain begins with that version, so
-// that its link is checked as every other is: a caller who goes from page to page
-// must not be led round for ever, either.
+// logBefore yields the log before a version. The chain begins with that version, so that
+// its link is checked like every other: a caller that reads page by page must not be led
+// into a cycle, either.
 func (c *core) logBefore(ctx context.Context, q logQuery, yield func(*version, error) bool) {
 	l, err := c.logVersion(ctx, q.before)
 	if err != nil {
@@ -315,7 +315,7 @@ func (c *core) logBefore(ctx context.Context, q logQuery, yield func(*version, e
 	}
 }
 
-// logUpTo is the log up to before an entry, oldest first.
+// logUpTo yields the log up to before an entry, oldest first.
 func (c *core) logUpTo(ctx context.Context, newer *version, q logQuery, yield func(*version, error) bool) {
 	n := 0
 	for v, err := range c.ascending(ctx, linkBefore(q.from), newer) {
@@ -328,7 +328,7 @@ func (c *core) logUpTo(ctx context.Context, newer *version, q logQuery, yield fu
 	}
 }
 
-// newestVersion is the newest version of the log, or nil if the log is empty.
+// newestVersion returns the newest version of the log, or nil if the log is empty.
 func (c *core) newestVersion(ctx context.Context) (logVersion, error) {
 	if err := c.checkOpen(); err != nil {
 		return nil, err
@@ -340,7 +340,7 @@ func (c *core) newestVersion(ctx context.Context) (logVersion, error) {
 		if listErr != nil || len(listed) == 0 {
 			return nil, listErr
 		}
-		// The first entry may have come meanwhile.
+		// The first entry may have been appended meanwhile.
 		if obj, err = c.store.Get(ctx, object); errors.Is(err, backend.ErrNotFound) {
 			return nil, c.logDeleted()
 		}

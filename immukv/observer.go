@@ -59,7 +59,8 @@ type Observed struct {
 	Sequence int64
 }
 
-// begin tells the observer that a call begins, and returns what tells it the end.
+// begin tells the observer that a call begins, and returns the function that reports its
+// end.
 func (c *core) begin(ctx context.Context, method, key string) (context.Context, func(error)) {
 	if c.observer.Call == nil {
 		return ctx, func(error) {}
@@ -119,14 +120,14 @@ func (c *core) watched(ctx context.Context, seq iter.Seq2[*version, error]) iter
 	}
 }
 
-// conflict tells the observer that another writer's entry stands in the place of p.
+// conflict tells the observer that another writer's entry has the place of p.
 func (c *core) conflict(ctx context.Context, p *proposal) {
 	if c.observer.Conflict != nil {
 		c.observer.Conflict(ctx, Observed{p.first().Key, p.first().Sequence})
 	}
 }
 
-// settled tells the observer what became of p, whose answer was lost.
+// settled tells the observer the outcome of p, whose answer was lost.
 func (c *core) settled(ctx context.Context, p *proposal, err error) {
 	if c.observer.Settled != nil {
 		c.observer.Settled(ctx, Observed{p.first().Key, p.first().Sequence}, err)

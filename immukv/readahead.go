@@ -8,11 +8,11 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// fetched is one version of an object, read. Its value may be set beside its error:
-// read, but not to be trusted.
+// fetched is one version of an object. Both its value and its error may be set: then it
+// was read, but cannot be trusted.
 type fetched = readahead.Item[*version]
 
-// fetchedLog is one version of the log, read.
+// fetchedLog is one version of the log.
 type fetchedLog = readahead.Item[logVersion]
 
 // logReading reads the versions of the log.
@@ -22,7 +22,7 @@ func (c *core) logReading() readahead.Config[logVersion] {
 	}
 }
 
-// keyReading reads the versions of a key object, not more than limit if that is
+// keyReading reads the versions of a key object, at most limit of them if limit is
 // positive.
 func (c *core) keyReading(object string, limit int) readahead.Config[*version] {
 	return readahead.Config[*version]{

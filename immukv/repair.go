@@ -37,7 +37,7 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	if err != nil {
 		return RepairResult{}, err
 	}
-	if !h.empty() { // somebody may have repaired it since it was cached
+	if !h.empty() { // another client may have repaired it since it was cached
 		again := *h
 		again.states = slices.Clone(h.states)
 		for i, s := range again.states {
@@ -71,9 +71,9 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 	return result, nil
 }
 
-// checkHead checks, when the interval has passed, whether the newest entry needs
-// repair. A read that comes during another read's check waits for its result; one
-// that comes during a write of this client leaves the check to the writer.
+// checkHead checks whether the newest entry needs repair, if the interval has passed. A
+// read that begins during another read's check waits for its result. A read that begins
+// during a write of this client leaves the check to the writer.
 func (c *core) checkHead(ctx context.Context) error {
 	for c.checkDue() {
 		check, ours := c.startCheck()
@@ -87,8 +87,8 @@ func (c *core) checkHead(ctx context.Context) error {
 		}
 		select {
 		case <-check.done:
-			// Its error is this read's too: if each read asked a store that does
-			// not answer, they would fail one after another.
+			// The error is this read's too: if each read sent requests to a store that
+			// does not answer, they would fail one after another.
 			if !check.cut {
 				return check.err
 			}
@@ -104,11 +104,11 @@ type headCheck struct {
 	done chan struct{}
 	// Set when done is closed.
 	err error
-	cut bool // by the end of the context of the read that checks
+	cut bool // the context of the checking read has ended
 }
 
-// startCheck takes the write lock for a check of the head, unless another read has
-// begun one. There is none if a writer holds the lock.
+// startCheck locks the writes for a check of the head, unless another read has begun one.
+// It returns nil if a writer holds the lock.
 func (c *core) startCheck() (check *headCheck, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,8 +137,8 @@ func (c *core) checkDue() bool {
 	return c.lastCheck.IsZero() || time.Since(c.lastCheck) >= c.checkInterval
 }
 
-// checkHeadNow repairs the newest entry if it is an orphan. Where that cannot be done,
-// the cached head tells that it is one.
+// checkHeadNow repairs the newest entries that are orphans. If that fails, the cached
+// head records which entries are orphans.
 func (c *core) checkHeadNow(ctx context.Context) error {
 	h, err := c.readHead(ctx)
 	if err == nil && !h.empty() {
@@ -146,21 +146,21 @@ func (c *core) checkHeadNow(ctx context.Context) error {
 			h, err = c.repairHead(ctx, h)
 		}
 	}
-	// A read has an orphan from the log; but whether the others are any must be known, too.
+	// A read returns an orphan from the log, so a failed repair is harmless only if the
+	// state of every entry is known.
 	known := h != nil && h.first(orphan) != nil && h.first(unchecked) == nil
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return err
 	case errors.Is(err, backend.ErrAccessDenied) && known:
-		// Denied to write: read-only in all but name.
+		// No permission to write: the client is in effect read-only.
 	case isEntryError(err), errors.Is(err, ErrDiverged), errors.Is(err, ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
-		// No write can follow the newest entry before somebody has mended it.
-		// This read is of another entry, or fails by itself.
+		// No write can follow the newest entry until the cause is removed. This read
+		// needs another entry, or fails by itself.
 		c.logger.WarnContext(ctx, "the newest entry cannot be repaired; run an audit", "error", err)
 	case known:
-		// The next read tries again.
-		c.logger.WarnContext(ctx, "the newest entry was not repaired", "error", err)
+		c.logger.WarnContext(ctx, "repair of the newest entry failed; the next read retries it", "error", err)
 		return nil
 	default:
 		return err

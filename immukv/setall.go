@@ -45,20 +45,20 @@ func (c *Client[V]) SetAll(ctx context.Context, writes ...Write[V]) (_ []Entry[V
 	return entries, nil
 }
 
-// requestAll checks what SetAll is given before anything is sent.
+// requestAll checks the arguments of SetAll before anything is sent.
 func (c *Client[V]) requestAll(writes []Write[V]) (*request, error) {
 	switch n := len(writes); {
 	case n == 0:
-		return nil, fmt.Errorf("%w: there is nothing to write", ErrInvalidOption)
+		return nil, fmt.Errorf("%w: no entry to write", ErrInvalidOption)
 	case n > wire.MaxEntries:
-		return nil, fmt.Errorf("%w: of %d entries %d go into one log version", ErrInvalidOption, n, wire.MaxEntries)
+		return nil, fmt.Errorf("%w: %d entries; a log version holds at most %d", ErrInvalidOption, n, wire.MaxEntries)
 	}
 	req := newRequest()
 	places := make(map[string]int, len(writes))
 	bytes := 0
 	for i, w := range writes {
 		if first, ok := places[w.Key]; ok {
-			return nil, fmt.Errorf("%w: writes %d and %d are of one key, %q", ErrInvalidOption, first, i, w.Key)
+			return nil, fmt.Errorf("%w: writes %d and %d have the same key, %q", ErrInvalidOption, first, i, w.Key)
 		}
 		places[w.Key] = i
 		own, err := c.newWrite(w)
@@ -67,7 +67,7 @@ func (c *Client[V]) requestAll(writes []Write[V]) (*request, error) {
 		}
 		req.writes = append(req.writes, own)
 		if bytes += len(own.value) + len(own.key); len(writes) > 1 && bytes > wire.MaxBatchBytes {
-			return nil, fmt.Errorf("%w: the entries up to key %q make more than %d bytes, which are allowed in one log version", ErrValueTooLarge, w.Key, wire.MaxBatchBytes)
+			return nil, fmt.Errorf("%w: with key %q, the entries have more than %d bytes, the limit of a log version", ErrValueTooLarge, w.Key, wire.MaxBatchBytes)
 		}
 	}
 	return req, nil

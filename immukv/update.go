@@ -77,7 +77,7 @@ func (c *core) update(ctx context.Context, key string, change func(*version) ([]
 }
 
 // readForUpdate reads the newest entry of a key, or nil, as a consistent read does. It
-// waits for the writes before, and caches what the write that follows needs.
+// waits for earlier writes, and caches the state that the write after it needs.
 func (c *core) readForUpdate(ctx context.Context, key string) (*version, error) {
 	if c.readOnly {
 		return nil, ErrReadOnly

@@ -14,9 +14,9 @@ import (
 // progressEvery is how many entries lie between two calls of a progress function.
 const progressEvery = 64
 
-// logVerifier walks the log from its newest entry to its first along the chain,
-// with the listing beside it: the chain says what has to be there, the listing
-// what else is.
+// logVerifier reads the log along the chain, from its newest entry to its first, and
+// compares it with the listing: the chain names the versions that must exist, and the
+// listing may have others.
 type logVerifier struct {
 	*core
 	verifyQuery
@@ -26,18 +26,18 @@ type logVerifier struct {
 	// visit is called with every entry that could be read, newest first.
 	visit func(v *version, sound bool)
 
-	// newer is the entry last read, of which the chain leads on; nil before the
-	// first, and where the chain is broken.
+	// newer is the entry read last, which names the next version of the chain; nil before
+	// the first entry, and where the chain is broken.
 	newer *version
-	// dangling is an entry that names a version before it which is not there,
-	// until it is known what is.
+	// dangling is an entry whose previous version does not exist. It is set until the
+	// next older entry is found.
 	dangling *version
-	// passed counts the places in the log, below the entry last counted, of which
-	// it is known what became of them.
+	// passed counts the places between the entry counted last and the current one whose
+	// problems are known: a version there was missing or malformed, or had a wrong hash.
 	passed int64
-	// gone are findings whose sequence is known once an older entry is found.
+	// gone are findings whose sequence becomes known when an older entry is found.
 	gone []Finding
-	done bool // the beginning was reached, or what was asked for
+	done bool // nothing is left to read
 }
 
 // verifyLog is [Client.VerifyLog]. visit may be nil.
@@ -52,7 +52,7 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 		if listed, err = c.listLog(ctx); err != nil {
 			return nil, err
 		}
-		// The first entry may have come meanwhile.
+		// The first entry may have been appended meanwhile.
 		obj, err = c.store.Get(ctx, l.object)
 	}
 	switch {
@@ -60,8 +60,8 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 		l.noHead(listed)
 		return l.report, nil
 	case errors.Is(err, backend.ErrDamaged), isEntryError(err):
-		if !isEntryError(err) { // of which the listing has the version
-			l.report.add(l.finding(MissingVersion, "", -1, "the newest version is gone: "+err.Error()))
+		if !isEntryError(err) { // a malformed version is reported from the listing
+			l.report.add(l.finding(MissingVersion, "", -1, "the newest version cannot be read: "+err.Error()))
 		}
 		l.reader = c.readChain(ctx, "", 0, l.deleteMarker)
 	case err != nil:
@@ -84,7 +84,7 @@ func (c *core) verifyLog(ctx context.Context, q verifyQuery, visit func(*version
 	return l.report, nil
 }
 
-// readLimit is how many versions beyond the head will be read at most, or 0 for all.
+// readLimit returns how many versions to read after the head at most; 0 means all.
 func (l *logVerifier) readLimit() int {
 	if l.limit <= 0 || l.trustedHead != nil {
 		return 0
@@ -100,7 +100,7 @@ func (l *logVerifier) finding(kind FindingKind, id backend.VersionID, sequence i
 func (l *logVerifier) noHead(listed []backend.Version) {
 	for _, v := range listed {
 		if v.DeleteMarker {
-			l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted; its entries are still there as older versions"))
+			l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted; its entries still exist as older versions"))
 		}
 	}
 	if l.report.Valid() && len(listed) > 0 {
@@ -110,13 +110,13 @@ func (l *logVerifier) noHead(listed []backend.Version) {
 	l.checkExtends(-1)
 }
 
-// deleteMarker reports a marker in the listing of the log.
+// deleteMarker reports a delete marker in the listing of the log.
 func (l *logVerifier) deleteMarker(v backend.Version) {
-	l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted here, and went on"))
+	l.report.add(l.finding(DeleteMarker, v.ID, -1, "the log was deleted, and later continued"))
 }
 
-// step reads the next older version: the one that the chain names, or, where the
-// chain is broken, the next one listed.
+// step reads the next older version: the one that the chain names or, where the chain is
+// broken, the next one listed.
 func (l *logVerifier) step() error {
 	if l.newer == nil {
 		f, err := l.reader.any()
@@ -140,18 +140,19 @@ func (l *logVerifier) step() error {
 	return l.take(f)
 }
 
-// gone tells whether reading a version failed because it is not there any more.
+// gone reports whether reading a version failed because the version no longer exists.
 func gone(err error) bool {
 	return errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrDamaged)
 }
 
-// take checks what was read, unless the reading failed for reasons of the call.
+// take checks the version that was read. It returns an error only if the call itself
+// failed.
 func (l *logVerifier) take(f *fetchedLog) error {
 	switch {
 	case gone(f.Err):
 		l.settleDangling(nil)
 		l.passed++
-		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read back"))
+		l.gone = append(l.gone, l.finding(MissingVersion, f.ID, -1, "the version is listed but cannot be read"))
 	case f.Err != nil && !isEntryError(f.Err):
 		return f.Err
 	default:
@@ -160,11 +161,12 @@ func (l *logVerifier) take(f *fetchedLog) error {
 	return nil
 }
 
-// missing notes that the chain names a version that is not there. What is older is
-// looked for in the listing.
+// missing records that the chain names a version that does not exist. The next older
+// version is taken from the listing.
 func (l *logVerifier) missing() {
 	if l.trustedStart != nil && l.newer.Sequence-1 == l.trustedStart.Sequence {
-		// The trusted entry itself: newer was checked against it already.
+		// The missing version is that of the trusted start, against which newer has been
+		// checked.
 		l.done = true
 		return
 	}
@@ -172,8 +174,9 @@ func (l *logVerifier) missing() {
 	l.passed++
 }
 
-// settleDangling reports what missing noted, now that the next older entry was
-// found, or was not. If that is the one before, it is the name that is wrong.
+// settleDangling reports the entry that missing recorded, now that next, the next older
+// entry, is known; nil if there is none. If next is the entry before it, only the
+// previous_version_id is wrong.
 func (l *logVerifier) settleDangling(next *version) {
 	d := l.dangling
 	if d == nil {
@@ -182,14 +185,13 @@ func (l *logVerifier) settleDangling(next *version) {
 	l.dangling = nil
 	if next != nil && next.matched != 0 && next.Hash == d.PreviousHash {
 		l.passed--
-		l.report.add(l.finding(BrokenLink, d.id, d.Sequence, fmt.Sprintf("its previous_version_id is %q, which does not exist, and not %q, which holds the entry before it", d.before(), next.id)))
+		l.report.add(l.finding(BrokenLink, d.id, d.Sequence, fmt.Sprintf("its previous_version_id %q does not exist; the entry before it is in version %q", d.before(), next.id)))
 		return
 	}
-	l.report.add(l.finding(MissingVersion, backend.VersionID(d.before()), d.Sequence-1, fmt.Sprintf("sequence %d follows it, and it is gone", d.Sequence)))
+	l.report.add(l.finding(MissingVersion, backend.VersionID(d.before()), d.Sequence-1, fmt.Sprintf("sequence %d names this version, which does not exist", d.Sequence)))
 }
 
-// version checks the entries of one version of the log, newest first, and their place
-// after the older ones yet to come.
+// version checks the entries of one version of the log, newest first.
 func (l *logVerifier) version(f *fetchedLog) {
 	if f.Value == nil {
 		l.settleDangling(nil)
@@ -226,8 +228,8 @@ func (l *logVerifier) entry(v *version) {
 	l.checkBeginning(v)
 }
 
-// malformed reports a version that cannot be read. What is older is looked for in the
-// listing.
+// malformed reports a version that cannot be read. The next older version is taken from
+// the listing.
 func (l *logVerifier) malformed(f *fetchedLog) {
 	bad := l.finding(MalformedVersion, f.ID, -1, f.Err.Error())
 	if l.newer == nil {
@@ -240,10 +242,9 @@ func (l *logVerifier) malformed(f *fetchedLog) {
 	l.newer = nil
 }
 
-// hasPlace tells whether an entry can stand where the verification is. Sequence
-// numbers only go down, so that no chain, wherever its links were made to lead,
-// goes on for ever; and one whose entry is not as it was written is believed only
-// if it is the one to be expected.
+// hasPlace reports whether an entry may have its place in the log. Sequence numbers must
+// decrease, so that even a forged chain ends. An entry whose hash does not match is
+// accepted only with the expected sequence.
 func (l *logVerifier) hasPlace(v *version) bool {
 	last := l.report.FirstSequence
 	switch {
@@ -256,18 +257,18 @@ func (l *logVerifier) hasPlace(v *version) bool {
 	}
 }
 
-// misplaced reports an entry that does not stand where it was found. What is older
-// is looked for in the listing.
+// misplaced reports an entry that is in the wrong place. The next older version is taken
+// from the listing.
 func (l *logVerifier) misplaced(v *version) {
 	switch {
 	case v.matched == 0:
 		l.checkEntry(v)
 		l.passed++
 	case l.newer == nil:
-		l.report.add(l.finding(UnexpectedVersion, v.id, v.Sequence, "it is listed below an entry that is not newer"))
+		l.report.add(l.finding(UnexpectedVersion, v.id, v.Sequence, "it is listed as older than an entry that is not newer"))
 	}
 	if l.newer != nil {
-		l.report.add(l.finding(BrokenLink, l.newer.id, l.newer.Sequence, fmt.Sprintf("its previous_version_id is %s, which does not hold the entry before it", v.id)))
+		l.report.add(l.finding(BrokenLink, l.newer.id, l.newer.Sequence, fmt.Sprintf("its previous_version_id %s does not hold the entry before it", v.id)))
 		l.newer = nil
 	}
 }
@@ -276,27 +277,28 @@ func (l *logVerifier) misplaced(v *version) {
 func (l *logVerifier) checkEntry(v *version) (sound bool) {
 	switch {
 	case v.matched == 0:
-		l.report.add(l.finding(HashMismatch, v.id, v.Sequence, "the hash is that of no dialect: the entry is not as it was written"))
+		l.report.add(l.finding(HashMismatch, v.id, v.Sequence, "the hash matches the entry in neither dialect: the entry was changed"))
 	case !v.IsCanonical():
-		l.report.add(l.finding(NotCanonical, v.id, v.Sequence, "the version is not stored as any client writes it"))
+		l.report.add(l.finding(NotCanonical, v.id, v.Sequence, "its bytes are not those that a client writes for this entry"))
 	default:
 		return true
 	}
 	return false
 }
 
-// checkLink checks that this entry stands directly before the one counted last, but
-// for what was passed in between.
+// checkLink checks that this entry directly precedes the one counted last, except for the
+// places that were passed.
 func (l *logVerifier) checkLink(v *version) {
 	if last := l.report.FirstSequence; l.report.Entries > 0 && v.Sequence != last-1-l.passed {
-		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, fmt.Sprintf("sequence %d is the next that is left before sequence %d", v.Sequence, last)))
+		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, fmt.Sprintf("sequence %d is followed by sequence %d", v.Sequence, last)))
 	}
 	if newer := l.newer; newer != nil && newer.PreviousHash != v.Hash {
-		l.report.add(l.finding(BrokenLink, newer.id, newer.Sequence, fmt.Sprintf("its previous_hash is not the hash of version %s before it", v.id)))
+		l.report.add(l.finding(BrokenLink, newer.id, newer.Sequence, fmt.Sprintf("its previous_hash is not the hash of the entry before it, in version %s", v.id)))
 	}
 }
 
-// placeGone reports versions that were lost just before this one, newest first.
+// placeGone reports the versions lost just before this one in reading order, now that
+// their sequence is known.
 func (l *logVerifier) placeGone(sequence int64) {
 	for i, f := range l.gone {
 		f.Sequence = sequence + int64(len(l.gone)-i)
@@ -327,7 +329,7 @@ func (l *logVerifier) checkTrusted(v *version) {
 	}
 	if l.trustedHead != nil && v.Sequence == l.trustedHead.Sequence {
 		if v.Hash != l.trustedHead.Hash {
-			l.report.add(l.finding(NotExtended, v.id, v.Sequence, "the log was rewritten: this is not the entry of the trusted head"))
+			l.report.add(l.finding(NotExtended, v.id, v.Sequence, "the log was rewritten: the trusted head has another hash"))
 		}
 		l.trustedHead = nil
 	}
@@ -336,9 +338,9 @@ func (l *logVerifier) checkTrusted(v *version) {
 	}
 	switch {
 	case v.Sequence == l.trustedStart.Sequence+1 && v.PreviousHash != l.trustedStart.Hash:
-		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "it does not follow the entry of the trusted start"))
+		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "its previous_hash is not the hash of the trusted start"))
 	case v.Sequence == l.trustedStart.Sequence && v.Hash != l.trustedStart.Hash:
-		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "it is not the entry of the trusted start"))
+		l.report.add(l.finding(NotExtended, v.id, v.Sequence, "the trusted start has another hash"))
 	}
 }
 
@@ -354,10 +356,10 @@ func (l *logVerifier) checkExtends(last int64) {
 	}
 }
 
-// checkBeginning decides whether there is anything older to read.
+// checkBeginning decides whether to read older entries.
 func (l *logVerifier) checkBeginning(v *version) {
 	r := l.report
-	wanted := l.trustedHead != nil // the trusted head lies further back
+	wanted := l.trustedHead != nil // the trusted head is older
 	switch {
 	case v.before() == "" || v.Sequence == 0 || v.PreviousHash == GenesisHash:
 		l.checkGenesis(v)
@@ -374,17 +376,18 @@ func (l *logVerifier) checkBeginning(v *version) {
 
 func (l *logVerifier) checkGenesis(v *version) {
 	if v.Sequence != 0 {
-		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, "it stands at the beginning of a chain, though it is not sequence 0"))
+		l.report.add(l.finding(SequenceGap, v.id, v.Sequence, "the chain begins with it, but its sequence is not 0"))
 	}
 	if v.PreviousHash != GenesisHash {
 		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, fmt.Sprintf("the first entry's previous_hash must be %s", GenesisHash)))
 	}
 	if v.before() != "" {
-		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, "the first entry names a version before it"))
+		l.report.add(l.finding(BrokenLink, v.id, v.Sequence, "the first entry has a previous_version_id"))
 	}
 }
 
-// endOfListing is reached where the chain is broken and nothing older is listed.
+// endOfListing ends the verification where the chain is broken and nothing older is
+// listed.
 func (l *logVerifier) endOfListing() {
 	l.done = true
 	l.settleDangling(nil)
@@ -392,17 +395,17 @@ func (l *logVerifier) endOfListing() {
 		l.report.add(f)
 	}
 	if l.reader.listed.LimitReached() {
-		return // as much was read as was asked for
+		return // the limit was reached
 	}
 	l.report.add(l.finding(MissingBeginning, "", max(l.report.FirstSequence-1, 0), fmt.Sprintf(
-		"sequence %d is the oldest entry left; if older versions have expired, give a trusted start", l.report.FirstSequence)))
+		"the oldest entry is sequence %d; if older versions have expired, give a trusted start", l.report.FirstSequence)))
 }
 
-// finish looks at what is listed beside the chain: all of it, if the chain was
-// followed to the beginning, or else what was met with on the way.
+// finish checks the listed versions that are not in the chain: all of them if the chain
+// was followed to the beginning, or else those that were listed so far.
 func (l *logVerifier) finish(ctx context.Context) error {
 	if l.trustedHead != nil {
-		l.report.add(l.finding(NotExtended, "", l.trustedHead.Sequence, "the log has no entry of the trusted head's sequence"))
+		l.report.add(l.finding(NotExtended, "", l.trustedHead.Sequence, "the log has no entry with the sequence of the trusted head"))
 	}
 	for l.report.FirstSequence == 0 || len(l.reader.skipped) > 0 {
 		f, err := l.reader.any()
@@ -416,7 +419,7 @@ func (l *logVerifier) finish(ctx context.Context) error {
 	return nil
 }
 
-// unexpected reports a version of the log that the chain does not lead to.
+// unexpected reports a version of the log that is not in the chain.
 func (l *logVerifier) unexpected(ctx context.Context, f *fetchedLog) error {
 	if f.Value == nil {
 		if !isEntryError(f.Err) && !gone(f.Err) {
@@ -428,19 +431,19 @@ func (l *logVerifier) unexpected(ctx context.Context, f *fetchedLog) error {
 	newest := f.Value.newest()
 	switch {
 	case newest.Sequence < l.report.FirstSequence:
-		return nil // older than what was asked for
+		return nil // older than the verified range
 	case newest.Sequence > l.report.LastSequence:
 		came, err := l.cameSince(ctx, newest)
 		if came || err != nil {
 			return err
 		}
 	}
-	l.report.add(l.finding(UnexpectedVersion, f.ID, newest.Sequence, "it is a version of the log, but no entry leads to it"))
+	l.report.add(l.finding(UnexpectedVersion, f.ID, newest.Sequence, "no entry of the chain leads to this version"))
 	return nil
 }
 
-// cameSince tells whether an entry that is newer than the log was at first, and yet
-// listed among the older ones, was appended meanwhile.
+// cameSince reports whether an entry newer than the verified range, but listed among
+// older ones, was appended during the verification.
 func (l *logVerifier) cameSince(ctx context.Context, v *version) (bool, error) {
 	obj, err := l.store.Get(ctx, l.object)
 	if isEntryError(err) {

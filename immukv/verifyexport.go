@@ -19,7 +19,7 @@ import (
 func VerifyExport(ctx context.Context, r io.Reader, opts ...VerifyOption) (*Report, error) {
 	x := &exportVerifier{verifyQuery: newVerifyQuery(opts), report: newReport()}
 	if x.limit > 0 {
-		return nil, fmt.Errorf("verify export: %w: an export is verified whole", ErrInvalidOption)
+		return nil, fmt.Errorf("verify export: %w: Limit is not allowed for an export", ErrInvalidOption)
 	}
 	lines := newExportReader(r)
 	for {
@@ -42,9 +42,9 @@ func VerifyExport(ctx context.Context, r io.Reader, opts ...VerifyOption) (*Repo
 type exportVerifier struct {
 	verifyQuery
 	report *Report
-	// last is what the next entry has to follow; what it does not say is not known.
+	// last is the link that the next entry must follow, as far as it is known.
 	last    link
-	started bool // last means something
+	started bool // last is set
 }
 
 func (x *exportVerifier) found(kind FindingKind, line, sequence int64, detail string, args ...any) {
@@ -64,21 +64,21 @@ func (x *exportVerifier) entry(line int64, v *version, err error) {
 	}
 	switch {
 	case v.matched == 0:
-		x.found(HashMismatch, line, v.Sequence, "the hash is that of no dialect: the entry is not as it was written")
+		x.found(HashMismatch, line, v.Sequence, "the hash matches the entry in neither dialect: the entry was changed")
 		if x.started && v.Sequence != x.last.sequence+1 {
-			return // what its number is worth is not known, either
+			return // its sequence cannot be trusted, either
 		}
 	case !v.IsCanonical():
-		x.found(NotCanonical, line, v.Sequence, "the entry is not as any client stores it")
+		x.found(NotCanonical, line, v.Sequence, "its bytes are not those that a client writes for this entry")
 	}
 	switch {
 	case !x.started:
 		x.first(line, v)
 	case v.Sequence <= x.last.sequence:
-		x.found(UnexpectedVersion, line, v.Sequence, "sequence %d stands before it", x.last.sequence)
+		x.found(UnexpectedVersion, line, v.Sequence, "the entry before it has sequence %d", x.last.sequence)
 		return
 	case v.Sequence > x.last.sequence+1:
-		x.found(SequenceGap, line, v.Sequence, "sequence %d is to follow sequence %d", x.last.sequence+1, x.last.sequence)
+		x.found(SequenceGap, line, v.Sequence, "the entry before it has sequence %d", x.last.sequence)
 	case x.last.hash != "" && v.PreviousHash != x.last.hash:
 		x.found(BrokenLink, line, v.Sequence, "its previous_hash is not the hash of the entry before it")
 	}
@@ -94,9 +94,9 @@ func (x *exportVerifier) first(line int64, v *version) {
 	r.Complete = v.Sequence == 0 || start != nil && v.Sequence <= start.Sequence+1
 	switch {
 	case v.Sequence == 0 && (v.PreviousHash != GenesisHash || v.PreviousVersionID != ""):
-		x.found(BrokenLink, line, 0, "the first entry's previous_hash must be %s, and it names no version before it", GenesisHash)
+		x.found(BrokenLink, line, 0, "the first entry must have the previous_hash %s and no previous_version_id", GenesisHash)
 	case !r.Complete:
-		x.found(MissingBeginning, line, v.Sequence-1, "the export begins with sequence %d; if it was made to, give a trusted start", v.Sequence)
+		x.found(MissingBeginning, line, v.Sequence-1, "the export begins with sequence %d; if it was made after a checkpoint, give that as the trusted start", v.Sequence)
 	}
 }
 
@@ -116,19 +116,19 @@ func (x *exportVerifier) count(v *version) {
 // checkTrusted compares an entry with the trusted head and start.
 func (x *exportVerifier) checkTrusted(line int64, v *version) {
 	if t := x.trustedHead; t != nil && v.Sequence == t.Sequence && v.Hash != t.Hash {
-		x.found(NotExtended, line, v.Sequence, "this is not the entry of the trusted head")
+		x.found(NotExtended, line, v.Sequence, "the trusted head has another hash")
 	}
 	switch t := x.trustedStart; {
 	case t == nil:
 	case v.Sequence == t.Sequence && v.Hash != t.Hash:
-		x.found(NotExtended, line, v.Sequence, "it is not the entry of the trusted start")
+		x.found(NotExtended, line, v.Sequence, "the trusted start has another hash")
 	case v.Sequence == t.Sequence+1 && v.PreviousHash != t.Hash:
-		x.found(NotExtended, line, v.Sequence, "it does not follow the entry of the trusted start")
+		x.found(NotExtended, line, v.Sequence, "its previous_hash is not the hash of the trusted start")
 	}
 }
 
-// end checks that the export reaches what is trusted. One without entries is that of an
-// empty log, or of one that has nothing behind the trusted start.
+// end checks that the export reaches the trusted head and start. An export without
+// entries is that of an empty log, or of a log with no entry after the trusted start.
 func (x *exportVerifier) end() {
 	r := x.report
 	if r.Entries == 0 {

@@ -9,23 +9,23 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
-// version is an entry as the protocol core handles it: a stored document, and the
-// versions that name it. Values are decoded only for a caller.
+// version is an entry as the protocol handles it: a stored document, and the versions
+// that hold it. Values are decoded only for a caller.
 type version struct {
 	*wire.Document
 	object  string            // the object that it was read from
 	id      backend.VersionID // its version of that object
 	log     LogVersionID      // the log version that holds the entry
 	matched wire.Dialect      // the dialect in which its hash holds
-	damaged bool              // the copy in a key object is not, and the log has the entry
+	damaged bool              // the copy in a key object is damaged, and the log has the entry
 
-	// In the log, the entry stands at this place among those of its version.
+	// In the log, the entry has this place among those of its version.
 	among logVersion
 	place int
 }
 
-// before is the log version that holds the entry before this one, which was read from
-// the log; empty if there is none.
+// before is the log version that holds the previous entry; empty if there is none. v must
+// have been read from the log.
 func (v *version) before() LogVersionID {
 	if v.place > 0 {
 		return v.log
@@ -33,16 +33,16 @@ func (v *version) before() LogVersionID {
 	return v.PreviousVersionID
 }
 
-// checkHash returns an error unless the entry's hash holds in some dialect.
+// checkHash returns an error unless the entry's hash matches in one of the dialects.
 func (v *version) checkHash() error {
 	if v.matched == 0 {
-		return v.wrong(fmt.Errorf("%w: its hash is that of no dialect", ErrVerificationFailed))
+		return v.wrong(fmt.Errorf("%w: the hash matches the entry in neither dialect", ErrVerificationFailed))
 	}
 	return nil
 }
 
-// at is the entry of a sequence that stands in the same log version as v, or nil. Of a
-// key object's version it is v or none.
+// at returns the entry of a sequence if it is in the same log version as v, or nil. For a
+// version of a key object that is v or nil.
 func (v *version) at(sequence int64) *version {
 	switch {
 	case v == nil:
@@ -58,15 +58,15 @@ func (v *version) at(sequence int64) *version {
 	return nil
 }
 
-// logVersion is a version of the log: its entries, oldest first, at least one. They have
-// distinct keys, and each continues the one before.
+// logVersion is a version of the log: one or more entries, oldest first. They have
+// distinct keys, and each follows the one before it.
 type logVersion []*version
 
 func (l logVersion) oldest() *version { return l[0] }
 
 func (l logVersion) newest() *version { return l[len(l)-1] }
 
-// ofKey is the entry of a key, or nil.
+// ofKey returns the entry of a key, or nil.
 func (l logVersion) ofKey(key string) *version {
 	for _, v := range l {
 		if v.Key == key {
@@ -76,7 +76,7 @@ func (l logVersion) ofKey(key string) *version {
 	return nil
 }
 
-// checkHashes returns an error unless the hashes of all entries hold.
+// checkHashes returns an error unless the hashes of all entries match.
 func (l logVersion) checkHashes() error {
 	for _, v := range l {
 		if err := v.checkHash(); err != nil {
@@ -86,8 +86,8 @@ func (l logVersion) checkHashes() error {
 	return nil
 }
 
-// readLogVersion reads a version of the log strictly. The error is about the version as
-// a whole; whether the hashes of its entries hold is theirs to tell.
+// readLogVersion parses a version of the log strictly. It does not check the hashes of
+// the entries: see checkHash.
 func (c *core) readLogVersion(id backend.VersionID, body []byte) (logVersion, error) {
 	object := c.prefix + wire.LogName
 	docs, err := wire.ParseLog(body)
@@ -97,7 +97,7 @@ func (c *core) readLogVersion(id backend.VersionID, body []byte) (logVersion, er
 	return c.newLogVersion(id, docs), nil
 }
 
-// newLogVersion is the version of the log that holds these documents.
+// newLogVersion returns the version of the log that holds these documents.
 func (c *core) newLogVersion(id backend.VersionID, docs []*wire.Document) logVersion {
 	l := make(logVersion, len(docs))
 	entries := make([]version, len(docs))
@@ -109,9 +109,9 @@ func (c *core) newLogVersion(id backend.VersionID, docs []*wire.Document) logVer
 	return l
 }
 
-// readKeyVersion reads a version of a key object likewise. If its hash does not hold, it
-// looks in the log for what the version copies: see confirm. A version whose hash does
-// not hold is returned with the error.
+// readKeyVersion parses a version of a key object strictly. If its hash does not match,
+// it compares the version with the entry in the log: see confirm. A version whose hash
+// does not match is returned with the error.
 func (c *core) readKeyVersion(ctx context.Context, object string, id backend.VersionID, body []byte) (*version, error) {
 	d, err := wire.ParseKey(body)
 	if err != nil {
@@ -124,23 +124,22 @@ func (c *core) readKeyVersion(ctx context.Context, object string, id backend.Ver
 	return v, nil
 }
 
-// findDialect finds the dialect in which a version's hash holds. It tries that of the
-// version read last first: logs seldom change from one to the other.
+// findDialect finds the dialect in which a version's hash matches. It first tries the
+// dialect of the version read last, because logs seldom change the dialect.
 func (c *core) findDialect(v *version) {
 	if v.matched = v.DialectHint(wire.Dialect(c.lastDialect.Load())); v.matched != 0 {
 		c.lastDialect.Store(uint32(v.matched))
 	}
 }
 
-// confirm looks in the log for the entry that a key object's version copies, if the
-// copy's hash does not hold by itself. If the log version that it names
-// holds the entry of this key and sequence, and that verifies, it is returned in place
-// of the copy.
+// confirm handles a key object's version whose hash does not match. If the log version
+// that it names holds a valid entry of this key and sequence, confirm returns that entry
+// in place of the copy.
 //
-// A repair by a client in the other language re-formats the value, and that may lose
-// what the hash was made of: 1.0, written in Python, is 1 when the TypeScript client
-// has repaired it. Such a copy stands for its entry. Any other is damaged: a reader is
-// answered from the log, and an audit reports it.
+// A repair by a client in the other language re-formats the value, and the hash may no
+// longer match: 1.0, written in Python, becomes 1 when the TypeScript client repairs it.
+// This is no damage. Any other difference is damage: a reader gets the entry from the
+// log, and an audit reports it.
 func (c *core) confirm(ctx context.Context, v *version) (*version, error) {
 	obj, err := c.store.GetVersion(ctx, c.prefix+wire.LogName, backend.VersionID(v.log))
 	switch {
@@ -161,15 +160,15 @@ func (c *core) confirm(ctx context.Context, v *version) (*version, error) {
 	confirmed := *v
 	confirmed.Document, confirmed.matched = &d, original.matched
 	if confirmed.damaged = !v.Reformats(original.Document); confirmed.damaged {
-		c.logger.WarnContext(ctx, "a key object is damaged; its entry is read from the log; run an audit",
+		c.logger.WarnContext(ctx, "a key object is damaged: the entry was read from the log; run an audit",
 			"object", v.object, "version", v.id, "sequence", v.Sequence)
 	}
 	return &confirmed, nil
 }
 
-// sizedStore is a store of which a version too large to be read is a malformed entry.
-// Another client may have written it, or somebody who means harm: it is that version
-// which has something wrong with it, and not the call that met with it.
+// sizedStore reports a version that is too large to be read as a malformed entry. Another
+// client, or an attacker, may have written it. The problem is in that version, not in the
+// call that reads it.
 type sizedStore struct{ backend.VersionedStore }
 
 func (s sizedStore) Get(ctx context.Context, name string) (backend.Object, error) {
@@ -193,12 +192,12 @@ func malformed(object string, id backend.VersionID, err error) error {
 	return &EntryError{Object: object, VersionID: id, Sequence: -1, Err: err}
 }
 
-// wrong is an error about this version.
+// wrong returns an error about this version.
 func (v *version) wrong(err error) error {
 	return &EntryError{Object: v.object, VersionID: v.id, Sequence: v.Sequence, Err: err}
 }
 
-// isEntryError tells whether an error is about one entry, and not about the call.
+// isEntryError reports whether an error is about one entry, and not about the call.
 func isEntryError(err error) bool {
 	var e *EntryError
 	return errors.As(err, &e)

@@ -15,16 +15,16 @@ import (
 // DefaultPollInterval is the default of [WithPollInterval].
 const DefaultPollInterval = time.Second
 
-// follower reads a log as it grows. It rests on nothing but the entry that it yielded
-// last, or the checkpoint that it was given: what it reads must follow that.
+// follower reads a log as it grows. It trusts only the entry that it yielded last, or the
+// checkpoint that it was given: each entry that it reads must follow that.
 type follower struct {
 	*core
 	watchQuery
 	last link
-	// seen is the newest version of the log when the follower had read everything;
-	// empty for a log that is.
+	// seen is the newest version of the log when the follower last read everything; empty
+	// if the log was empty.
 	seen   backend.VersionID
-	looked bool // seen means something
+	looked bool // seen is set
 	wait   *backoff
 }
 
@@ -56,7 +56,7 @@ func (c *core) watch(ctx context.Context, q watchQuery) iter.Seq2[*version, erro
 	}
 }
 
-// errStopped says that the consumer wants no more.
+// errStopped means that the consumer has stopped.
 var errStopped = errors.New("stopped")
 
 // begin checks the options.
@@ -71,15 +71,15 @@ func (f *follower) begin() error {
 		f.last = linkBefore(*f.from)
 	case f.after == nil || f.after.trusted() == nil:
 	case f.after.Sequence < 0 || f.after.Hash == "":
-		return fmt.Errorf("%w: checkpoint %d:%s is none", ErrInvalidOption, f.after.Sequence, f.after.Hash)
+		return fmt.Errorf("%w: checkpoint %d:%s is not valid", ErrInvalidOption, f.after.Sequence, f.after.Hash)
 	default:
 		f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}
 	}
 	return nil
 }
 
-// look yields what has come since it last read everything, and returns how many entries
-// there were. If nothing has come, it is one request.
+// look yields the entries appended since the last look, and returns their number. If
+// there are none, it sends one request.
 func (f *follower) look(ctx context.Context, yield func(*version, error) bool) (n int, err error) {
 	if err := f.checkOpen(); err != nil {
 		return 0, err
@@ -116,20 +116,20 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 	known := f.last.hash != "" && f.last != beginning
 	switch {
 	case head == nil && known:
-		return 0, f.notExtended("", "the log has no entry any more")
+		return 0, f.notExtended("", "the log is empty: its entries were removed")
 	case head == nil:
 		return 0, nil
 	case head.Sequence < f.last.sequence && known:
 		return 0, f.notExtended(head.id, fmt.Sprintf("the log ends with sequence %d: its end was cut off", head.Sequence))
 	case head.Sequence < f.last.sequence:
-		return 0, nil // it has not come so far yet
+		return 0, nil // the log has not reached that sequence yet
 	case head.Sequence == f.last.sequence && known && head.Hash != f.last.hash:
-		return 0, f.notExtended(head.id, "the log was rewritten: this is another entry")
+		return 0, f.notExtended(head.id, "the log was rewritten: the entry of this sequence has another hash")
 	case head.Sequence == f.last.sequence:
 		f.last = linkOf(head)
 		return 0, nil
 	}
-	// The same entries may have got other versions: a log that is a copy goes on.
+	// The version IDs may have changed: the log may be a copy with the same entries.
 	behind := f.last
 	behind.log = ""
 	a, err := f.ascend(ctx, behind, head)
@@ -142,7 +142,7 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 		var broken Finding
 		switch {
 		case n == 0 && known && errors.As(err, &broken) && broken.Kind == BrokenLink:
-			return n, f.notExtended(broken.VersionID, fmt.Sprintf("the log was rewritten: sequence %d does not follow the entry that was there", behind.sequence+1))
+			return n, f.notExtended(broken.VersionID, fmt.Sprintf("the log was rewritten: sequence %d does not follow the entry read before", behind.sequence+1))
 		case err != nil || v == nil:
 			return n, err
 		}
@@ -154,16 +154,15 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 	}
 }
 
-// notExtended says that the log is not the one that had the last entry.
+// notExtended is the error if the log does not have the follower's last entry.
 func (f *follower) notExtended(id backend.VersionID, detail string) error {
 	return Finding{Kind: NotExtended, Object: f.prefix + wire.LogName, VersionID: id, Sequence: f.last.sequence, Detail: detail}
 }
 
-// waitOut pauses after the store failed; it returns an error that is no failure of the
-// store.
+// waitOut pauses after a failure of the store. It returns any other error.
 func (f *follower) waitOut(ctx context.Context, err error) error {
 	if errors.Is(err, ErrLogDeleted) || errors.Is(err, backend.ErrDamaged) {
-		return fmt.Errorf("behind sequence %d: %w", f.last.sequence, err)
+		return fmt.Errorf("after sequence %d: %w", f.last.sequence, err)
 	}
 	if errors.Is(err, errStopped) || !retryable(err) || ctx.Err() != nil ||
 		errors.Is(err, ErrVerificationFailed) || errors.Is(err, ErrClosed) || errors.Is(err, ErrInvalidOption) ||
@@ -173,15 +172,15 @@ func (f *follower) waitOut(ctx context.Context, err error) error {
 	if f.wait == nil {
 		f.wait = f.newBackoff()
 	}
-	f.logger.WarnContext(ctx, "the log cannot be read; it is asked again", "after", f.last.sequence, "error", err)
+	f.logger.WarnContext(ctx, "reading the log failed; retrying", "after", f.last.sequence, "error", err)
 	if waitErr := f.wait.wait(ctx, err); waitErr != nil {
 		return fmt.Errorf("%w, after: %w", waitErr, err)
 	}
 	return nil
 }
 
-// pause waits until the next look is due: between half the interval and one and a half,
-// so that many followers do not ask at once.
+// pause waits until the next look: between half the interval and one and a half times the
+// interval, so that followers do not send their requests at the same time.
 func (f *follower) pause(ctx context.Context) error {
 	d, err := jitter(f.random, f.interval)
 	if err != nil {

@@ -315,7 +315,7 @@ func TestWatchOfExchangedStore(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", c.name, err, c.want)
 			}
-			if c.want == immukv.ErrLogDeleted && !strings.Contains(err.Error(), "behind sequence 19") {
+			if c.want == immukv.ErrLogDeleted && !strings.Contains(err.Error(), "after sequence 19") {
 				t.Errorf("%s: %v does not name the sequence", c.name, err)
 			}
 		})
@@ -347,7 +347,7 @@ func TestWatchWaitsOutFailures(t *testing.T) {
 					t.Errorf("request %d failed: %v", at, err)
 				}
 				wantSequences(t, fmt.Sprint("request ", at, " failed"), got, 0, n-1)
-				if failed != strings.Contains(log.String(), "the log cannot be read") {
+				if failed != strings.Contains(log.String(), "reading the log failed") {
 					t.Errorf("request %d failed: logged %q", at, &log)
 				}
 			})

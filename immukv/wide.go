@@ -2,8 +2,8 @@ package immukv
 
 import "sync"
 
-// both runs two requests at once. It returns the error of the first, or else that of
-// the second.
+// both runs two requests at once. It returns the error of the first or, if that is nil,
+// of the second.
 func both(first, second func() error) error {
 	var wg sync.WaitGroup
 	var secondErr error
@@ -41,6 +41,6 @@ func (c *core) wide(n int, f func(i int) error) error {
 	return nil
 }
 
-// writeWidth is how many key objects a write or repair asks for, or writes, at once. Each
-// further round of them is a round trip that the whole log waits for.
+// writeWidth is how many key objects a write or repair reads, or writes, at once. Each
+// further round is one more round trip before the next append.
 const writeWidth = 128

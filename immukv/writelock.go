@@ -21,7 +21,7 @@ func (l writeLock) lock(ctx context.Context) error {
 	}
 }
 
-// tryLock takes the lock if it is free.
+// tryLock locks if the lock is free, and reports whether it did.
 func (l writeLock) tryLock() bool {
 	select {
 	case l <- struct{}{}:

@@ -22,10 +22,10 @@ func TestBadArguments(t *testing.T) {
 		key, value, stdin string
 		want              string
 	}{
-		"empty key":          {"", "1", "", `set "": invalid key: it is empty`},
-		"key too long":       {strings.Repeat("k", 1025), "1", "", "invalid key: 1025 bytes, with this prefix 1014 at most"},
-		"key no UTF-8":       {"k\xff", "1", "", `set "k\xff": invalid key: it is not valid UTF-8`},
-		"key with NUL":       {"a\x00b", "1", "", `set "a\x00b": invalid key: it contains a NUL`},
+		"empty key":          {"", "1", "", `set "": invalid key: the key is empty`},
+		"key too long":       {strings.Repeat("k", 1025), "1", "", "invalid key: the key has 1025 bytes; with this prefix, the limit is 1014"},
+		"key no UTF-8":       {"k\xff", "1", "", `set "k\xff": invalid key: the key is not valid UTF-8`},
+		"key with NUL":       {"a\x00b", "1", "", `set "a\x00b": invalid key: the key contains a NUL byte`},
 		"key leads out":      {"../k", "1", "", `invalid key: "../k" has the path segment ".."`},
 		"key leads out late": {"a/../../k", "1", "", `has the path segment ".."`},
 		"value empty":        {"k", "", "", `set "k": invalid value`},
@@ -74,10 +74,10 @@ func TestBadLines(t *testing.T) {
 		"key a number":   {`{"key":1,"value":1}`, "its field key is not a string"},
 		"key null":       {`{"key":null,"value":1}`, "its field key is not a string"},
 		"key half":       {`{"key":"\ud83d","value":1}`, "its field key: invalid value: string with a lone surrogate"},
-		"key empty":      {`{"key":"","value":1}`, "invalid key: it is empty"},
-		"key NUL":        {`{"key":"a\u0000b","value":1}`, "invalid key: it contains a NUL"},
+		"key empty":      {`{"key":"","value":1}`, "invalid key: the key is empty"},
+		"key NUL":        {`{"key":"a\u0000b","value":1}`, "invalid key: the key contains a NUL byte"},
 		"key leads out":  {`{"key":"../b","value":1}`, "invalid key"},
-		"key too long":   {`{"key":"` + strings.Repeat("k", 1025) + `","value":1}`, "invalid key: 1025 bytes"},
+		"key too long":   {`{"key":"` + strings.Repeat("k", 1025) + `","value":1}`, "invalid key: the key has 1025 bytes"},
 		"no UTF-8":       {"{\"key\":\"k\xff\",\"value\":1}", "it is not valid UTF-8"},
 		"value NaN":      {`{"key":"k","value":NaN}`, "its JSON is wrong"},
 		"value with two": {`{"key":"k","value":{"a":1,"a":2}}`, "invalid value: object that repeats a member name"},

@@ -163,7 +163,7 @@ func TestWatchOfLogThatIsChanged(t *testing.T) {
 				t.Errorf("it printed %v", more)
 			}
 			// The store may itself miss what it had before.
-			want := regexp.MustCompile(fmt.Sprintf(`\(sequence %[1]d\): %[2]s|behind sequence %[1]d: .*store damaged`, n-1, immukv.NotExtended))
+			want := regexp.MustCompile(fmt.Sprintf(`\(sequence %[1]d\): %[2]s|after sequence %[1]d: .*store damaged`, n-1, immukv.NotExtended))
 			if code := p.wait(); code != exitFindings || !want.MatchString(p.stderr.String()) {
 				t.Errorf("exit code %d, want %d and %q: %s", code, exitFindings, want, &p.stderr)
 			}
