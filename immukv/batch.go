@@ -32,7 +32,8 @@ const defaultBatchEntries = writeWidth
 // does not wait, and is stored as without batching. With batching, many callers together
 // write as fast as the store accepts PUTs; without it, the log takes one entry in two
 // round trips. Writes of the same key keep their order, and each goes into a different
-// version.
+// version. A write that fails because of its own key or condition does not affect the
+// others.
 //
 // The Python and TypeScript clients, and older versions of this one, cannot read a
 // version with several entries. While such a version is the newest, they fail and write
@@ -362,9 +363,9 @@ func (q *queue) fail(requests []*request, err error) {
 	}
 }
 
-// failConditions ends the requests that have a write whose condition does not hold.
-// failed has one element for each write of the requests, in their order.
-func (q *queue) failConditions(requests []*request, failed []*ConditionError) {
+// failWrites ends the requests that have a write which failed. failed has one element for
+// each write of the requests, in their order.
+func (q *queue) failWrites(requests []*request, failed writeErrors) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range requests {

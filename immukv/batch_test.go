@@ -473,6 +473,64 @@ func TestConditionsInBatch(t *testing.T) {
 	})
 }
 
+// Whoever sets a key that the store cannot hold, or does not answer for, fails alone: its
+// neighbours in the batch are written. A SetAll with such a key is not written at all.
+func TestKeyErrorsInBatch(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		of   error // that the store returns for the key object
+		want error
+		cond []immukv.SetOption
+	}{
+		"a name that the store cannot hold": {backend.ErrInvalidName, immukv.ErrInvalidKey, nil},
+		"access to the key denied":          {backend.ErrAccessDenied, backend.ErrAccessDenied, nil},
+		"access denied, with a condition":   {backend.ErrAccessDenied, backend.ErrAccessDenied, []immukv.SetOption{immukv.IfSequence(0)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				mem := wrote(t, "x")
+				store := &tapped{store: mem, before: func(_ context.Context, r request) error {
+					time.Sleep(roundTrip)
+					if r.name == "keys/bad.json" || r.name == "keys/worse.json" {
+						return storeError(c.of)
+					}
+					return nil
+				}}
+				db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
+				keys := []string{"a", "bad", "b", "worse", "x", "c"}
+				errs := make([]error, len(keys))
+				var all error
+				var running sync.WaitGroup
+				running.Go(func() { set(t, db, "first", "so that the others come together") })
+				synctest.Wait()
+				for i, key := range keys {
+					running.Go(func() {
+						opts := c.cond
+						if len(key) == 1 {
+							opts = nil
+						}
+						_, errs[i] = db.Set(t.Context(), key, "value of "+key, opts...)
+					})
+				}
+				running.Go(func() { _, all = db.SetAll(t.Context(), writesOf("d", "worse")...) })
+				running.Wait()
+				for i, key := range keys {
+					if fails := len(key) > 1; fails != errors.Is(errs[i], c.want) || !fails && errs[i] != nil {
+						t.Errorf("set %q: %v", key, errs[i])
+					}
+				}
+				if !errors.Is(all, c.want) {
+					t.Errorf("SetAll: %v", all)
+				}
+				if r := audit(t, mem); r.Entries != 2+4 {
+					t.Errorf("%d entries", r.Entries)
+				}
+			})
+		})
+	}
+}
+
 // A lone write is stored and costs as without batching.
 func TestLoneSetWithBatching(t *testing.T) {
 	t.Parallel()

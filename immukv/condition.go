@@ -83,7 +83,7 @@ func (c *condition) failed(key string, found *version) *ConditionError {
 // head is the newest. A condition fails only by a head that was read during the call,
 // because on an older one it may have changed since. current reports whether the cached
 // head was read during the call.
-func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*head, []keyState, []*ConditionError, error) {
+func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*head, []keyState, writeErrors, error) {
 	for {
 		known := c.knownHead()
 		current = current || known == nil || known.empty() // prepare reads it
@@ -110,7 +110,7 @@ func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*h
 			}
 			current = true
 		}
-		var failed []*ConditionError
+		var failed writeErrors
 		for _, i := range open {
 			w, s := writes[i], states[i]
 			// The state is reliable if it came from a head read during this call, or if
@@ -130,7 +130,7 @@ func (c *core) prepareIf(ctx context.Context, writes []*write, current bool) (*h
 
 // failedOn returns the errors of the writes whose conditions do not hold because of an
 // entry of the head, applied or not.
-func failedOn(h *head, writes []*write) (failed []*ConditionError) {
+func failedOn(h *head, writes []*write) (failed writeErrors) {
 	for i, w := range writes {
 		if v := h.of(w.key); w.cond != nil && v != nil && !w.cond.holds(stateOf(v)) {
 			failed = w.fail(failed, i, len(writes), v)
@@ -157,9 +157,9 @@ func undecided(h *head, writes []*write, states []keyState) (open []int, newest 
 }
 
 // fail sets the error of the i-th of n writes. found is the key's newest entry.
-func (w *write) fail(failed []*ConditionError, i, n int, found *version) []*ConditionError {
+func (w *write) fail(failed writeErrors, i, n int, found *version) writeErrors {
 	if failed == nil {
-		failed = make([]*ConditionError, n)
+		failed = make(writeErrors, n)
 	}
 	failed[i] = w.cond.failed(w.key, found)
 	return failed

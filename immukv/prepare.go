@@ -2,7 +2,9 @@ package immukv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 )
 
 // prepare returns what an append of entries of distinct keys needs: the head, with all its
@@ -76,13 +78,29 @@ func (c *core) completeStates(ctx context.Context, h *head, writes []*write, sta
 	return nil
 }
 
-// readStates reads the states of the keys of some of the writes.
+// readStates reads the states of the keys of some of the writes. The error is writeErrors.
 func (c *core) readStates(ctx context.Context, h *head, writes []*write, which []int, states []keyState) error {
-	return c.wide(len(which), func(n int) (err error) {
+	failed := make(writeErrors, len(writes))
+	err := c.wide(len(which), func(n int) error {
 		i := which[n]
-		states[i], err = c.readState(ctx, writes[i].key, writes[i].needsSequence(h))
-		return err
+		states[i], failed[i] = c.readState(ctx, writes[i].key, writes[i].needsSequence(h))
+		return failed[i]
 	})
+	if err != nil {
+		return failed
+	}
+	return nil
+}
+
+// writeErrors are the errors of some of the writes that go into one log version, each at
+// the place of its write. The other writes can go on without them.
+type writeErrors []error
+
+func (e writeErrors) Error() string { return errors.Join(e...).Error() }
+
+// Unwrap returns the errors for errors.Is.
+func (e writeErrors) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(e), func(err error) bool { return err == nil })
 }
 
 // needsSequence reports whether the write needs the sequence of the key's newest entry to

@@ -139,11 +139,15 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 		}
 		writes := writesOf(requests)
 		h, states, failed, err := c.prepareIf(ctx, writes, current)
+		if some, ok := errors.AsType[writeErrors](err); ok {
+			c.queue.failWrites(requests, some)
+			continue
+		}
 		if err != nil {
 			return fail(err)
 		}
 		if failed != nil {
-			c.queue.failConditions(requests, failed)
+			c.queue.failWrites(requests, failed)
 			current = true
 			continue
 		}

@@ -357,7 +357,7 @@ func (c *core) plantedAgain(p *proposal) *proposal {
 var sentFirst sync.Map
 
 // plantedFailed are the conditions of one request, or of all.
-func plantedFailed(here bool, failed []*ConditionError, n int) []*ConditionError {
+func plantedFailed(here bool, failed writeErrors, n int) writeErrors {
 	if here { return failed }
 	return failed[:n]
 }
