@@ -46,8 +46,8 @@ func newCopyQuery(opts []CopyOption) copyQuery {
 //
 // The log of dst must be a beginning of the log of src. Otherwise nothing is written, and
 // the error is a [*ForkError], which is [ErrDiverged]. It has the first sequence at which
-// the logs differ. If somebody else appends to dst during the copy, the copy ends with a
-// ForkError, too. If an entry of src fails verification, the copy ends with
+// the logs differ. If somebody else appends another entry to dst during the copy, the copy
+// ends with a ForkError, too. If an entry of src fails verification, the copy ends with
 // [ErrVerificationFailed] or [ErrMalformedEntry]. If dst cannot hold a key, the copy ends
 // with [ErrInvalidKey]. In each of these cases, dst has all entries before the one that
 // failed, and nothing of that one.
@@ -254,32 +254,39 @@ func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backof
 	for i, v := range l {
 		writes[i] = &write{key: v.Key}
 	}
-	h, states, err := w.prepare(ctx, writes)
-	if err != nil {
-		return failed(err)
-	}
-	if h.last() != w.last.sequence || !h.empty() && h.Hash != w.last.hash {
-		return w.interrupted()
-	}
-	p, err := w.proposeMoved(h, states, l)
-	switch {
-	case errors.Is(err, errTooManyBytes):
-		half := len(l) / 2
-		if err := w.copyVersion(ctx, l[:half], wait); err != nil {
-			return err
+	for {
+		h, states, err := w.prepare(ctx, writes)
+		switch {
+		case err != nil:
+			return failed(err)
+		case !h.empty() && h.last() == l.newest().Sequence && h.Hash == l.newest().Hash:
+			// The write of a copy that was interrupted has arrived. Preparing has
+			// applied it.
+			w.copied(h.version)
+			return nil
+		case h.last() != w.last.sequence || !h.empty() && h.Hash != w.last.hash:
+			return w.interrupted()
 		}
-		return w.copyVersion(ctx, l[half:], wait)
-	case err != nil:
-		return failed(err)
+		p, err := w.proposeMoved(h, states, l)
+		switch {
+		case errors.Is(err, errTooManyBytes):
+			half := len(l) / 2
+			if err := w.copyVersion(ctx, l[:half], wait); err != nil {
+				return err
+			}
+			return w.copyVersion(ctx, l[half:], wait)
+		case err != nil:
+			return failed(err)
+		}
+		appended, err := w.append(ctx, p, wait)
+		switch {
+		case errors.Is(err, errLost):
+			continue
+		case err != nil:
+			return failed(err)
+		}
+		return w.applyCopied(ctx, appended, l)
 	}
-	appended, err := w.append(ctx, p, wait)
-	switch {
-	case errors.Is(err, errLost):
-		return w.interrupted()
-	case err != nil:
-		return failed(err)
-	}
-	return w.applyCopied(ctx, appended, l)
 }
 
 // errTooManyBytes means that the entries are too large for one log version.
@@ -305,11 +312,16 @@ func (w *copyWriter) proposeMoved(h *head, states []keyState, l logVersion) (*pr
 	return p, nil
 }
 
+// copied records the newest entry that is copied.
+func (w *copyWriter) copied(v *version) {
+	w.last = linkOf(v)
+	w.report.Head = w.checkpoint()
+}
+
 // applyCopied applies entries just appended.
 func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersion) error {
-	w.last = linkOf(appended.newest().at(copied.newest().Sequence))
+	w.copied(appended.newest().at(copied.newest().Sequence))
 	w.report.Copied += int64(len(copied))
-	w.report.Head = w.checkpoint()
 	h := w.knownHead()
 	if h.log != appended.newest().log {
 		return w.interrupted()
