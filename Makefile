@@ -14,7 +14,7 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test lint cover race sweep soak matrix bench servers azurite chromium
+.PHONY: demo test full lint cover race sweep soak matrix bench servers azurite chromium
 
 ## demo: a guided tour on local files
 demo:
@@ -24,6 +24,10 @@ demo:
 test: lint servers chromium
 	$(STRICT) $(GO) test -timeout 30m ./...
 	$(GO) test -race -timeout 20m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
+
+## full: the tests of which make test runs a part, at their full size
+full: servers
+	$(STRICT) IMMUKV_FULL=1 $(GO) test -count=1 -timeout 0 -v -run '^Test(CopyThereAndBack|SixteenShells)$$' ./backend/s3store/ ./immukv/cli/
 
 ## lint: formatting, vet, staticcheck, and the arrows between packages
 lint: $(LINTER)
