@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
@@ -34,6 +35,10 @@ const defaultBatchEntries = writeWidth
 // round trips. Writes of the same key keep their order, and each goes into a different
 // version. A write that fails because of its own key or condition does not affect the
 // others.
+//
+// Processes that batch into one log take turns. A client that has lost a race writes four
+// versions, and then rests for about the time of two, so that the others can append. It
+// no longer rests once nobody else has written for two rests.
 //
 // The Python and TypeScript clients, and older versions of this one, cannot read a
 // version with several entries. While such a version is the newest, they fail and write
@@ -180,6 +185,11 @@ func (c *core) writeBatches() {
 		_ = c.writes.lock(context.Background())
 		err := c.checkOpen()
 		q.gather(c.batching.MaxEntries, b)
+		if d := c.turn.rest(); d > 0 && q.waits() && err == nil {
+			c.writes.unlock()
+			c.rest(d)
+			continue
+		}
 		var ctx context.Context
 		b, ctx = q.take(*c.batching)
 		if b == nil {
@@ -189,7 +199,9 @@ func (c *core) writeBatches() {
 		if err != nil {
 			q.answer(b.requests, err)
 		} else {
+			began := time.Now()
 			c.writeBatch(ctx, b)
+			c.turn.wrote(time.Since(began))
 		}
 		b.cancel()
 		c.writes.unlock()
@@ -224,6 +236,13 @@ func (q *queue) gather(enough int, last *batch) {
 // take less time than a caller on another processor needs from one write to the next; this
 // many take about ten microseconds.
 const gatherYields = 64
+
+// waits reports whether a request waits to be written.
+func (q *queue) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) > 0
+}
 
 // take removes the requests of the next version from the queue, in the order in which they
 // came. A request stays in the queue if one of its keys is in the batch already, or in an

@@ -31,8 +31,10 @@ type core struct {
 	// store has no such names.
 	checkNewName func(name string) error
 	config
-	writes writeLock
-	queue  queue
+	writes  writeLock
+	queue   queue
+	turn    turn
+	closing chan struct{} // closed with the client
 
 	lastDialect atomic.Uint32 // the [Dialect] of the version read last
 
@@ -61,7 +63,7 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	c := &core{opened: store, config: cfg, writes: newWriteLock()}
+	c := &core{opened: store, config: cfg, writes: newWriteLock(), closing: make(chan struct{})}
 	if strict, ok := store.(backend.StrictStore); ok {
 		c.checkNewName = strict.CheckNewName
 		store = strict.AnyName()
@@ -340,7 +342,10 @@ func (c *core) close() {
 	defer c.writes.unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		close(c.closing)
+	}
 }
 
 func (c *core) checkOpen() error {

@@ -169,6 +169,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 			return nil, nil
 		}
 		c.queue.lost(requests)
+		c.turn.lost()
 		c.conflict(ctx, p)
 		if err := c.lose(r); err != nil {
 			return fail(err)
@@ -289,4 +290,6 @@ func newWriteID(random io.Reader) (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-func (c *core) newBackoff() *backoff { return &backoff{random: c.random} }
+func (c *core) newBackoff() *backoff {
+	return &backoff{random: c.random, batching: c.batching != nil}
+}
