@@ -274,6 +274,34 @@ func TestOrphansOfBatch(t *testing.T) {
 	}
 }
 
+// That one key object has diverged does not hide that it is not known whether another
+// entry of the version is applied.
+func TestDivergedBesideFailure(t *testing.T) {
+	t.Parallel()
+	whole := memstore.New()
+	db := open[string](t, whole)
+	set(t, db, "a", "before")
+	set(t, db, "b", "before")
+	setAll(t, db, "a", "b")
+	mem := edit(t, whole, "keys/a.json", func([]memstore.Version) []memstore.Version { return nil })
+	mem = edit(t, mem, "keys/b.json", func(v []memstore.Version) []memstore.Version { return v[:1] })
+
+	fails := true
+	reader := open[string](t, &tapped{store: mem, before: func(_ context.Context, r request) error {
+		if fails && r.op == "head" && r.name == "keys/b.json" {
+			fails = false
+			return backend.ErrUnavailable
+		}
+		return nil
+	}})
+	if e, err := reader.Get(t.Context(), "b"); !errors.Is(err, backend.ErrUnavailable) {
+		t.Errorf("get: sequence %d, %v", e.Sequence, err)
+	}
+	if e := get(t, reader, "b"); e.Sequence != 3 {
+		t.Errorf("get again: sequence %d", e.Sequence)
+	}
+}
+
 // countingReader yields other bytes each time, and the same to each that reads alike.
 type countingReader struct{ n byte }
 

@@ -1,6 +1,9 @@
 package immukv
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // both runs two requests at once. It returns the error of the first or, if that is nil,
 // of the second.
@@ -17,7 +20,8 @@ func both(first, second func() error) error {
 }
 
 // wide runs f for each index below n, many at once, and waits for all. It returns the
-// error of the first index that has one.
+// error of the first index that has one. An error that is not [ErrDiverged] comes before
+// one that is: the latter is about one key, so that reads of other keys may go on.
 func (c *core) wide(n int, f func(i int) error) error {
 	if n == 1 {
 		return f(0)
@@ -33,12 +37,13 @@ func (c *core) wide(n int, f func(i int) error) error {
 		})
 	}
 	running.Wait()
+	var first error
 	for _, err := range errs {
-		if err != nil {
-			return err
+		if first == nil || err != nil && errors.Is(first, ErrDiverged) && !errors.Is(err, ErrDiverged) {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 // writeWidth is how many key objects a write or repair reads, or writes, at once. Each
