@@ -68,39 +68,90 @@ func readVector(t *testing.T, path string) (v vector, log []memstore.Version, ke
 }
 
 // replay writes a store anew, in the order in which its client wrote it: each
-// log version, then the key object's. A server gives versions IDs and ETags of
-// its own; where a document names those of another, it is made to name the new
-// ones. No hash covers these fields.
+// log version, then the key object's.
 func replay(t *testing.T, s backend.VersionedStore, v vector, log []memstore.Version, keys map[string][]memstore.Version) {
 	t.Helper()
-	anew := strings.NewReplacer()
-	var renamed []string // old and new, in turns, as they stand in the documents
-	rename := func(before, after string) {
-		renamed = append(renamed, quoted(t, before), quoted(t, after))
-		anew = strings.NewReplacer(renamed...)
+	r := replayer{store: s, prefix: v.Prefix, keys: keys, tags: make(map[string]backend.ETag)}
+	for _, version := range log {
+		r.write(t, version)
 	}
-	tags := make(map[string]backend.ETag)
+}
+
+// replayer writes what another client wrote. A server gives versions IDs and ETags of
+// its own; where a document names those of another, it is made to name the new ones. No
+// hash covers these fields.
+type replayer struct {
+	store   backend.VersionedStore
+	prefix  string
+	keys    map[string][]memstore.Version
+	tags    map[string]backend.ETag // by object
+	renamed []string                // old and new, in turns, as they stand in the documents
+}
+
+func (r *replayer) rename(t *testing.T, before, after string) {
+	r.renamed = append(r.renamed, quoted(t, before), quoted(t, after))
+}
+
+// write writes a version of the log, and then that of the key object, if there was one.
+func (r *replayer) write(t *testing.T, version memstore.Version) {
+	t.Helper()
 	put := func(name string, version memstore.Version) backend.Version {
 		cond := backend.IfAbsent()
-		if tag, exists := tags[name]; exists {
+		if tag, exists := r.tags[name]; exists {
 			cond = backend.IfMatch(tag)
 		}
-		written, err := s.Put(t.Context(), name, []byte(anew.Replace(version.Body)), cond)
+		written, err := r.store.Put(t.Context(), name, []byte(strings.NewReplacer(r.renamed...).Replace(version.Body)), cond)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tags[name] = written.ETag
+		r.tags[name] = written.ETag
 		return written
 	}
-	for _, version := range log {
-		written := put(v.Prefix+"_log.json", version)
-		rename(string(version.ID), string(written.ID))
-		key := parse(t, version.Body).Key
-		for _, shown := range keys[key] {
-			if parse(t, shown.Body).LogVersionID == string(version.ID) {
-				rename(string(shown.ETag), string(put(v.Prefix+"keys/"+key+".json", shown).ETag))
-			}
+	written := put(r.prefix+"_log.json", version)
+	r.rename(t, string(version.ID), string(written.ID))
+	if shown := r.shows(t, version); shown != nil {
+		r.rename(t, string(shown.ETag), string(put(r.keyObject(t, version), *shown).ETag))
+	}
+}
+
+func (r *replayer) keyObject(t *testing.T, version memstore.Version) string {
+	return r.prefix + "keys/" + parse(t, version.Body).Key + ".json"
+}
+
+// shows is the version of the key object that has the entry of a version of the log, or
+// nil if it stayed an orphan.
+func (r *replayer) shows(t *testing.T, version memstore.Version) *memstore.Version {
+	for _, shown := range r.keys[parse(t, version.Body).Key] {
+		if parse(t, shown.Body).LogVersionID == string(version.ID) {
+			return &shown
 		}
+	}
+	return nil
+}
+
+// goOn has the client go on with a copy, which holds the given versions: it sees the IDs
+// and ETags that they have there.
+func (r *replayer) goOn(t *testing.T, there backend.VersionedStore, prefix string, log []memstore.Version) {
+	t.Helper()
+	r.store, r.prefix, r.renamed, r.tags = there, prefix, nil, make(map[string]backend.ETag)
+	oldestFirst := func(name string) []backend.Version {
+		page, err := there.ListVersions(t.Context(), name, backend.VersionsRequest{})
+		if err != nil || page.Next != "" {
+			t.Fatalf("list %s: %v, %q", name, err, page.Next)
+		}
+		slices.Reverse(page.Versions)
+		return page.Versions
+	}
+	of := make(map[string]int) // versions seen of each key object
+	for i, v := range oldestFirst(prefix + "_log.json") {
+		name := r.keyObject(t, log[i])
+		held := oldestFirst(name)[of[name]]
+		of[name]++
+		r.rename(t, string(log[i].ID), string(v.ID))
+		if shown := r.shows(t, log[i]); shown != nil {
+			r.rename(t, string(shown.ETag), string(held.ETag))
+		}
+		r.tags[prefix+"_log.json"], r.tags[name] = v.ETag, held.ETag
 	}
 }
 
