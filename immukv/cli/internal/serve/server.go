@@ -151,6 +151,8 @@ func (s *Server) routes() {
 	}
 	files := http.StripPrefix("/static/", http.FileServerFS(static))
 	s.mux.HandleFunc("GET /static/{file}", files.ServeHTTP)
+	// What browsers ask for beside a text that has no icon of its own.
+	s.mux.Handle("GET /favicon.ico", http.RedirectHandler("/static/icon.svg", http.StatusMovedPermanently))
 	s.mux.HandleFunc("/", s.notFound)
 }
 

@@ -32,7 +32,7 @@ const (
 	Network   ProblemKind = "network"   // a request that failed, or was answered by an error
 	Security  ProblemKind = "security"  // a violation of the Content-Security-Policy, or the like
 	Issue     ProblemKind = "issue"     // what the browser's own audit found, such as a field without a label
-	Foreign   ProblemKind = "foreign"   // a request to another host than that of the page visited
+	Foreign   ProblemKind = "foreign"   // a request to another host than those of the pages visited
 	Crash     ProblemKind = "crash"     // the page's process ended
 )
 
@@ -40,14 +40,14 @@ const (
 // reads them from the browser.
 type problems struct {
 	mu   sync.Mutex
-	home string // host and port of the page visited
+	home map[string]bool // hosts and ports of the pages visited
 	list []Problem
 }
 
 func (p *problems) visit(home string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.home = home
+	p.home[home] = true
 }
 
 // take returns the problems so far, and forgets them.
@@ -107,9 +107,9 @@ func (p *problems) logged(e *log.Entry) {
 func (p *problems) requested(address string) {
 	u, err := url.Parse(address)
 	p.mu.Lock()
-	home := p.home
+	home := err == nil && p.home[u.Host]
 	p.mu.Unlock()
-	if err != nil || u.Host != home && u.Scheme != "data" && u.Scheme != "about" {
+	if err != nil || !home && u.Scheme != "data" && u.Scheme != "about" {
 		p.add(Foreign, "%s", address)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -31,7 +32,7 @@ type Tab struct {
 // Open opens an empty tab, as wide as a notebook's screen, in light colours. It is
 // there until Close, or until the context ends.
 func (b *Browser) Open(ctx context.Context) (*Tab, error) {
-	t := &Tab{problems: &problems{}}
+	t := &Tab{problems: &problems{home: make(map[string]bool)}}
 	ctx2, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(t.problems.observe))
 	stop := context.AfterFunc(ctx, cancel)
 	t.ctx, t.cancel = ctx2, func() { stop(); cancel() }
@@ -133,6 +134,14 @@ func Evaluate[T any](t *Tab, expression string) (T, error) {
 	return run(t, chromedp.Evaluate[T](expression))
 }
 
+// Inject runs a script as the page would, had an attacker put it there: without the
+// leave to compile texts that Evaluate has.
+func (t *Tab) Inject(script string) error {
+	return t.do(chromedp.Evaluate[chromedp.Void](script, func(p *runtime.EvaluateParams) {
+		p.AllowUnsafeEvalBlockedByCSP = new(bool)
+	}))
+}
+
 // Until waits until the expression is true on the page. The page may be replaced by
 // another one meanwhile. The browser's own way to wait compiles the expression in the
 // page, which a strict Content-Security-Policy forbids.
@@ -185,3 +194,6 @@ func (t *Tab) Picture() ([]byte, error) {
 		return shot.Data, err
 	})
 }
+
+// Back goes back to the page before.
+func (t *Tab) Back() error { return t.do(chromedp.NavigateBack()) }

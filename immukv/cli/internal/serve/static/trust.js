@@ -9,14 +9,22 @@
   const bar = document.getElementById("progress-bar");
   const text = document.getElementById("progress-text");
   const source = new EventSource("/trust/events");
-  let said = 0;
+  // A screen reader reads each change of the text: one in a second is enough. What was
+  // said last is what is so.
+  let next = "";
+  let timer = 0;
+  const say = () => {
+    timer = 0;
+    if (!next) return;
+    text.textContent = next;
+    next = "";
+    timer = setTimeout(say, 1000);
+  };
   source.addEventListener("progress", (e) => {
     const p = JSON.parse(e.data);
     if (p.total > 0) bar.value = (100 * p.done) / p.total;
-    // A screen reader reads each change of the text: a few are enough.
-    if (Date.now() - said < 1000 && p.done < p.total) return;
-    said = Date.now();
-    text.textContent = (p.kind === "audit" ? "Audit" : "Verification") + " is running. " + p.text;
+    next = (p.kind === "audit" ? "Audit" : "Verification") + " is running. " + p.text;
+    if (!timer) say();
   });
   source.addEventListener("done", () => {
     source.close();
@@ -24,6 +32,7 @@
     location.replace("/trust?done=" + Date.now() + "#report-heading");
   });
   source.onerror = () => {
+    next = "";
     if (source.readyState === EventSource.CLOSED) text.textContent = "The progress cannot be shown. Reload the page.";
     else text.textContent = "The server does not answer. The page tries again.";
   };
