@@ -82,3 +82,4 @@ bench: servers
 	$(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 300x -timeout 30m ./backend/blobstore/
 	IMMUKV_NO_SKIP=1 IMMUKV_BENCH_ENTRIES=$(ENTRIES) $(GO) test -run '^$$' -bench '^BenchmarkClient$$' -benchtime 50x -timeout 0 ./backend/s3store/
 	IMMUKV_NO_SKIP=1 $(GO) test -run '^$$' -bench '^BenchmarkBatching$$' -benchtime 5x -timeout 30m ./backend/s3store/
+	IMMUKV_NO_SKIP=1 $(GO) test -run '^$$' -bench '^BenchmarkBatchedGrowth$$' -benchtime 1x -timeout 30m ./backend/s3store/

@@ -3,7 +3,6 @@ package immukv_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -55,42 +54,6 @@ func TestLogOldestFirstOfEmptyLog(t *testing.T) {
 	}
 }
 
-// Whichever versions are no entries, all others are yielded.
-func TestMalformedLogOldestFirst(t *testing.T) {
-	t.Parallel()
-	const n = 6
-	for mask := range 1 << n {
-		mem := edit(t, filled(t, n, 2), logObject, func(v []memstore.Version) []memstore.Version {
-			for i := range v {
-				if mask&(1<<i) != 0 {
-					v[i].Body = "{}"
-				}
-			}
-			return v
-		})
-		var want, got []int64
-		for i := range int64(n) {
-			if mask&(1<<i) == 0 {
-				want = append(want, i)
-			}
-		}
-		bad := 0
-		for e, err := range open[int](t, mem).Log(t.Context(), immukv.OldestFirst()) {
-			switch {
-			case err == nil:
-				got = append(got, e.Sequence)
-			case errors.Is(err, immukv.ErrMalformedEntry):
-				bad++
-			default:
-				t.Errorf("%06b: %v", mask, err)
-			}
-		}
-		if !slices.Equal(got, want) || bad != n-len(want) {
-			t.Errorf("%06b: got %v and %d bad, want %v", mask, got, bad, want)
-		}
-	}
-}
-
 // An edited entry is named, and so is the place where the log does not follow from what
 // was before.
 func TestTamperedLogOldestFirst(t *testing.T) {
@@ -136,24 +99,4 @@ func TestTamperedLogOldestFirst(t *testing.T) {
 			t.Errorf("%s: %d good, want %d; %v", c.name, good, c.good, last)
 		}
 	}
-}
-
-// Read oldest first, a log takes memory for the IDs of what waits, and no more.
-func TestMemoryOfReadingOldestFirst(t *testing.T) {
-	n := many(0.2)
-	g := generate(t, n, 100, 100)
-	var entries int64
-	var err error
-	withGarbage, reachable := peak(g, n, func() {
-		entries, err = count(open[string](t, g, immukv.WithReadOnly()).Log(t.Context(), immukv.OldestFirst()))
-	})
-	if err != nil || entries != int64(n) {
-		t.Fatalf("%d entries of %d: %v", entries, n, err)
-	}
-	t.Logf("%d entries: %.1f MiB at most, %.2f MiB of them in use", n, float64(withGarbage)/mib, float64(reachable)/mib)
-	const each = 4 + len("v1000000") // an ID, and where it ends
-	if most := mib + int64(each*n); reachable > most {
-		t.Errorf("%d bytes in use, want at most %d", reachable, most)
-	}
-	runtime.KeepAlive(g)
 }

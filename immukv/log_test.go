@@ -143,25 +143,29 @@ func TestLogMalformed(t *testing.T) {
 			}
 			return v
 		})
-		var want, got []int64
+		var want []int64
 		for i := int64(n - 1); i >= 0; i-- {
 			if mask&(1<<i) == 0 {
 				want = append(want, i)
 			}
 		}
-		bad := 0
-		for e, err := range open[int](t, mem).Log(t.Context()) {
-			switch {
-			case err == nil:
-				got = append(got, e.Sequence)
-			case errors.Is(err, immukv.ErrMalformedEntry):
-				bad++
-			default:
-				t.Errorf("%06b: %v", mask, err)
+		for _, order := range [][]immukv.LogOption{nil, {immukv.OldestFirst()}} {
+			var got []int64
+			bad := 0
+			for e, err := range open[int](t, mem).Log(t.Context(), order...) {
+				switch {
+				case err == nil:
+					got = append(got, e.Sequence)
+				case errors.Is(err, immukv.ErrMalformedEntry):
+					bad++
+				default:
+					t.Errorf("%06b: %v", mask, err)
+				}
 			}
-		}
-		if !slices.Equal(got, want) || bad != n-len(want) {
-			t.Errorf("%06b: got %v and %d bad, want %v", mask, got, bad, want)
+			if !slices.Equal(got, want) || bad != n-len(want) {
+				t.Errorf("%06b: got %v and %d bad, want %v", mask, got, bad, want)
+			}
+			slices.Reverse(want)
 		}
 		if got, err := collect(open[int](t, mem).Log(t.Context(), immukv.Limit(2))); len(got) > 2 || err == nil && len(got) < 2 {
 			t.Errorf("%06b: with a limit of 2: %v, %v", mask, got, err)

@@ -202,3 +202,33 @@ func TestMemoryOfWriting(t *testing.T) {
 	}
 	runtime.KeepAlive(db)
 }
+
+// Read oldest first, or followed by a consumer that is slow, a log takes memory for the IDs
+// of what waits, and no more.
+func TestMemoryOfWhatWaits(t *testing.T) {
+	n := many(0.2)
+	for name, read := range map[string]func(*immukv.Client[string]) iter.Seq2[immukv.Entry[string], error]{
+		"Log": func(db *immukv.Client[string]) iter.Seq2[immukv.Entry[string], error] {
+			return db.Log(t.Context(), immukv.OldestFirst())
+		},
+		"Watch": func(db *immukv.Client[string]) iter.Seq2[immukv.Entry[string], error] {
+			return db.Watch(t.Context(), immukv.UntilIdle())
+		},
+	} {
+		g := generate(t, n, 100, 100)
+		var entries int64
+		var err error
+		withGarbage, reachable := peak(g, n, func() {
+			entries, err = count(read(open[string](t, g, immukv.WithReadOnly())))
+		})
+		if err != nil || entries != int64(n) {
+			t.Fatalf("%s: %d entries of %d: %v", name, entries, n, err)
+		}
+		t.Logf("%s, %d entries: %.1f MiB at most, %.2f MiB of them in use", name, n, float64(withGarbage)/mib, float64(reachable)/mib)
+		const each = 4 + len("v1000000") // an ID, and where it ends
+		if most := mib + int64(each*n); reachable > most {
+			t.Errorf("%s: %d bytes in use, want at most %d", name, reachable, most)
+		}
+		runtime.KeepAlive(g)
+	}
+}

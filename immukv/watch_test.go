@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -404,24 +403,4 @@ func TestWatchOfValuesOfOtherTypes(t *testing.T) {
 	if !slices.Equal(got, []int64{0, 1, 2}) || bad != 1 {
 		t.Errorf("got %v, %d of them bad", got, bad)
 	}
-}
-
-// A consumer that is slow costs memory for the IDs of what waits, and no more.
-func TestMemoryOfWatching(t *testing.T) {
-	n := many(0.2)
-	g := generate(t, n, 100, 100)
-	var entries int64
-	var err error
-	withGarbage, reachable := peak(g, n, func() {
-		entries, err = count(open[string](t, g, immukv.WithReadOnly()).Watch(t.Context(), immukv.UntilIdle()))
-	})
-	if err != nil || entries != int64(n) {
-		t.Fatalf("%d entries of %d: %v", entries, n, err)
-	}
-	t.Logf("%d entries: %.1f MiB at most, %.2f MiB of them in use", n, float64(withGarbage)/mib, float64(reachable)/mib)
-	const each = 4 + len("v1000000") // an ID, and where it ends
-	if most := mib + int64(each*n); reachable > most {
-		t.Errorf("%d bytes in use, want at most %d", reachable, most)
-	}
-	runtime.KeepAlive(g)
 }

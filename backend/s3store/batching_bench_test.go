@@ -147,3 +147,53 @@ func versionsAfter(b *testing.B, db *immukv.Client[string], sequence int64) int 
 	}
 	return len(versions)
 }
+
+// BenchmarkBatchedGrowth makes a log of 100,000 entries in versions of 100. It reports how
+// long that takes, the rates of the first and the last tenth, and how many bodies a
+// verification of the whole log fetches.
+func BenchmarkBatchedGrowth(b *testing.B) {
+	const entries, batch, keys = 100_000, 100, 10_000
+	for _, sw := range s3test.All {
+		b.Run(sw.Name, func(b *testing.B) {
+			server, link := servers.Get(b, sw), &meter{}
+			store, err := s3store.New(b.Context(), server.Client(b, link.measure), server.NewBucket(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			db, err := immukv.Open[string](b.Context(), store)
+			if err != nil {
+				b.Fatal(err)
+			}
+			start := time.Now()
+			written := 0
+			write := func(until int) (rate float64) {
+				began, before := time.Now(), written
+				for ; written < until; written += batch {
+					writes := make([]immukv.Write[string], batch)
+					for i := range writes {
+						writes[i] = immukv.Write[string]{Key: fmt.Sprintf("key-%d", (written+i)%keys), Value: benchValue}
+					}
+					if _, err := db.SetAll(b.Context(), writes...); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return float64(written-before) / time.Since(began).Seconds()
+			}
+			first := write(entries / 10)
+			write(entries * 9 / 10)
+			last := write(entries)
+			took := time.Since(start)
+
+			before := link.requests.Load()
+			report, err := db.VerifyLog(b.Context())
+			if err != nil || report.Err() != nil || report.Entries != entries {
+				b.Fatalf("verify: %v, %+v", err, report)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(took.Minutes(), "minutes")
+			b.ReportMetric(first, "first-sets/s")
+			b.ReportMetric(last, "last-sets/s")
+			b.ReportMetric(float64(link.requests.Load()-before), "verify-requests")
+		})
+	}
+}
