@@ -49,7 +49,7 @@ func (s *Server) keysPage(w http.ResponseWriter, r *http.Request) error {
 		body.First = "/keys?" + url.Values{"prefix": {body.Search}}.Encode()
 	}
 	var keys []string
-	for key, err := range s.db.Keys(r.Context(), opts...) {
+	for key, err := range s.lists.Keys(r.Context(), opts...) {
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *Server) keyRows(ctx context.Context, keys []string) ([]keyRow, error) {
 	reads.SetLimit(concurrency)
 	for i, key := range keys {
 		reads.Go(func() error {
-			e, err := s.db.Get(ctx, key)
+			e, err := s.lists.Get(ctx, key)
 			if err != nil && !aboutEntry(err) && !errors.Is(err, immukv.ErrNotFound) {
 				return err
 			}

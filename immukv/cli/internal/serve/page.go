@@ -25,7 +25,7 @@ func parseTemplates(names ...string) map[string]*template.Template {
 	pages := make(map[string]*template.Template)
 	for _, name := range names {
 		pages[name] = template.Must(template.New("base.html").Funcs(template.FuncMap{
-			"text": visible, "moment": formatTime, "machine": machineTime, "number": formatAny, "bytes": formatBytes,
+			"text": visible, "lines": visibleLines, "moment": formatTime, "machine": machineTime, "number": formatAny, "bytes": formatBytes,
 		}).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/"+name+".html"))
 	}
 	return pages

@@ -57,8 +57,8 @@ const (
 // concurrency is how many bodies are read ahead for a page. Values may be large.
 const concurrency = 8
 
-// headInterval is how old the knowledge of the newest entry may be that reads of a key
-// use. Reads within it share one check.
+// headInterval is how old the check of the newest entry may be that a list of keys rests
+// on.
 const headInterval = 2 * time.Second
 
 type client = immukv.Client[json.RawMessage]
@@ -67,7 +67,8 @@ type client = immukv.Client[json.RawMessage]
 type Server struct {
 	Config
 	store  *boundedStore
-	db     *client // for pages
+	db     *client // for pages: each read of a key checks the newest entry
+	lists  *client // for lists of keys, which share a check
 	whole  *client // for verifications, which read everything, with more at once
 	mux    *http.ServeMux
 	guard  *guard
@@ -101,11 +102,14 @@ func Open(store backend.VersionedStore, config Config) (*Server, error) {
 	if s.guard, err = newGuard(config.Addr, config.Hosts); err != nil {
 		return nil, err
 	}
-	if s.db, err = s.open(immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval)); err != nil {
-		return nil, err
-	}
-	if s.whole, err = s.open(); err != nil {
-		return nil, err
+	for client, opts := range map[**client][]immukv.Option{
+		&s.db:    {immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(0)},
+		&s.lists: {immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval)},
+		&s.whole: nil,
+	} {
+		if *client, err = s.open(opts...); err != nil {
+			return nil, err
+		}
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.live = newHub(s)
@@ -206,7 +210,7 @@ func (s *Server) Close() {
 	s.cancel()
 	s.live.close()
 	s.jobs.close()
-	if err := errors.Join(s.db.Close(), s.whole.Close()); err != nil {
+	if err := errors.Join(s.db.Close(), s.lists.Close(), s.whole.Close()); err != nil {
 		s.Logger.Warn("the client was not closed", "error", err)
 	}
 }

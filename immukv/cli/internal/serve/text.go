@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,18 +17,32 @@ type piece struct {
 }
 
 // visible splits a text at its characters that are not visible: controls, marks that
-// change the direction of text, spaces of no width. Line breaks and tabs stay. The page
-// shows the others as their escapes, so that no value can look like another one.
-func visible(text string) []piece {
+// change the direction of text, spaces of other widths or of none. The page shows these as
+// their escapes, so that no text can look like another one.
+func visible(text string) []piece { return split(text, invisible) }
+
+// visibleLines does the same, and leaves line breaks and tabs as they are.
+func visibleLines(text string) []piece {
+	return split(text, func(r rune) bool { return r != '\n' && r != '\t' && invisible(r) })
+}
+
+func invisible(r rune) bool {
+	const blank = '\u2800' // the Braille pattern without a dot
+	return !unicode.IsGraphic(r) || unicode.Is(unicode.Zs, r) && r != ' ' || r == blank ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+func split(text string, escape func(rune) bool) []piece {
 	var pieces []piece
 	start := 0
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
-		if r == utf8.RuneError && size == 1 {
-			pieces = append(keep(pieces, text[start:i]), piece{Text: `\x` + strconv.FormatUint(uint64(text[i])|0x100, 16)[1:], Escape: "not UTF-8"})
-			start = i + 1
-		} else if !unicode.IsGraphic(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Zs, r) && r != ' ' {
-			pieces = append(keep(pieces, text[start:i]), piece{Text: strings.Trim(strconv.QuoteRuneToASCII(r), "'"), Escape: codePoint(r)})
+		switch {
+		case r == utf8.RuneError && size == 1:
+			pieces = append(keep(pieces, text[start:i]), piece{Text: fmt.Sprintf(`\x%02x`, text[i]), Escape: "not UTF-8"})
+			start = i + size
+		case escape(r):
+			pieces = append(keep(pieces, text[start:i]), piece{Text: strings.Trim(strconv.QuoteRuneToASCII(r), "'"), Escape: fmt.Sprintf("%U", r)})
 			start = i + size
 		}
 		i += size
@@ -40,11 +55,6 @@ func keep(pieces []piece, text string) []piece {
 		return pieces
 	}
 	return append(pieces, piece{Text: text})
-}
-
-func codePoint(r rune) string {
-	digits := strings.ToUpper(strconv.FormatInt(int64(r), 16))
-	return "U+" + strings.Repeat("0", max(0, 4-len(digits))) + digits
 }
 
 // cut is the beginning of a text, of at most so many bytes and of whole characters, and
