@@ -100,7 +100,7 @@ func (s *Server) problemOf(err error) *problem {
 // showError shows what went wrong as a page of its own.
 func (s *Server) showError(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problemOf(err)
-	if p.status >= http.StatusInternalServerError {
+	if error(p) != err && p.status >= http.StatusInternalServerError {
 		s.Logger.WarnContext(r.Context(), "a page could not be shown", "path", r.URL.Path, "error", err)
 	}
 	body := struct {

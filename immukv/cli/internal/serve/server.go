@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +50,7 @@ const DefaultReadTimeout = 15 * time.Second
 
 // The most that is done at once, whatever the number of pages that are open.
 const (
-	maxPages   = 16   // pages that read the store; others wait for their read timeout
+	maxPages   = 16   // pages that read the store; others wait as long as they may read
 	maxStreams = 4096 // live pages; more are answered with 503
 )
 
@@ -149,15 +149,27 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /trust/verify", s.startJob(verifyJob))
 	s.mux.HandleFunc("POST /trust/audit", s.startJob(auditJob))
 	s.mux.HandleFunc("POST /trust/stop", s.stopJob)
-	static, err := fs.Sub(staticFiles, "static")
-	if err != nil {
-		panic(err) // the folder is part of the program
-	}
-	files := http.StripPrefix("/static/", http.FileServerFS(static))
-	s.mux.HandleFunc("GET /static/{file}", files.ServeHTTP)
+	s.mux.HandleFunc("GET /static/{file}", s.staticFile)
 	// What browsers ask for beside a text that has no icon of its own.
 	s.mux.Handle("GET /favicon.ico", http.RedirectHandler("/static/icon.svg", http.StatusMovedPermanently))
 	s.mux.HandleFunc("/", s.notFound)
+}
+
+// fileTypes are the types of the files that pages load, whatever this machine takes them
+// for.
+var fileTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// staticFile serves a file that pages load.
+func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) {
+	body, err := staticFiles.ReadFile("static/" + r.PathValue("file"))
+	if err != nil {
+		s.notFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", fileTypes[path.Ext(r.URL.Path)])
+	_, _ = w.Write(body) // whoever asked may be gone
 }
 
 // ServeHTTP answers a request, unless the guard turns it away.
@@ -180,7 +192,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute + s.ReadTimeout, // streams set their own
+		WriteTimeout:      time.Minute + 2*s.ReadTimeout, // streams set their own
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
@@ -219,16 +231,20 @@ func (s *Server) Close() {
 // A handler returns what went wrong instead of writing it.
 func (s *Server) reading(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTimeout)
-		defer cancel()
-		defer context.AfterFunc(s.ctx, cancel)()
+		timer := time.NewTimer(s.ReadTimeout)
+		defer timer.Stop()
 		select {
 		case s.pages <- struct{}{}:
 			defer func() { <-s.pages }()
-		case <-ctx.Done():
+		case <-timer.C:
 			s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are being read at once", fmt.Sprintf("The server reads %d pages at a time. Try again in a moment.", maxPages)})
 			return
+		case <-r.Context().Done():
+			return // nobody waits for the page any more
 		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTimeout)
+		defer cancel()
+		defer context.AfterFunc(s.ctx, cancel)()
 		if err := h(w, r.WithContext(ctx)); err != nil {
 			s.showError(w, r, err)
 		}
