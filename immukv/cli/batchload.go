@@ -10,30 +10,30 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// The limits of a log version of several entries.
+// The limits of a log version with several entries.
 const (
 	maxBatchLines = 1000
 	maxBatchBytes = 8 << 20
 )
 
-// batchLoader sets lines several at a time, each time all or none.
+// batchLoader sets several lines at a time: each batch is set as a whole or not at all.
 type batchLoader struct {
 	*loader
 	most   int  // lines of a batch
-	atomic bool // all lines are one batch
+	atomic bool // all lines must be one batch
 	lines  []line
-	keys   map[string]int64 // of the lines, each with the line's number
+	keys   map[string]int64 // each with the number of its line
 	bytes  int
 }
 
-// runBatches sets the lines of the input, as run does, n in one log version, or fewer
-// where a key comes again or they would be too large.
+// runBatches sets the lines of the input, as run does, n in one log version. A version
+// has fewer lines if a key occurs again, or if they would be too large.
 func (l *loader) runBatches(reading, setting context.Context, in io.Reader, n int) error {
 	b := batchLoader{loader: l, most: n, keys: make(map[string]int64)}
 	return b.run(reading, setting, in)
 }
 
-// runAtomic sets all lines of the input in one log version, or none.
+// runAtomic sets all lines of the input in one log version, or none of them.
 func (l *loader) runAtomic(reading, setting context.Context, in io.Reader) error {
 	b := batchLoader{loader: l, most: maxBatchLines, atomic: true, keys: make(map[string]int64)}
 	l.atomic = true
@@ -74,19 +74,19 @@ func (b *batchLoader) run(reading, setting context.Context, in io.Reader) error 
 	}
 }
 
-// lineSize estimates what a line takes in a log version.
+// lineSize estimates the size of a line's entry in a log version.
 func lineSize(ln line) int { return len(ln.value) + 6*len(ln.key) + 1024 }
 
-// full says why a line does not go into the batch with those before it, if it does not.
+// full returns the reason why a line cannot be added to the batch, or nil if it can.
 func (b *batchLoader) full(ln line) error {
 	first, again := b.keys[ln.key]
 	switch {
 	case len(b.lines) == b.most:
-		return fmt.Errorf("of more than %d lines no log version is made", b.most)
+		return fmt.Errorf("a log version holds at most %d lines", b.most)
 	case again:
-		return fmt.Errorf("its key is that of line %d, and a log version has a key once", first)
+		return fmt.Errorf("it has the same key as line %d, and a log version holds a key once", first)
 	case len(b.lines) > 0 && b.bytes+lineSize(ln) > maxBatchBytes:
-		return fmt.Errorf("with it the lines make more than %d bytes: %w", maxBatchBytes, immukv.ErrValueTooLarge)
+		return fmt.Errorf("with it, the lines have more than %d bytes: %w", maxBatchBytes, immukv.ErrValueTooLarge)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (b *batchLoader) add(ln line) {
 	b.bytes += lineSize(ln)
 }
 
-// flush sets the lines at hand. It reports false if that ends the load.
+// flush sets the lines of the batch. It reports false if that ends the load.
 func (b *batchLoader) flush(ctx context.Context) bool {
 	lines := b.lines
 	b.lines, b.bytes = nil, 0
@@ -126,8 +126,8 @@ func (b *batchLoader) flush(ctx context.Context) bool {
 	return false
 }
 
-// refused goes on after a batch that has a line which cannot be set: those before it are
-// set one by one, and it is named.
+// refused handles a batch with a line that cannot be set: it sets the lines before that
+// one by one, and names it in the error.
 func (b *batchLoader) refused(ctx context.Context, lines []line, err error) bool {
 	if b.atomic {
 		b.failBatch(lines, err)
@@ -141,7 +141,7 @@ func (b *batchLoader) refused(ctx context.Context, lines []line, err error) bool
 	return true
 }
 
-// failBatch notes that lines were not set, or that it is not known whether they were.
+// failBatch records that the lines were not set, or that the outcome is unknown.
 func (b *batchLoader) failBatch(lines []line, err error) {
 	first, last := lines[0].number, lines[len(lines)-1].number
 	b.mu.Lock()

@@ -14,7 +14,7 @@ import (
 )
 
 const bucketLong = `Make and check the S3 bucket of a store from a description: a file in YAML or JSON,
-or - for standard input. docs/permissions.md says what it may have.
+or - for standard input. docs/permissions.md lists its fields.
 
   bucketName: calibration-7
   region: eu-central-1
@@ -23,8 +23,8 @@ or - for standard input. docs/permissions.md says what it may have.
   prefixes:
     - s3Prefix: plant-7/
 
-Credentials are those that the AWS tools would find. --endpoint, or AWS_ENDPOINT_URL,
-names a server other than AWS.`
+Credentials are found as by the AWS tools. --endpoint, or AWS_ENDPOINT_URL, names a
+server other than AWS.`
 
 func newBucketCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -38,7 +38,7 @@ func newBucketCommand(a *app) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("bucket has commands of its own: plan, apply, check, render")
+				return usagef("bucket needs a command: plan, apply, check or render")
 			}
 			return usagef("unknown command %q of bucket", args[0])
 		},
@@ -47,13 +47,13 @@ func newBucketCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// errChanges is a plan's verdict.
+// errChanges is the result of a plan with changes.
 var errChanges = errors.New("the bucket is not as it is described")
 
-// errDeviates is a check's verdict.
-var errDeviates = errors.New("the check found something")
+// errDeviates is the result of a check with findings.
+var errDeviates = errors.New("the check has findings")
 
-// maxDescriptionBytes is the most that is read of a description.
+// maxDescriptionBytes is the largest size of a description.
 const maxDescriptionBytes = 2 << 20
 
 // description reads a description from a file or from standard input.
@@ -80,7 +80,7 @@ func (a *app) description(ctx context.Context, path string) (*provision.Descript
 	return d, nil
 }
 
-// bucketCommand is a command that asks the server of the bucket.
+// bucketCommand is a command that sends requests to the server of the bucket.
 func (a *app) bucketCommand(cmd *cobra.Command, do func(context.Context, *provision.Bucket) error) *cobra.Command {
 	var endpoint string
 	cmd.Args = args("FILE")
@@ -105,14 +105,14 @@ func newBucketPlanCommand(a *app) *cobra.Command {
 	return a.bucketCommand(&cobra.Command{
 		Use:   "plan FILE",
 		Short: "Say what apply would change",
-		Long: `Compare the bucket with its description, and say what apply would change. Nothing is
-done.
+		Long: `Compare the bucket with its description, and print what apply would change. Nothing is
+changed.
 
-The exit code is 0 if nothing would change, and 2 if something would. A mistake on
-the command line is 2 as well, and then nothing is printed on standard output, where
-a plan always is. A mistake in FILE is 1, and so is a bucket that cannot be seen
-wholly. With --json it prints one object with server, exists, changes[{aspect have
-want shortens}], dangers[{aspect problem remedy}], unseen[{…}] and notes[].`,
+The exit code is 0 if nothing would change, and 2 if something would. For an error on
+the command line it is 2 as well, but then nothing is printed on standard output. For
+an error in FILE it is 1, and also if some settings of the bucket cannot be read. With
+--json, the output is one object with server, exists, changes[{aspect have want
+shortens}], dangers[{aspect problem remedy}], unseen[{…}] and notes[].`,
 		Example: `  immukv bucket plan bucket.yaml`,
 	}, a.bucketPlan)
 }
@@ -131,14 +131,14 @@ func (a *app) bucketPlan(ctx context.Context, b *provision.Bucket) error {
 	case err != nil:
 		return err
 	case len(plan.Unseen) > 0:
-		return errors.New("not all of the bucket could be seen")
+		return errors.New("some settings of the bucket could not be read")
 	case len(plan.Changes) > 0:
 		return errChanges
 	}
 	return nil
 }
 
-// planJSON is a plan with lists that are empty, and not null, where there is nothing.
+// planJSON is a plan in which missing lists are empty instead of null.
 func planJSON(p provision.Plan) provision.Plan {
 	p.Changes = append([]provision.Change{}, p.Changes...)
 	p.Dangers = append([]provision.Finding{}, p.Dangers...)
@@ -152,7 +152,7 @@ func printPlan(w io.Writer, plan *provision.Plan) error {
 	for _, c := range plan.Changes {
 		fmt.Fprintf(&b, "change   %s\n           have  %s\n           want  %s\n", c.Aspect, visible(c.Have), visible(c.Want))
 		if c.Shortens {
-			b.WriteString("         versions would go sooner: apply needs --shorten\n")
+			b.WriteString("         versions would be deleted sooner: apply needs --shorten\n")
 		}
 	}
 	if len(plan.Changes) == 0 {
@@ -177,15 +177,14 @@ func newBucketApplyCommand(a *app) *cobra.Command {
 	var shorten bool
 	cmd := a.bucketCommand(&cobra.Command{
 		Use:   "apply FILE",
-		Short: "Create the bucket, or bring it into line",
-		Long: `Create the bucket of a description, or bring it into line with it, and say each step.
-It can be repeated safely. It deletes no data, never suspends versioning, and shortens
-a retention with --shorten only. Lifecycle rules, notifications and statements of the
-bucket policy that are not its own stay as they are; check names those that are
-dangerous.
+		Short: "Create the bucket, or change it to match its description",
+		Long: `Create the bucket of a description, or change it to match, and print each step. It can
+be repeated safely. It deletes no data, never suspends versioning, and shortens a
+retention only with --shorten. Lifecycle rules, notifications and statements of the
+bucket policy that it did not make stay as they are; check reports dangerous ones.
 
-A step that fails does not keep the others from being taken. What was done stays done,
-and the next apply goes on from there.`,
+If a step fails, the other steps are still made. The next apply continues with what is
+left.`,
 		Example: `  immukv bucket apply bucket.yaml`,
 	}, func(ctx context.Context, b *provision.Bucket) error {
 		if err := a.refuseReadOnly("bucket apply"); err != nil {
@@ -197,7 +196,7 @@ and the next apply goes on from there.`,
 		}})
 		return errors.Join(err, printing)
 	})
-	cmd.Flags().BoolVar(&shorten, "shorten", false, "allow to keep versions for less time than now")
+	cmd.Flags().BoolVar(&shorten, "shorten", false, "allow a shorter retention of versions")
 	return cmd
 }
 
@@ -227,10 +226,11 @@ func (a *app) printStep(c provision.Change, err error) error {
 func newBucketCheckCommand(a *app) *cobra.Command {
 	return a.bucketCommand(&cobra.Command{
 		Use:   "check FILE",
-		Short: "Find what deviates and what is dangerous",
-		Long: `Compare the bucket with its description, and name every deviation and every danger,
-each with its remedy. The exit code is 4 if there is one. What the credentials do not
-show is named too. With --json, each is an object on a line: aspect problem remedy.`,
+		Short: "Find deviations from the description, and dangers",
+		Long: `Compare the bucket with its description, and print every deviation and every danger
+with its remedy. The exit code is 4 if there is one. Settings that the credentials do
+not allow to read are listed, too. With --json, each is an object on a line: aspect
+problem remedy.`,
 		Example: `  immukv bucket check bucket.yaml`,
 	}, func(ctx context.Context, b *provision.Bucket) error {
 		findings, err := b.Check(ctx)
@@ -270,13 +270,13 @@ func newBucketRenderCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render FILE --format iam|bucket-policy|cloudformation|terraform",
 		Short: "Print policies, or the bucket for another tool",
-		Long: `Print the policies of the roles as IAM has them, the policy of the bucket, or all of it
-as a CloudFormation template or a Terraform configuration. It makes no request and
-needs no credentials.
+		Long: `Print the policies of the roles for IAM, the policy of the bucket, or everything as a
+CloudFormation template or a Terraform configuration. It makes no request and needs no
+credentials.
 
---role and --prefix choose policies of roles. With both, format iam is that one policy;
-otherwise it is an object of policies by name. --server leaves out what a server does
-not understand.`,
+--role and --prefix select policies of roles. With both, format iam prints that one
+policy; otherwise it prints an object of policies by name. --server omits what a server
+does not support.`,
 		Example: `  immukv bucket render bucket.yaml --format iam --role writer --prefix plant-7/
   immukv bucket render bucket.yaml --format terraform > bucket.tf`,
 		Args: args("FILE"),

@@ -14,37 +14,37 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// value is a value as the command handles it: JSON text, which no decoder touches,
-// so that integers of any size and every other token stay what they are.
+// value is a value as the command handles it: JSON text that is never decoded, so that
+// integers of any size and all other tokens stay as they are.
 type value = json.RawMessage
 
 // client is a client of such values.
 type client = immukv.Client[value]
 
-// textCodec passes JSON text through.
+// textCodec returns JSON text unchanged.
 type textCodec struct{}
 
 func (textCodec) Encode(v value) ([]byte, error) { return v, nil }
 
-// Decode refuses NaN and the infinities, which the Python client writes and JSON
-// does not have.
+// Decode returns an error for NaN and the infinities, which the Python client writes but
+// JSON does not allow.
 func (textCodec) Decode(text []byte) (value, error) {
 	if !json.Valid(text) {
-		return nil, errors.New("it is not JSON")
+		return nil, errors.New("the value is not JSON")
 	}
 	return text, nil
 }
 
-// singleTimeout bounds, by default, commands that make a handful of requests.
-// Those that go through a log take as long as it is.
+// singleTimeout is the default time limit of commands that make a few requests. Commands
+// that read a whole log have none.
 const singleTimeout = time.Minute
 
-// writeGrace is how long a write goes on after an interrupt. A request cut short
-// leaves an outcome that nobody knows, for want of a moment.
+// writeGrace is how long a write may continue after an interrupt. A request that is cut
+// off earlier would often leave an unknown outcome.
 const writeGrace = 2 * time.Second
 
-// limit bounds a command by --timeout or, where that was not given, by the
-// default of the command, of which zero is none.
+// limit bounds a command by --timeout or, if that was not given, by the command's
+// default; zero means no limit.
 func (a *app) limit(ctx context.Context, cmd *cobra.Command, byDefault time.Duration) (context.Context, context.CancelFunc) {
 	timeout := byDefault
 	if cmd.Flags().Changed("timeout") {
@@ -56,8 +56,8 @@ func (a *app) limit(ctx context.Context, cmd *cobra.Command, byDefault time.Dura
 	return context.WithTimeout(ctx, timeout)
 }
 
-// withGrace is a context for a write, which an interrupt of ctx ends only after
-// the grace period.
+// withGrace returns a context for a write. An interrupt of ctx ends it only after the
+// grace period.
 func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 	graced, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -108,17 +108,17 @@ func (a *app) withStore(ctx context.Context, store backend.VersionedStore, do fu
 	return errors.Join(do(db), db.Close())
 }
 
-// refuseReadOnly is an error for a command that writes if --read-only was given.
+// refuseReadOnly returns an error for a command that writes if --read-only was given.
 func (a *app) refuseReadOnly(command string) error {
 	if a.readOnly {
-		return usagef("%s writes, which --read-only forbids", command)
+		return usagef("%s writes to the store, which --read-only does not allow", command)
 	}
 	return nil
 }
 
-// await calls f, which may block for as long as it likes, such as in a read of a
-// terminal, and returns what it returned, or the context's error as soon as that
-// has ended. The call then goes on behind the caller.
+// await calls f, which may block for any time, such as in a read from a terminal. It
+// returns what f returned or, as soon as the context ends, the context's error. Then f
+// continues in its goroutine.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

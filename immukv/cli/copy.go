@@ -16,16 +16,16 @@ func newCopyCommand(a *app) *cobra.Command {
 		Use:   "copy SRC DST",
 		Short: "Copy the log of one store to another, entry by entry",
 		Long: `Copy the log of the store SRC to the store DST, both URLs, entry by entry: with the
-same sequences, values, times and hashes, and so with the same checkpoints. It goes on
-where DST ends, and verifies each entry before it writes it. Killed at any moment, it is
-simply run again; DST is a valid store at every instant.
+same sequences, values, times and hashes, and so with the same checkpoints. It begins
+where DST ends, and verifies each entry before it writes it. DST is a valid store at
+every moment. If copy is killed, run it again.
 
-The prefixes of the two are --from-prefix and --to-prefix. The global --store and
---prefix, and IMMUKV_STORE and IMMUKV_PREFIX, have nothing to say here.
+The prefixes are --from-prefix and --to-prefix. The global --store and --prefix, and
+IMMUKV_STORE and IMMUKV_PREFIX, are not used.
 
-If DST has other entries than SRC, nothing is written; the message says at which
-sequence they differ first, and the exit code is 4. Nobody else should write to DST
-meanwhile: if somebody does, copy stops in the same way.`,
+If DST has other entries than SRC, nothing is written. The message names the first
+sequence at which they differ, and the exit code is 4. Nobody else should write to DST
+during the copy: if somebody does, copy stops in the same way.`,
 		Example: `  immukv copy file:///var/lib/calibration 's3://backup?region=eu-central-1'
   immukv copy s3://bucket s3://bucket --from-prefix plant-7/ --to-prefix archive/plant-7/`,
 		Args: args("SRC", "DST"),
@@ -41,7 +41,7 @@ meanwhile: if somebody does, copy stops in the same way.`,
 func (a *app) copy(cmd *cobra.Command, from, to, fromPrefix, toPrefix string) (err error) {
 	for _, name := range []string{"store", "prefix"} {
 		if cmd.Flags().Changed(name) {
-			return usagef("--%s has nothing to say to copy: SRC and DST are arguments, and --from-prefix and --to-prefix go with them", name)
+			return usagef("copy does not use --%s: give SRC and DST as arguments, with --from-prefix and --to-prefix", name)
 		}
 	}
 	if err := a.refuseReadOnly("copy"); err != nil {

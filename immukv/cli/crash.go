@@ -9,12 +9,12 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// newCrashCommand is set, killed between its two steps. The tour runs it as a
-// process of its own; it is of no other use.
+// newCrashCommand is set, but killed between append and apply. The tour runs it in a
+// separate process.
 func newCrashCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "demo-crash KEY VALUE",
-		Short:  "Begin to set a key, and die of SIGKILL between append and apply",
+		Short:  "Begin to set a key, and be killed by SIGKILL between append and apply",
 		Hidden: true,
 		Args:   args("KEY", "VALUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,8 +30,8 @@ func newCrashCommand(a *app) *cobra.Command {
 	}
 }
 
-// crashingStore kills the process instead of performing the second write, which
-// is the apply of a set that has nothing to repair.
+// crashingStore kills the process instead of making the second write, which is the apply
+// of a set that has nothing to repair.
 type crashingStore struct {
 	backend.VersionedStore
 	written bool
@@ -47,7 +47,7 @@ func (s *crashingStore) Put(ctx context.Context, name string, body []byte, cond 
 		err = self.Kill()
 	}
 	if err == nil {
-		<-ctx.Done() // the signal is on its way
+		<-ctx.Done() // wait for the signal
 		err = ctx.Err()
 	}
 	return backend.Version{}, err

@@ -21,23 +21,22 @@ func newDemoCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Take a guided tour, in a temporary directory",
-		Long: `Take a guided tour of a store on local files: writes, reads, history, a writer
-killed between append and apply of a write and the repair, a tampered file and how
-verify names it. Every command is run for real, in a temporary directory, which is
-removed in the end.`,
+		Long: `Take a guided tour of a store on local files: writes, reads, history, a writer that is
+killed between append and apply, the repair, and a tampered file that verify detects.
+Every command is really run, in a temporary directory, which is removed at the end.`,
 		Example: `  immukv demo
   immukv demo --keep`,
 		Args: args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range []string{"store", "prefix", "read-only", "json", "timeout"} {
 				if cmd.Flags().Changed(name) {
-					return usagef("--%s means nothing to demo, which has a store of its own", name)
+					return usagef("demo does not use --%s: it has its own store", name)
 				}
 			}
 			return a.demo(cmd.Context(), keep)
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave the directory behind, to look around in it")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep the directory")
 	return cmd
 }
 
@@ -57,13 +56,13 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	}()
 	for _, part := range []func(*tour){(*tour).write, (*tour).read, (*tour).crash, (*tour).tamper, (*tour).end} {
 		if part(t); t.err != nil {
-			return fmt.Errorf("the tour went wrong: %w", t.err)
+			return fmt.Errorf("the tour failed: %w", t.err)
 		}
 	}
 	return nil
 }
 
-// tour is a tour under way. After an error, nothing more happens.
+// tour is the state of a tour. After an error, it does nothing more.
 type tour struct {
 	ctx  context.Context
 	out  io.Writer
@@ -76,7 +75,7 @@ type tour struct {
 func (t *tour) write() {
 	t.heading("A store on local files")
 	t.say(
-		"The store is a directory. Behind each $ stands what you would type; it is run",
+		"The store is a directory. Each line with a $ is a command that you could type. It is run",
 		"for real. First, three values are written. A value is any JSON.")
 	t.typed("export IMMUKV_STORE='" + t.url + "'")
 	t.do("set sensor-1 {\"alpha\":0.15,\"beta\":2.8}", exitDone)
@@ -86,15 +85,15 @@ func (t *tour) write() {
 
 func (t *tour) read() {
 	t.heading("Reading")
-	t.say("The latest entry of a key is one read away. So is its bare value.")
+	t.say("One read returns the latest entry of a key, or just its value.")
 	t.do("get sensor-1", exitDone)
 	t.do("get sensor-1 --value", exitDone)
 	t.say("Nothing is ever overwritten: the key has a history, and all keys together have a log.")
 	t.do("history sensor-1", exitDone)
 	t.do("log", exitDone)
 	t.say(
-		"All of it is plain files, one for each version. Each entry stands twice: in the log,",
-		"chained to the entry before by its hash, and in its key's own object, to be found.")
+		"All of it is plain files, one for each version. Each entry is stored twice: in the log,",
+		"chained to the entry before by its hash, and in its key's own object, for fast reads.")
 	t.typed("cd '" + t.dir + "' && find * -type f | sort")
 	t.list()
 }
@@ -102,8 +101,8 @@ func (t *tour) read() {
 func (t *tour) crash() {
 	t.heading("A crash between append and apply")
 	t.say(
-		"So a write has two steps: the log, then the key's object. The next command runs as a",
-		"process of its own, in which the tour has seen to it that it is killed, by SIGKILL,",
+		"So a write has two steps: append to the log, then apply to the key's object. The next",
+		"command runs in a separate process, which the tour kills with SIGKILL after the append.",
 		"when it has appended to the log.")
 	t.typed("immukv set sensor-2 '{\"alpha\":0.41,\"beta\":1.9}'")
 	t.kill("sensor-2", `{"alpha":0.41,"beta":1.9}`)
@@ -124,9 +123,9 @@ func (t *tour) tamper() {
 	}
 	t.typed("sed -i s/0.15/0.95/ '" + path + "'")
 	t.replace(path, bytes.Replace(original, []byte("0.15"), []byte("0.95"), 1))
-	t.say("Every later hash rests on that entry, and its own no longer fits.")
+	t.say("Every later hash depends on that entry, and its own hash no longer matches.")
 	t.do("verify", exitFindings)
-	t.say("Taken back, all is well again. That verify and audit exit with 4 is for scripts.")
+	t.say("When the edit is undone, the log is valid again. Scripts can test for exit code 4.")
 	t.typed("sed -i s/0.95/0.15/ '" + path + "'")
 	t.replace(path, original)
 	t.do("verify", exitDone)
@@ -139,7 +138,7 @@ func (t *tour) end() {
 		"immukv load --help     to load a file of JSON lines",
 		"immukv doctor --help   to find out whether a store can be trusted",
 		"immukv audit --help    what --trusted-head adds: keep the head that is printed",
-		"                       elsewhere, and nobody can cut off or rewrite the log unseen")
+		"                       in another place, and nobody can cut off or rewrite the log undetected")
 }
 
 func (t *tour) heading(text string) {
@@ -148,7 +147,7 @@ func (t *tour) heading(text string) {
 
 func (t *tour) say(lines ...string) { t.printf("\n%s\n\n", strings.Join(lines, "\n")) }
 
-// typed shows a command.
+// typed prints a command.
 func (t *tour) typed(command string) { t.printf("%s\n", t.strong("$ "+command)) }
 
 func (t *tour) strong(text string) string {
@@ -164,8 +163,8 @@ func (t *tour) printf(format string, args ...any) {
 	}
 }
 
-// do runs a command of this program as a person would, with arguments that have no
-// blanks, and shows how it ends: with the exit code wanted.
+// do runs a command of this program as a person would, with arguments without spaces, and
+// prints its exit code, which must be the given one.
 func (t *tour) do(command string, want int) {
 	if t.err != nil {
 		return
@@ -179,20 +178,20 @@ func (t *tour) do(command string, want int) {
 		shown += " " + arg
 	}
 	t.typed(shown)
-	// Not the file itself, if the output is one: on a terminal, progress would show.
+	// A wrapped output is not a terminal, so no progress bar is printed.
 	out := struct{ io.Writer }{t.out}
 	code := Run(t.ctx, append([]string{"--store", t.url, "--prefix", ""}, args...), strings.NewReader(""), out, out)
 	switch {
 	case t.ctx.Err() != nil:
 		t.err = t.ctx.Err()
 	case code != want:
-		t.err = fmt.Errorf("%s: exit code %d, where %d was to come", shown, code, want)
+		t.err = fmt.Errorf("%s: exit code %d instead of %d", shown, code, want)
 	case code != exitDone:
 		t.printf("(exit code %d)\n", code)
 	}
 }
 
-// kill has a process of its own begin to set a key, and shows how it dies.
+// kill runs a process that is killed while it sets a key, and prints how it ended.
 func (t *tour) kill(key, value string) {
 	if t.err != nil {
 		return
@@ -208,13 +207,13 @@ func (t *tour) kill(key, value string) {
 	err = cmd.Run()
 	var died *exec.ExitError
 	if !errors.As(err, &died) || stderr.Len() > 0 {
-		t.err = fmt.Errorf("a process that was to be killed was not: %w: %s", errors.Join(err, t.ctx.Err()), &stderr)
+		t.err = fmt.Errorf("the process was not killed: %w: %s", errors.Join(err, t.ctx.Err()), &stderr)
 		return
 	}
 	t.printf("(%s)\n", died.ProcessState)
 }
 
-// list shows the files of the store.
+// list prints the files of the store.
 func (t *tour) list() {
 	t.walk(func(path string, _ []byte) {
 		if relative, err := filepath.Rel(t.dir, path); err == nil {
@@ -223,7 +222,7 @@ func (t *tour) list() {
 	})
 }
 
-// oldest finds the file of the log's first entry, by what it says.
+// oldest returns the file of the log's first entry, which it finds by its content.
 func (t *tour) oldest() (path string, body []byte) {
 	t.walk(func(at string, text []byte) {
 		if bytes.Contains(text, []byte(`"sequence":0,`)) && !bytes.Contains(text, []byte(`"log_version_id"`)) {

@@ -18,17 +18,17 @@ func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out whether a store can be trusted",
-		Long: `Probe the store for the clauses of its contract on which safety rests: that
-conditional writes are conditional, that of concurrent ones exactly one applies,
-that every write makes a version with an ID, and that old versions can be read
-back. A store that breaks one must not be used: it could lose writes.
+		Long: `Probe the store for the clauses of its contract on which safety depends: conditional
+writes are conditional, exactly one of several concurrent ones applies, every write
+makes a version with an ID, and old versions can be read. Do not use a store that
+breaks one: it could lose writes.
 
-It writes a few small versions of one new object under the given --prefix, whose
-name no client uses, and cannot remove them: it says which object that is.
+The probe writes a few small versions of one new object below the given --prefix. No
+client uses its name. The probe cannot remove the versions, and names the object.
 
-Of a store in S3 it says, too, what endangers it in the configuration of the bucket,
-as far as the credentials show that: rules that expire versions, public access,
-policies that allow deletion. Compare with a description by bucket check.
+For a store in S3 it also reports dangers in the configuration of the bucket, as far
+as the credentials allow to read it: rules that expire versions, public access, policies
+that allow deletion. To compare the bucket with a description, use bucket check.
 
 The exit code is 1 if the store cannot be trusted; a danger does not change it. With
 --json, it prints one object with trusted, object, versions_left, requests,
@@ -43,7 +43,7 @@ clauses[{clause title outcome seen remedy}], where outcome is "pass", "fail" or
 	}
 }
 
-// errUntrusted is a probe's verdict.
+// errUntrusted is the result of a probe with failures.
 var errUntrusted = errors.New("the store cannot be trusted")
 
 func (a *app) doctor(cmd *cobra.Command) error {
@@ -55,9 +55,9 @@ func (a *app) doctor(cmd *cobra.Command) error {
 	store, err := a.openStore(ctx)
 	var refused *backend.UnsupportedError
 	if errors.As(err, &refused) {
-		// What can be seen without writing was seen, and is bad enough.
+		// The checks that need no write have already failed.
 		report := &backend.ProbeReport{Findings: []backend.ProbeFinding{{
-			Clause: refused.Clause, Title: "the store was refused when it was opened",
+			Clause: refused.Clause, Title: "the store failed its checks when it was opened",
 			Outcome: backend.ProbeFailed, Seen: refused.Problem, Remedy: refused.Remedy,
 		}}}
 		return errors.Join(a.printProbe(report, bucketReport{}), errUntrusted)
@@ -74,14 +74,15 @@ func (a *app) doctor(cmd *cobra.Command) error {
 	return errors.Join(err, store.Close())
 }
 
-// bucketReport is what endangers a store in the configuration of its bucket, and what
-// the credentials do not show of it. A store that has no bucket has neither.
+// bucketReport lists the dangers in the configuration of a store's bucket, and the
+// settings that the credentials do not allow to read. It is empty for a store without a
+// bucket.
 type bucketReport struct{ dangers, unseen []provision.Finding }
 
 // inspectBucket inspects the bucket of a store that has one.
 func (a *app) inspectBucket(ctx context.Context, store backend.Store) bucketReport {
-	// That is all of package s3store that is asked for, so that a command without
-	// it does not come to know its URLs.
+	// An interface instead of package s3store: a command that does not import s3store
+	// must not register its URLs.
 	s, ok := store.(interface{ Bucket() (*s3.Client, string) })
 	if !ok {
 		return bucketReport{}
@@ -136,16 +137,16 @@ func printProbe(w io.Writer, r *backend.ProbeReport, bucket bucketReport) error 
 		}
 	}
 	if r.Object != "" {
-		fmt.Fprintf(&b, "\nIt made %s, and left %s of the object\n  %s\n",
+		fmt.Fprintf(&b, "\nThe probe made %s, and left %s of the object\n  %s\n",
 			count(r.Requests, "request", "requests"), count(r.Left, "version", "versions"), r.Object)
 	}
 	if len(bucket.dangers)+len(bucket.unseen) > 0 {
-		b.WriteString("\nOf the bucket:\n")
+		b.WriteString("\nThe bucket:\n")
 	}
 	writeFindings(&b, "danger", bucket.dangers)
 	writeFindings(&b, "unseen", bucket.unseen)
 	if r.Trusted() {
-		b.WriteString("\nThe store can be trusted, as far as one visit shows.\n")
+		b.WriteString("\nThe store can be trusted, as far as one probe can tell.\n")
 	} else {
 		b.WriteString("\nThe store cannot be trusted.\n")
 	}

@@ -12,9 +12,9 @@ func newEntryCommand(a *app) *cobra.Command {
 		Short: "Print the log's entry of a sequence number",
 		Long: `Print the entry that the log has at a sequence number: 0 is the first.
 
-The exit code is 3 if the log has not come so far, or its versions from that time
-have expired. It is 4 if the entry is not what its hash says, or is missing among
-its neighbours.`,
+The exit code is 3 if the log has not reached that sequence, or if its old versions
+have expired. It is 4 if the entry does not match its hash, or is missing between
+others.`,
 		Example: `  immukv entry 1041
   immukv --json entry 0`,
 		Args: args("SEQUENCE"),

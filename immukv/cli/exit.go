@@ -16,24 +16,24 @@ const (
 	exitDone      = 0
 	exitFailed    = 1
 	exitUsage     = 2
-	exitChanges   = 2 // of bucket plan, whose plan on standard output tells it from usage
+	exitChanges   = 2 // of bucket plan; the plan on standard output distinguishes it from exitUsage
 	exitNotFound  = 3
 	exitFindings  = 4 // a verification found something, or what was read cannot be trusted
 	exitCondition = 5
 	exitUnknown   = 6
 )
 
-// inputError is a fault in data that a command was given to work on, such as a
-// line of a file. Whatever the fault is, the command line was right.
+// inputError is an error in input data, such as a line of a file. It is never a usage
+// error: the command line was right.
 type inputError struct{ err error }
 
 func (e *inputError) Error() string { return e.err.Error() }
 func (e *inputError) Unwrap() error { return e.err }
 
-// exitCode is the exit code for an error, nil included. The order matters: an
-// outcome that is unknown may have any reason, and a store that is damaged says
-// of what is lost that it was not found. It is the client's word that counts, not
-// the store's: of a repair the outcome may be unknown too, and matters to nobody.
+// exitCode returns the exit code for an error, nil included. The order matters: an
+// unknown outcome may have any cause, and a damaged store may report that an object was
+// not found. The client's error counts, not the store's: a repair, too, may have an
+// unknown outcome, which does not matter.
 func exitCode(err error) int {
 	var input *inputError
 	var usage *usageError
@@ -69,8 +69,8 @@ func isAny(err error, targets ...error) bool {
 	return false
 }
 
-// hint is what can be done about an error, or empty. The command is the one that
-// failed, as a person would type it; ofFile tells that it is about a file.
+// hint returns what the user can do about an error, or an empty text. The command is the
+// one that failed, as typed. ofFile reports whether the error is about a file.
 func hint(err error, command string, ofFile bool) string {
 	var usage *usageError
 	var unknown *immukv.OutcomeUnknownError
@@ -80,20 +80,20 @@ func hint(err error, command string, ofFile bool) string {
 	case isAny(err, immukv.ErrInvalidValue) && command == "immukv set":
 		return `VALUE is JSON: a string has quotes of its own, as in '"text"'.`
 	case errors.As(err, &usage):
-		return fmt.Sprintf("Run '%s --help' for how it is used.", command)
+		return fmt.Sprintf("Run '%s --help' for its usage.", command)
 	case errors.Is(err, context.DeadlineExceeded):
-		return "The time allowed is set with --timeout."
+		return "Set the time limit with --timeout."
 	case isAny(err, immukv.ErrVerificationFailed, immukv.ErrMalformedEntry, immukv.ErrDiverged, backend.ErrDamaged) &&
 		!ofFile && command != "immukv audit" && !strings.HasPrefix(command, "immukv tlog"):
-		return "Run 'immukv audit' for everything that is wrong with the store."
+		return "Run 'immukv audit' for a full report on the store."
 	}
 	return ""
 }
 
-// unknownHint says how to find out what became of a write.
+// unknownHint says how to find out the outcome of a write.
 func unknownHint(e *immukv.OutcomeUnknownError) string {
-	return fmt.Sprintf(`The write may be in the log, now or later. To find out, with the same --store and --prefix:
+	return fmt.Sprintf(`The write may be in the log, now or later. To find out, run with the same --store and --prefix:
   immukv log --from %[1]d --write-id %[2]s
-prints its entry if it is there. If it is not there and the log has another entry
-of sequence %[1]d, the write never will be; as long as it has none, it may still come.`, e.Sequence, e.WriteID)
+It prints the entry if it is in the log. If the log has another entry of sequence %[1]d,
+the write never takes effect. If the log has no entry of that sequence yet, it still may.`, e.Sequence, e.WriteID)
 }

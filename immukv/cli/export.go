@@ -18,11 +18,11 @@ func newExportCommand(a *app) *cobra.Command {
 		Long: `Write the log to standard output as JSON lines: the document of each entry as it is
 stored, oldest first, and nothing else. Each entry is verified before it is written.
 
-It begins with the first entry, or behind the checkpoint of --after, such as the head
-of the export before. The head is printed on standard error: keep it apart from the
-export, since nothing else shows that lines at its end were cut off.
+The export begins with the first entry, or after the checkpoint of --after, such as the
+head of the previous export. The head is printed on standard error. Keep it in another
+place than the export: without it, nobody can detect that lines at the end were cut off.
 
-See verify --file and import for what can be done with it.`,
+Verify an export with verify --file, and write it to another store with import.`,
 		Example: `  immukv export > plant-7.jsonl
   immukv export --after 1040:sha256:9f86d081… >> plant-7.jsonl
   immukv export | jq -r .key | sort | uniq -c`,
@@ -44,7 +44,7 @@ See verify --file and import for what can be done with it.`,
 			})
 		},
 	}
-	cmd.Flags().Var(&after, "after", "begin behind this checkpoint, as `SEQ:HASH`, which the log must have")
+	cmd.Flags().Var(&after, "after", "begin after this checkpoint, as `SEQ:HASH`, which the log must have")
 	return cmd
 }
 
@@ -59,16 +59,17 @@ func newImportCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Write an export to the end of the log",
-		Long: `Write the entries of an export, or of standard input if FILE is -, at the end of the
-log: as they are, with the same sequences, times and hashes. What the log has already
-is passed over, and must be the same.
+		Long: `Append the entries of an export, or of standard input if FILE is -, to the log: as they
+are, with the same sequences, times and hashes. Entries that the log has already are
+skipped; they must be the same.
 
-Each line is verified before its entry is written. At the first one that is not what
-it must be, import stops and names it: every entry before it is in the log then, and
-none from it on. A killed import is simply run again.
+Each line is verified before its entry is written. If a line is wrong, import stops and
+names it: then the log has all entries before it, and none after it. If import is
+killed, run it again.
 
-The exit code is 4 if a line is wrong, or if the log has other entries than the
-export; the message then says from which sequence on, and nothing is written.`,
+The exit code is 4 if a line is wrong, or if the log has other entries than the export.
+In the second case the message names the first sequence at which they differ, and
+nothing is written.`,
 		Example: `  immukv import plant-7.jsonl
   zcat plant-7.jsonl.gz | immukv import -`,
 		Args: args("FILE"),
@@ -99,7 +100,7 @@ func (a *app) importFile(cmd *cobra.Command, path string) error {
 	})
 }
 
-// seekable is the file of an input if it is one that can be read twice.
+// seekable returns the input as a file that can be read twice, or as it is.
 func seekable(in *input) io.Reader {
 	if f, ok := in.Reader.(*os.File); ok && in.size >= 0 {
 		return f
@@ -111,7 +112,7 @@ func seekable(in *input) io.Reader {
 func (a *app) copied(r immukv.CopyReport, err error) error {
 	text := count(r.Copied, "entry", "entries") + " written"
 	if r.Repaired {
-		text = "the newest entry was an orphan, and was repaired; " + text
+		text = "the newest entry was an orphan and was repaired; " + text
 	}
 	if r.Head.Sequence >= 0 {
 		text += ", head " + formatCheckpoint(r.Head)

@@ -11,7 +11,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// args is a cobra.PositionalArgs that wants arguments of the given names.
+// args is a cobra.PositionalArgs that requires arguments with the given names.
 func args(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -24,7 +24,7 @@ func args(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// countFlag is a flag that holds a number from zero on.
+// countFlag is a flag for a whole number, zero or more.
 type countFlag int
 
 // Set reads the number.
@@ -67,7 +67,7 @@ func (f *timeFlag) String() string {
 // Type is what help would call the flag's value.
 func (*timeFlag) Type() string { return "time" }
 
-// checkpointFlag is a flag that holds a place in the log and its hash.
+// checkpointFlag is a flag for a checkpoint: a sequence and a hash.
 type checkpointFlag struct {
 	immukv.Checkpoint
 	set bool
@@ -81,7 +81,7 @@ func (f *checkpointFlag) Set(text string) error {
 	n, err := strconv.ParseInt(sequence, 10, 64)
 	digits, isHash := strings.CutPrefix(hash, hashPrefix)
 	if err != nil || n < 0 || !isHash || len(digits) != hashDigits || strings.Trim(digits, "0123456789abcdef") != "" {
-		return fmt.Errorf("it must be a sequence, a colon and a hash, as a report shows its head: 41:sha256:9f86d081…")
+		return fmt.Errorf("it must be a sequence, a colon and a hash, like the head in a report: 41:sha256:9f86d081…")
 	}
 	f.Sequence, f.Hash, f.set = n, immukv.Hash(hash), true
 	return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// getFlags say which entry of a key is wanted.
+// getFlags select an entry of a key.
 type getFlags struct {
 	bare, consistent bool
 	atSequence       countFlag
@@ -40,20 +40,20 @@ func newGetCommand(a *app) *cobra.Command {
 		Short: "Print the latest entry of a key, or an earlier one",
 		Long: `Print the latest entry of a key, or just its value.
 
-The entry's hash is checked first: an entry that is not what its hash says is
-not printed, and the exit code is 4. The exit code is 3 if the key was never set.
+The entry's hash is checked first: an entry that does not match its hash is not
+printed, and the exit code is 4. The exit code is 3 if the key was never set.
 
-Should the newest entry of the log have been left half written by a writer that
-died, get repairs it, unless --read-only is given.
+If a crashed writer left the newest entry of the log as an orphan, get repairs it,
+unless --read-only is given.
 
 The key's object, from which get reads, may be a moment behind the log. With
---consistent the head of the log is read before it: what is printed is at least as
-new as every write that had ended when get began. Nothing is repaired then.
+--consistent, get reads the head of the log first. Then it prints an entry at least as
+new as every write that ended before get began, and repairs nothing.
 
-With --at-sequence, what is printed is what the key had when the log had come to
-that sequence; with --as-of, the first entry, going back from the newest, whose
-timestamp is not later. Timestamps are the writers' clocks, which may disagree;
-sequences are the order of the log. The exit code is 3 if the key had no entry then.`,
+With --at-sequence, get prints the entry that the key had when the log ended with that
+sequence. With --as-of, it goes back from the newest entry to the first whose timestamp
+is not later. Timestamps come from the writers' clocks, which may differ; sequences are
+the order of the log. The exit code is 3 if the key had no entry then.`,
 		Example: `  immukv get sensor-012352
   immukv get sensor-012352 --value | jq .alpha
   immukv get sensor-012352 --at-sequence 1041
@@ -65,15 +65,15 @@ sequences are the order of the log. The exit code is 3 if the key had no entry t
 		},
 	}
 	cmd.Flags().BoolVar(&flags.bare, "value", false, "print the bare JSON value")
-	cmd.Flags().BoolVar(&flags.consistent, "consistent", false, "read what is certainly newest, with one request more")
-	cmd.Flags().Var(&flags.atSequence, "at-sequence", "print the newest entry among those up to sequence `n`")
-	cmd.Flags().Var(&flags.asOf, "as-of", "print the first entry, going back from the newest, that is not later than this `time`, as in RFC 3339")
+	cmd.Flags().BoolVar(&flags.consistent, "consistent", false, "read the head of the log first, so that the entry is certainly the newest")
+	cmd.Flags().Var(&flags.atSequence, "at-sequence", "print the newest entry of the key up to sequence `n`")
+	cmd.Flags().Var(&flags.asOf, "as-of", "print the newest entry whose timestamp is not later than this `time`, as in RFC 3339")
 	return cmd
 }
 
 func (a *app) get(cmd *cobra.Command, key string, flags *getFlags) error {
 	if flags.bare && a.json {
-		return usagef("--value and --json exclude each other: the one prints the value alone, the other the whole entry")
+		return usagef("--value and --json exclude each other: --value prints only the value, --json the whole entry")
 	}
 	opts, err := flags.options(cmd.Flags())
 	if err != nil {

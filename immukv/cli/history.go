@@ -12,7 +12,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// pageFlags are the flags that pick a part of a listing of entries.
+// pageFlags are the flags that select a part of a listing of entries.
 type pageFlags struct {
 	limit  countFlag
 	before string
@@ -31,9 +31,9 @@ func newHistoryCommand(a *app) *cobra.Command {
 		Long: `Print the entries of a key, newest first, one a line: sequence, time, version, key
 and value, with tabs between them.
 
-To go on where a listing with --limit ended, give the last entry's version to
---before. An entry that cannot be trusted is named on standard error instead of
-being printed, and the exit code is then 4. It is 3 if the key was never set.`,
+To continue where a listing with --limit ended, give the last entry's version to
+--before. An entry that cannot be trusted is not printed, but reported on standard
+error, and the exit code is then 4. It is 3 if the key was never set.`,
 		Example: `  immukv history sensor-012352
   immukv history sensor-012352 --limit 10
   immukv --json history sensor-012352 | jq -c .value`,
@@ -72,14 +72,14 @@ func newLogCommand(a *app) *cobra.Command {
 sequence, time, version, key and value, with tabs between them.
 
 With --oldest-first they are printed in the order in which they were appended, and
-each is checked to follow the one before. See watch for going on as they come.
+each must follow the one before. To wait for new entries, use watch.
 
-To go on where a listing with --limit ended, give the last entry's version to
---before. An entry that cannot be trusted is named on standard error instead of
-being printed, and the exit code is then 4.
+To continue where a listing with --limit ended, give the last entry's version to
+--before. An entry that cannot be trusted is not printed, but reported on standard
+error, and the exit code is then 4.
 
-A write whose outcome was unknown is looked for with --write-id; the exit code is
-3 if the log, or the part of it that --from leaves, does not have it.`,
+To find out the outcome of a write, use --write-id. The exit code is 3 if the log, or
+the part of it that --from selects, does not have it.`,
 		Example: `  immukv log --limit 20
   immukv log --from 1000 --oldest-first
   immukv log --from 1041 --write-id 6d0f1c0e6b3a4f0d9f5b5a3c1e2d4f60
@@ -118,14 +118,15 @@ func (a *app) log(cmd *cobra.Command, page *pageFlags, pick *logPick) error {
 	})
 }
 
-// logPick picks entries from the log.
+// logPick selects entries of the log.
 type logPick struct {
-	from        countFlag // the oldest sequence wanted
+	from        countFlag // the lowest sequence
 	oldestFirst bool
-	writeID     string // the only write wanted; empty is any
+	writeID     string // the write ID; empty means any
 }
 
-// of is what was picked of the log: the one write, if one is wanted.
+// of returns the selected entries of a sequence: only the one write, if it has a write
+// ID.
 func (p *logPick) of(log iter.Seq2[immukv.Entry[value], error]) iter.Seq2[immukv.Entry[value], error] {
 	if p.writeID == "" {
 		return log
@@ -140,9 +141,9 @@ func (p *logPick) of(log iter.Seq2[immukv.Entry[value], error]) iter.Seq2[immukv
 	}
 }
 
-// printEntries prints entries as they come, and names those that cannot be
-// trusted. It returns how many there were, and an error if the listing did not
-// come to its end or any entry was not printed.
+// printEntries prints entries as they are read, and reports those that cannot be trusted
+// on standard error. It returns the number of entries, and an error if the listing did
+// not reach its end or an entry was not printed.
 func (a *app) printEntries(entries iter.Seq2[immukv.Entry[value], error]) (read int, err error) {
 	out := bufio.NewWriter(a.stdout)
 	bad := 0
@@ -151,10 +152,10 @@ func (a *app) printEntries(entries iter.Seq2[immukv.Entry[value], error]) (read 
 		switch {
 		case errors.As(err, &entryErr):
 			bad++
-			a.tell("immukv: not printed: %v\n", err)
+			a.tell("immukv: entry not printed: %v\n", err)
 		case err != nil:
 			if read > 0 && errors.Is(err, immukv.ErrNotFound) {
-				// A version that a newer one refers to.
+				// The missing version is one that a newer entry refers to.
 				err = fmt.Errorf("%w: %w", immukv.ErrVerificationFailed, err)
 			}
 			return read, errors.Join(err, out.Flush())

@@ -18,8 +18,8 @@ func newKeysCommand(a *app) *cobra.Command {
 		Short: "Print the keys that were ever set",
 		Long: `Print the keys that were ever set, one a line, in the order of their bytes.
 
-Here --prefix is that of the keys. The global --prefix, of the store's object
-names, stands before the command, or in IMMUKV_PREFIX.
+Here --prefix is that of the keys. Give the global --prefix, of the store's object
+names, before the command or in IMMUKV_PREFIX.
 
 A key that is empty, has control characters or begins with a quote is printed in
 quotes, with escapes; with --json every key is exact.`,

@@ -12,14 +12,14 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// maxLineBytes is the longest line that is read: room for the longest text of a
-// value, and for a key with all its characters escaped.
+// maxLineBytes is the longest line that is read: it has room for the longest text of a
+// value, and for a key with all characters escaped.
 const maxLineBytes = maxValueText + 64<<10
 
 // line is one line of input to load.
 type line struct {
 	number int64 // from 1
-	end    int64 // offset behind it
+	end    int64 // offset after it
 	key    string
 	value  value
 }
@@ -44,8 +44,8 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{in: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// next is the next line that is not blank, or io.EOF, or what is wrong with the
-// line that r.number then is.
+// next returns the next line that is not blank, or io.EOF, or an error about line
+// r.number.
 func (r *lineReader) next() (line, error) {
 	for {
 		text, err := r.text()
@@ -63,7 +63,7 @@ func (r *lineReader) next() (line, error) {
 	}
 }
 
-// text is the text of the next line.
+// text returns the text of the next line.
 func (r *lineReader) text() ([]byte, error) {
 	r.number++
 	var text []byte
@@ -71,7 +71,7 @@ func (r *lineReader) text() ([]byte, error) {
 		part, err := r.in.ReadSlice('\n')
 		r.offset += int64(len(part))
 		if len(text)+len(part) > maxLineBytes {
-			return nil, &inputError{fmt.Errorf("it is longer than %d bytes: %w", maxLineBytes, immukv.ErrValueTooLarge)}
+			return nil, &inputError{fmt.Errorf("the line is longer than %d bytes: %w", maxLineBytes, immukv.ErrValueTooLarge)}
 		}
 		text = append(text, part...)
 		switch {
@@ -85,17 +85,17 @@ func (r *lineReader) text() ([]byte, error) {
 	}
 }
 
-// parseLine reads {"key":…,"value":…}, and nothing else: each field once, no
-// other. The value is kept as it stands, and checked when it is set.
+// parseLine parses {"key":…,"value":…}: each field once, and no other. The value keeps
+// its text, and is checked when it is set.
 func parseLine(text []byte) (key string, value value, err error) {
 	if !utf8.Valid(text) {
-		return "", nil, errors.New("it is not valid UTF-8")
+		return "", nil, errors.New("the line is not valid UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if token, err := dec.Token(); err != nil {
 		return "", nil, badJSON(dec, err)
 	} else if token != json.Delim('{') {
-		return "", nil, errors.New("it is not a JSON object")
+		return "", nil, errors.New("the line is not a JSON object")
 	}
 	fields := make(map[string]json.RawMessage, 2)
 	for dec.More() {
@@ -103,12 +103,12 @@ func parseLine(text []byte) (key string, value value, err error) {
 		if err != nil {
 			return "", nil, badJSON(dec, err)
 		}
-		name, _ := token.(string) // in an object, what is no name is an error
+		name, _ := token.(string) // in an object, a token that is not a name is an error
 		if name != "key" && name != "value" {
-			return "", nil, fmt.Errorf("it has the unknown field %q: there are key and value", name)
+			return "", nil, fmt.Errorf("unknown field %q: the fields are key and value", name)
 		}
 		if fields[name] != nil {
-			return "", nil, fmt.Errorf("it has the field %s twice", name)
+			return "", nil, fmt.Errorf("the field %s occurs twice", name)
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
@@ -120,35 +120,35 @@ func parseLine(text []byte) (key string, value value, err error) {
 		return "", nil, badJSON(dec, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return "", nil, errors.New("something follows the JSON object")
+		return "", nil, errors.New("there is text after the JSON object")
 	}
 	for _, name := range []string{"key", "value"} {
 		if fields[name] == nil {
-			return "", nil, fmt.Errorf("it lacks the field %s", name)
+			return "", nil, fmt.Errorf("the field %s is missing", name)
 		}
 	}
 	key, err = parseKey(fields["key"])
 	return key, fields["value"], err
 }
 
-// parseKey reads a JSON string. Package json would read a lone surrogate, which
-// is no character, as another one; that is, as another key.
+// parseKey parses a JSON string. Package json would replace a lone surrogate, which is
+// not a character, and so change the key.
 func parseKey(raw json.RawMessage) (key string, err error) {
 	if raw[0] != '"' {
-		return "", errors.New("its field key is not a string")
+		return "", errors.New("the field key is not a string")
 	}
 	if _, err := immukv.Python.Canonical(raw); err != nil {
-		return "", fmt.Errorf("its field key: %w", err)
+		return "", fmt.Errorf("the field key: %w", err)
 	}
 	if err := json.Unmarshal(raw, &key); err != nil {
-		return "", fmt.Errorf("its field key: %w", err)
+		return "", fmt.Errorf("the field key: %w", err)
 	}
 	return key, nil
 }
 
 func badJSON(dec *json.Decoder, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errors.New("its JSON ends early")
+		return errors.New("the JSON ends early")
 	}
-	return fmt.Errorf("its JSON is wrong after byte %d: %w", dec.InputOffset(), err)
+	return fmt.Errorf("invalid JSON after byte %d: %w", dec.InputOffset(), err)
 }

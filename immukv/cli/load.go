@@ -20,26 +20,26 @@ func newLoadCommand(a *app) *cobra.Command {
 
   {"key":"sensor-012352","value":{"alpha":0.15,"beta":2.8}}
 
-with these two fields and no other; blank lines are passed over.
+with these two fields and no other; blank lines are skipped.
 
-Lines are set one after the other, so that the log has them in the order of the
-file. With --concurrency, that many are under way at once, and only values of the
-same key are sure to keep their order.
+Lines are set one after another, so the log has them in the order of the file. With
+--concurrency, several are set at once, and only lines of the same key keep their
+order.
 
-With --batch, so many lines go into one version of the log, all of them or none,
-which is many times as fast; fewer where a key comes again, or where they would make
-more than 8 MiB. With --atomic all lines do: up to 1,000, of distinct keys. The
-Python and TypeScript clients cannot read such a version: they fail, and write
-nothing, for as long as it is the newest.
+With --batch, several lines go into one version of the log, all of them or none, which
+is many times faster. A version has fewer lines if a key occurs again, or if they would
+exceed 8 MiB. With --atomic, all lines go into one version: up to 1,000, with distinct
+keys. The Python and TypeScript clients cannot read such a version: they fail, and write
+nothing, while it is the newest.
 
-It stops at the first line that is wrong or cannot be set, and names it. All lines
-before it are set then, and none after it; with --concurrency some may be, and it
-says which. To go on, correct the line and load the rest. An interrupt stops it in
-the same way.
+Load stops at the first line that is wrong or cannot be set, and names it. Then all
+lines before it are set, and none after it. With --concurrency, lines after it may be
+set, and the message says which. To continue, correct the line and load the rest. An
+interrupt stops load in the same way.
 
-It prints how many were set. With --json it prints the entry of each as soon as
-it is in the log, durably, so that whoever reads along knows what is, whatever
-becomes of the command.`,
+It prints how many lines were set. With --json, it prints the entry of each line as
+soon as the entry is durable in the log. So a reader of the output knows which lines are
+set, even if the command is killed.`,
 		Example: `  immukv load calibrations.jsonl
   immukv load --concurrency 8 calibrations.jsonl
   immukv load --batch 100 calibrations.jsonl
@@ -51,8 +51,8 @@ becomes of the command.`,
 			return a.load(cmd, args[0], how, &write)
 		},
 	}
-	cmd.Flags().IntVar(&how.concurrency, "concurrency", 1, "how many lines are under way at once, up to `n`")
-	cmd.Flags().IntVar(&how.batch, "batch", 1, "how many lines go into one version of the log, up to `n`")
+	cmd.Flags().IntVar(&how.concurrency, "concurrency", 1, "set up to `n` lines at once")
+	cmd.Flags().IntVar(&how.batch, "batch", 1, "put up to `n` lines into one version of the log")
 	cmd.Flags().BoolVar(&how.atomic, "atomic", false, "set all lines, or none")
 	write.add(cmd.Flags())
 	return cmd
@@ -74,7 +74,7 @@ func (f loadFlags) check() error {
 	case f.atomic && f.batch > 1:
 		return usagef("--atomic and --batch exclude each other: with --atomic all lines are one batch")
 	case f.concurrency > 1 && (f.atomic || f.batch > 1):
-		return usagef("--concurrency goes with neither --batch nor --atomic, which set many lines at once")
+		return usagef("--concurrency excludes --batch and --atomic, which set many lines at once")
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (a *app) load(cmd *cobra.Command, path string, how loadFlags, write *writeF
 	}, opts...)
 }
 
-// input is what is loaded, and how long it is: -1 if that is not known.
+// input is the input of load, and its size: -1 if that is not known.
 type input struct {
 	io.Reader
 	io.Closer
@@ -128,7 +128,7 @@ func (a *app) openInput(ctx context.Context, path string) (*input, error) {
 	if path == "-" {
 		return &input{Reader: a.stdin, Closer: io.NopCloser(nil), size: -1}, nil
 	}
-	return await(ctx, func() (*input, error) { // a pipe waits for its writer
+	return await(ctx, func() (*input, error) { // opening a pipe waits for its writer
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err

@@ -253,7 +253,7 @@ func TestBrokenOutput(t *testing.T) {
 	url, held := holdStore(t)
 	var stderr strings.Builder
 	code := Run(t.Context(), []string{"--store", url, "--json", "load", "-"}, strings.NewReader(numberedLines(9)), &failingWriter{after: 3}, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), "print the entry of line 4, which is set: no space left; every line before line 5 is set, and none after it") {
+	if code != exitFailed || !strings.Contains(stderr.String(), "line 4 is set, but printing its entry failed: no space left; every line before line 5 is set, and none after it") {
 		t.Errorf("load: exit code %d: %s", code, &stderr)
 	}
 	if n := len(logOf(t, held.store)); n != 4 {

@@ -17,8 +17,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// loader sets lines. Its workers have some of the keys each, so that the lines of
-// a key keep their order.
+// loader sets lines. Each worker has its own keys, so that the lines of a key keep their
+// order.
 type loader struct {
 	*app
 	db   *client
@@ -27,21 +27,19 @@ type loader struct {
 
 	mu    sync.Mutex
 	set   int64          // how many lines were set
-	begun map[int64]bool // lines that a worker has
-	last  int64          // the last line that was given to one
-	// stopAt is the first line that is not to be set, and failed is why. Lines
-	// before it are set all the same, and none after it that was not begun.
+	begun map[int64]bool // lines that workers are setting
+	last  int64          // the last line given to a worker
+	// stopAt is the first line that is not set, and failed is the reason. Lines before it
+	// are still set. Lines after it are set only if they had begun.
 	stopAt int64
 	failed error
-	// unknown are lines whose outcome is: what was interrupted may be more than
-	// the line that is named.
+	// unknown are the lines with an unknown outcome. An interrupt can leave several.
 	unknown []*lineError
-	// recent has the lines that were set while one before them was not, and
-	// some more.
+	// recent has the lines that were set before an earlier line was, among others.
 	recent []int64
 	// atomic: all lines are set, or none.
 	atomic bool
-	// unknownTo is the last line of a batch whose outcome is unknown, which begins with
+	// unknownTo is the last line of a batch with an unknown outcome, which begins with
 	// stopAt; 0 if there is none.
 	unknownTo int64
 }
@@ -55,9 +53,9 @@ func newLoader(a *app, db *client, size int64) *loader {
 	}
 }
 
-// run sets the lines of the input until it ends, a line fails or reading is over,
-// and in the last case returns its error. A line that is begun then goes on for as
-// long as setting lets it.
+// run sets the lines of the input until it ends, a line fails, or the reading context
+// ends. In the last case, it returns that context's error. A line that has begun then
+// continues until the setting context ends.
 func (l *loader) run(reading, setting context.Context, in io.Reader, concurrency int) error {
 	var running sync.WaitGroup
 	workers := make([]chan line, concurrency)
@@ -78,7 +76,7 @@ func (l *loader) run(reading, setting context.Context, in io.Reader, concurrency
 	return err
 }
 
-// deal gives lines to the workers.
+// deal distributes lines to the workers.
 func (l *loader) deal(ctx context.Context, in io.Reader, workers []chan line) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -111,15 +109,15 @@ func (l *loader) deal(ctx context.Context, in io.Reader, workers []chan line) er
 	}
 }
 
-// numbered is a line, or the error that stands in its place.
+// numbered is a line, or the error in its place.
 type numbered struct {
 	line
 	err error
 }
 
-// readLines reads lines up to the first error, of which io.EOF is one, or until
-// ctx ends. A read itself cannot be interrupted: its goroutine outlives ctx for as
-// long as a terminal or a pipe has nothing to read.
+// readLines reads lines until the first error, io.EOF included, or until ctx ends. A read
+// cannot be interrupted: its goroutine may outlive ctx while a terminal or a pipe has no
+// data.
 func readLines(ctx context.Context, in io.Reader) <-chan numbered {
 	lines := make(chan numbered)
 	go func() {
@@ -140,7 +138,7 @@ func readLines(ctx context.Context, in io.Reader) <-chan numbered {
 	return lines
 }
 
-// begin notes that a line goes to a worker, unless one before it failed.
+// begin records that a worker starts a line. It reports false if an earlier line failed.
 func (l *loader) begin(ln line) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +150,7 @@ func (l *loader) begin(ln line) bool {
 	return true
 }
 
-// forgo takes begin back.
+// forgo undoes begin.
 func (l *loader) forgo(ln line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -182,7 +180,7 @@ func (l *loader) setLine(ctx context.Context, ln line) {
 	l.acknowledge(ln, entry)
 }
 
-// fail notes that a line was not set, and why.
+// fail records that a line was not set, and why.
 func (l *loader) fail(err *lineError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,7 +193,7 @@ func (l *loader) fail(err *lineError) {
 	}
 }
 
-// acknowledge notes, and with --json says, that a line is in the log.
+// acknowledge records that a line is in the log and, with --json, prints its entry.
 func (l *loader) acknowledge(ln line, entry immukv.Entry[value]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,12 +208,12 @@ func (l *loader) acknowledge(ln line, entry immukv.Entry[value]) {
 		return
 	}
 	if err := printJSON(l.stdout, newEntryJSON(entry)); err != nil && ln.number < l.stopAt {
-		l.stopAt, l.failed = ln.number+1, fmt.Errorf("print the entry of line %d, which is set: %w", ln.number, err)
+		l.stopAt, l.failed = ln.number+1, fmt.Errorf("line %d is set, but printing its entry failed: %w", ln.number, err)
 	}
 }
 
-// overtook tells whether a line was set before one that stands before it. The
-// client lets its writers in by turns, so there are never many.
+// overtook reports whether a line was set before one that precedes it in the input. The
+// client serves its writers in order, so there are never many.
 func (l *loader) overtook(number int64) bool {
 	for begun := range l.begun {
 		if begun < number {
@@ -225,8 +223,8 @@ func (l *loader) overtook(number int64) bool {
 	return false
 }
 
-// report prints how many lines were set and, if not all of them, makes the error
-// that says which, and why no more.
+// report prints how many lines were set. If not all of them were, it returns the error
+// that says which, and why.
 func (l *loader) report(path string, stopped error) error {
 	out := l.stdout
 	if l.json {
@@ -251,16 +249,16 @@ func (l *loader) report(path string, stopped error) error {
 
 // extent says which lines are set, of an input that was not set to its end.
 func (l *loader) extent() string {
-	first := min(l.stopAt, l.last+1) // that is not set
+	first := min(l.stopAt, l.last+1) // the first line that is not set
 	switch {
 	case l.atomic && l.unknownTo > 0:
-		return "all lines are set, or none is"
+		return "either all lines are set or none"
 	case l.atomic:
 		return "no line is set"
 	case l.unknownTo > first && first > 1:
-		return fmt.Sprintf("every line before line %d is set, lines %d to %d are set or none of them, and none after them", first, first, l.unknownTo)
+		return fmt.Sprintf("every line before line %d is set; of lines %d to %d, all or none; and none after them", first, first, l.unknownTo)
 	case l.unknownTo > first:
-		return fmt.Sprintf("lines %d to %d are set or none of them, and none after them", first, l.unknownTo)
+		return fmt.Sprintf("of lines %d to %d, all or none are set; and none after them", first, l.unknownTo)
 	}
 	slices.Sort(l.recent)
 	var after []string

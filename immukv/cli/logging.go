@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// logFlags say what of the client's log goes to standard error, and how.
+// logFlags are the flags for the client's log on standard error.
 type logFlags struct {
 	level  slog.Level
 	format logFormat
@@ -30,7 +30,7 @@ func (f *logFormat) UnmarshalText(text []byte) error {
 	return fmt.Errorf("it must be %s or %s", textFormat, jsonFormat)
 }
 
-// MarshalText is what help shows as the default.
+// MarshalText returns the default that help prints.
 func (f logFormat) MarshalText() ([]byte, error) { return []byte(f), nil }
 
 // logger is where the client logs to.
@@ -44,7 +44,7 @@ func (a *app) logHandler(level slog.Level) slog.Handler {
 		Level: level,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
-				return slog.Attr{} // a person is there when it happens
+				return slog.Attr{} // a person reads it when it happens
 			}
 			return attr
 		},

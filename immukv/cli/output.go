@@ -11,10 +11,10 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// timeLayout shows a timestamp to the millisecond, which is all that it has.
+// timeLayout formats a timestamp with milliseconds, the precision of entries.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// entryJSON is an entry as --json prints it. What an entry does not have is null.
+// entryJSON is an entry as --json prints it. Fields that an entry does not have are null.
 type entryJSON struct {
 	Key               string               `json:"key"`
 	Value             json.RawMessage      `json:"value"`
@@ -35,7 +35,7 @@ func newEntryJSON(e immukv.Entry[value]) entryJSON {
 	}
 }
 
-// orNull is nil, which JSON shows as null, for the zero value.
+// orNull returns nil, which is null in JSON, for the zero value.
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -51,7 +51,7 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// printLine prints an entry on a line, as history and log show it.
+// printLine prints an entry on a line, as history and log do.
 func (a *app) printLine(w io.Writer, e immukv.Entry[value]) error {
 	if a.json {
 		return printJSON(w, newEntryJSON(e))
@@ -79,9 +79,9 @@ dialect        %s
 	return err
 }
 
-// shown is a key as it stands in text for people: itself, or in quotes with its
-// escapes where it is empty, would break a line, steer a terminal or be taken for
-// one in quotes.
+// shown returns a key as it is printed for people: itself, or in quotes with escapes if
+// it is empty, begins with a quote, or has characters that would break the line or
+// control a terminal.
 func shown(key string) string {
 	if key == "" || strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, unfit) {
 		return strconv.Quote(key)
@@ -89,20 +89,20 @@ func shown(key string) string {
 	return key
 }
 
-// shownValue is a value as it stands in text for people: on one line, in the form in
-// which every client stores it. Another that somebody gave a right hash to may have
-// line breaks, and characters that steer a terminal.
+// shownValue returns a value as it is printed for people: on one line, in canonical form.
+// A stored value that is not in canonical form may have line breaks, or characters that
+// control a terminal.
 func shownValue(e immukv.Entry[value]) string {
 	text, err := e.Dialect.Canonical(e.JSON)
-	if err != nil { // lone surrogates, say, which other clients write
+	if err != nil { // such as lone surrogates, which other clients write
 		text = e.JSON
 	}
 	return visible(string(text))
 }
 
-// visible is text with escapes for what would break a line or steer a terminal. Much
-// that stands in a store is covered by no hash, such as the version that a key's
-// object names, and who wrote it is not known.
+// visible escapes characters that would break a line or control a terminal. No hash
+// covers some stored fields, such as the version that a key's object names, so anybody
+// may have written them.
 func visible(text string) string {
 	if !strings.ContainsFunc(text, unfit) {
 		return text
@@ -118,10 +118,10 @@ func visible(text string) string {
 	return b.String()
 }
 
-// unfit tells whether a character would be seen as another, or not at all.
+// unfit reports whether a character would be invisible, or look like another one.
 func unfit(r rune) bool { return !unicode.IsGraphic(r) }
 
-// count is a number with its noun.
+// count returns a number with its noun.
 func count[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one

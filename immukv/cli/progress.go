@@ -9,13 +9,12 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on standard error how far a long command has come. It shows
-// nothing unless that is a terminal, and nothing that would mix with data on the
-// same one.
+// progress prints the progress of a long command on standard error. It prints nothing
+// unless that is a terminal, and nothing that would mix with data on the same terminal.
 type progress struct{ bar *progressbar.ProgressBar }
 
-// newProgress begins to show progress towards a total, or, if that is negative,
-// just that there is some.
+// newProgress starts a progress bar with a total, or one without if the total is
+// negative.
 func (a *app) newProgress(what string, total int64, opts ...progressbar.Option) *progress {
 	if !isTerminal(a.stderr) || a.json && isTerminal(a.stdout) || a.logging.format == jsonFormat {
 		return &progress{}
@@ -29,8 +28,7 @@ func (a *app) newProgress(what string, total int64, opts ...progressbar.Option) 
 	return &progress{bar: progressbar.NewOptions64(total, opts...)}
 }
 
-// update shows that so much of so much is done. The total may grow: others may
-// go on writing.
+// update sets how much is done, and of how much. The total may grow if others write.
 func (p *progress) update(done, total int64) {
 	if p.bar == nil {
 		return
@@ -38,11 +36,11 @@ func (p *progress) update(done, total int64) {
 	if total != p.bar.GetMax64() {
 		p.bar.ChangeMax64(total)
 	}
-	// The bar goes by the terminal, whose failure is none of the command's.
+	// An error of the terminal must not fail the command.
 	_ = p.bar.Set64(done)
 }
 
-// clear takes the bar away, for what is printed next.
+// clear removes the bar before other output.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -11,15 +11,13 @@ import (
 func newRepairCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "repair",
-		Short: "Finish what a writer that died left half done",
-		Long: `Look at the newest entry of the log and, if its key's object does not show it,
-write that object from the entry. Every write does so before anything else, so
-there is no need for this command, except to have it done now.
+		Short: "Repair an orphan that a crashed writer left",
+		Long: `Read the newest entry of the log and, if it is an orphan, apply it to its key's object.
+Every write does so first. Use this command only if you cannot wait for the next write.
 
-It says what it found and did. With --json it prints an object with the fields
-empty (the log has no entry), orphan (the key's object did not show the newest
-entry), repaired (it does now), and that entry's key, sequence, version_id and
-hash.`,
+It prints what it found and did. With --json it prints an object with the fields empty
+(the log has no entry), orphan (the newest entry was an orphan), repaired (it is applied
+now), and that entry's key, sequence, version_id and hash.`,
 		Example: `  immukv repair
   immukv --json repair`,
 		Args: args(),
@@ -66,11 +64,11 @@ func (a *app) repair(cmd *cobra.Command) error {
 		case r.Repaired:
 			for _, o := range r.Orphans {
 				if err == nil {
-					_, err = fmt.Fprintf(a.stdout, "repaired: sequence %d of key %s was in the log only, and its key's object shows it now\n", o.Sequence, shown(o.Key))
+					_, err = fmt.Fprintf(a.stdout, "repaired: sequence %d of key %s was an orphan, and is applied to its key's object now\n", o.Sequence, shown(o.Key))
 				}
 			}
 		default:
-			_, err = fmt.Fprintf(a.stdout, "nothing to repair: the newest entry, sequence %d of key %s, is complete\n", r.Head.Sequence, shown(r.Key))
+			_, err = fmt.Fprintf(a.stdout, "nothing to repair: the newest entry, sequence %d of key %s, is applied\n", r.Head.Sequence, shown(r.Key))
 		}
 		return err
 	})

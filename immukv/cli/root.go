@@ -26,25 +26,26 @@ type app struct {
 	timeout  time.Duration
 	logging  logFlags
 
-	telemetry *telemetry // nil before the command line has been understood
+	telemetry *telemetry // nil before the command line has been parsed
 
-	// ofFile is set by commands that check a file: what they find is not in the store.
+	// ofFile is set by commands that check a file, so that hints do not refer to the
+	// store.
 	ofFile bool
-	// parsed is set once the command line has been understood: an error before
-	// that is one of usage.
+	// parsed is set once the command line has been parsed: an error before that is a
+	// usage error.
 	parsed bool
 }
 
-const rootLong = `immukv reads, writes and verifies an immutable key-value store: every value that
-a key ever had is kept, in one hash-chained log over all keys, and a change made
-behind its back is found.
+const rootLong = `immukv reads, writes and verifies an immutable key-value store. It keeps every value
+that a key ever had, in one hash-chained log of all keys, and detects changes made by
+other means.
 
 The store is a URL, given with --store or in IMMUKV_STORE:
 
   file:///var/lib/calibration?create_dir=true    local files
-  s3://bucket?region=eu-central-1                S3 and whatever speaks it
+  s3://bucket?region=eu-central-1                S3 and compatible servers
   gs://bucket, azblob://container                Google Cloud Storage, Azure
-  mem://                                         in memory, gone with the command
+  mem://                                         in memory, lost when the command ends
 
 Data goes to standard output, everything else to standard error. With --json,
 data is one JSON object a line. An entry has the fields
@@ -52,8 +53,8 @@ data is one JSON object a line. An entry has the fields
   key value sequence timestamp_ms version_id previous_version_id hash
   previous_hash dialect
 
-of which previous_version_id is null on the first entry, and on entries that get
-and history read from the key's own object, which does not hold it.
+where previous_version_id is null on the first entry, and on entries that get and
+history read from the key's own object, which does not have it.
 
 Exit codes:
 
@@ -62,17 +63,16 @@ Exit codes:
   2  usage: the command line, a key or a value on it, or the store's URL is wrong;
      of bucket plan: something would change, and the plan is on standard output
   3  not found
-  4  verification or a check found something, or what was read cannot be trusted
+  4  a verification or check has findings, or data that was read cannot be trusted
   5  a condition did not hold, or other writers won every attempt: nothing is written
   6  outcome unknown: a write may be in the log, now or later
 
-Where the environment's OTEL_EXPORTER_OTLP_ENDPOINT names a collector, traces and
-metrics of the store and of every call go there, by OTLP; OpenTelemetry's other
-variables hold too. Keys and values do not.
+If the environment variable OTEL_EXPORTER_OTLP_ENDPOINT names a collector, traces and
+metrics of the store and of every call are sent there by OTLP. OpenTelemetry's other
+variables apply, too. Keys and values are never sent.
 
-An interrupt ends any command promptly, with what it did reported; a write that
-is under way gets two seconds to end in good order. A second interrupt ends it
-at once.`
+An interrupt ends any command promptly, and the command reports what it did. A running
+write gets two seconds to finish. A second interrupt ends the command at once.`
 
 const rootExample = `  export IMMUKV_STORE='file:///var/lib/calibration?create_dir=true'
   immukv set sensor-012352 '{"alpha":0.15,"beta":2.8}'
@@ -108,7 +108,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) {
-			return usagef("%w (an argument that begins with - goes behind --)", err)
+			return usagef("%w (write -- before an argument that begins with -)", err)
 		}
 		return err
 	})
@@ -122,15 +122,15 @@ func (a *app) root(args []string) *cobra.Command {
 	flags.StringVar(&a.prefix, "prefix", os.Getenv("IMMUKV_PREFIX"), "`prefix` of the store's object names (default: the environment's IMMUKV_PREFIX)")
 	flags.BoolVar(&a.readOnly, "read-only", false, "write nothing, not even a repair")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
-	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this `time`, such as 30s; 0 is never (default: 1m for set, get and repair, otherwise never)")
-	flags.TextVar(&a.logging.level, "log-level", slog.LevelWarn, "`level` from which the client's log is shown: debug, info, warn or error")
-	flags.TextVar(&a.logging.format, "log-format", textFormat, "`form` of standard error: text, or json for one object a line")
+	flags.DurationVar(&a.timeout, "timeout", 0, "time limit, a `duration` such as 30s; 0 means none (default: 1m for set, get and repair, otherwise none)")
+	flags.TextVar(&a.logging.level, "log-level", slog.LevelWarn, "lowest `level` of the client's log that is printed: debug, info, warn or error")
+	flags.TextVar(&a.logging.format, "log-format", textFormat, "`format` of standard error: text, or json for one object a line")
 	for _, name := range []string{"store", "prefix"} {
-		// What stands in the environment may hold credentials, and is not what
-		// help is asked for.
+		// The values in the environment may hold credentials, so help does not print
+		// them.
 		flags.Lookup(name).DefValue = ""
 	}
-	root.LocalFlags() // merges the persistent ones in, which traversing relies on
+	root.LocalFlags() // merges the persistent flags, which TraverseChildren needs
 	root.AddCommand(
 		newSetCommand(a), newGetCommand(a), newHistoryCommand(a), newLogCommand(a), newEntryCommand(a), newWatchCommand(a), newKeysCommand(a),
 		newLoadCommand(a), newVerifyCommand(a), newAuditCommand(a), newRepairCommand(a), newDoctorCommand(a),
@@ -140,10 +140,10 @@ func (a *app) root(args []string) *cobra.Command {
 	return root
 }
 
-// runRoot is reached when no command was named.
+// runRoot runs when the command line names no command.
 func runRoot(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usagef("no command is given: there are %s", strings.Join(commands(cmd), ", "))
+		return usagef("no command is given; the commands are %s", strings.Join(commands(cmd), ", "))
 	}
 	hint := ""
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
@@ -152,7 +152,7 @@ func runRoot(cmd *cobra.Command, args []string) error {
 	return usagef("unknown command %q%s", args[0], hint)
 }
 
-// commands are the names of the commands that are shown in help.
+// commands returns the names of the commands that help lists.
 func commands(root *cobra.Command) []string {
 	var names []string
 	for _, cmd := range root.Commands() {
@@ -163,7 +163,7 @@ func commands(root *cobra.Command) []string {
 	return names
 }
 
-// usageError is a command line that cannot be carried out as it stands.
+// usageError is an error in the command line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -173,7 +173,7 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// complain says on standard error what went wrong, and what can be done.
+// complain prints an error on standard error, with what the user can do.
 func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	name := "immukv"
 	if cmd != nil {
@@ -198,8 +198,7 @@ func (a *app) complain(ctx context.Context, cmd *cobra.Command, err error) {
 	}
 }
 
-// tell says something, in one line or more, on standard error. If that fails, there
-// is nobody left to tell.
+// tell prints one or more lines on standard error. An error of that cannot be reported.
 func (a *app) tell(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if a.logging.format == jsonFormat {

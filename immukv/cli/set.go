@@ -21,7 +21,7 @@ type writeFlags struct {
 
 func (f *writeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.dialect, "dialect", immukv.Python.String(), "`dialect` in which entries are hashed: python or typescript")
-	flags.Var(&f.attempts, "attempts", "give up after losing the race to other writers `n` times, with exit code 5; 0 is never")
+	flags.Var(&f.attempts, "attempts", "give up with exit code 5 after `n` attempts that lost to other writers; 0 means never")
 }
 
 func (f *writeFlags) options() ([]immukv.Option, error) {
@@ -40,16 +40,16 @@ func newSetCommand(a *app) *cobra.Command {
 		Short: "Set a key to a value",
 		Long: `Set a key to a value, and print the entry that was appended to the log.
 
-VALUE is JSON. It may be - for standard input, or @FILE for what a file holds. A
-key or a value that begins with - goes behind --, which ends the flags.
+VALUE is JSON. It may be - for standard input, or @FILE for the content of a file. If
+the key or the value begins with -, write -- before them, which ends the flags.
 
-With --if-absent or --if-sequence the entry is appended only if the key has no
-entry, or if its newest one is of that sequence; otherwise nothing is written and
-the exit code is 5. No other write comes between the look and the append.
+With --if-absent or --if-sequence the entry is appended only if the key has no entry,
+or if its newest entry has that sequence. Otherwise nothing is written, and the exit
+code is 5. No other write can come between the check and the append.
 
-When set exits with 0, the entry is in the log, for ever and once. When it exits
-with 6, the entry may be there, now or later, and the message says how to find
-out. With any other code it is not there and never will be.`,
+If set exits with 0, the entry is in the log, once and for ever. If it exits with 6,
+the entry may be in the log, now or later, and the message says how to find out. With
+any other code it is not in the log and never will be.`,
 		Example: `  immukv set sensor-012352 '{"alpha":0.15,"beta":2.8}'
   immukv set name '"a string has quotes of its own"'
   immukv set -- offset -5
@@ -75,8 +75,8 @@ type conditionFlags struct {
 const ifAbsent, ifSequence = "if-absent", "if-sequence"
 
 func (f *conditionFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.absent, ifAbsent, false, "write only if the key has no entry; if it has one, the exit code is 5")
-	cmd.Flags().Var(&f.sequence, ifSequence, "write only if the key's newest entry has sequence `n`; if it has not, the exit code is 5")
+	cmd.Flags().BoolVar(&f.absent, ifAbsent, false, "write only if the key has no entry; otherwise the exit code is 5")
+	cmd.Flags().Var(&f.sequence, ifSequence, "write only if the key's newest entry has sequence `n`; otherwise the exit code is 5")
 }
 
 func (f *conditionFlags) options(cmd *cobra.Command) ([]immukv.SetOption, error) {
@@ -131,11 +131,11 @@ func (a *app) set(cmd *cobra.Command, key, source string, write *writeFlags, whe
 	}, opts...)
 }
 
-// maxValueText is the longest text of a value that is read: beyond it, the
-// client would refuse the value whatever it says.
+// maxValueText is the longest text of a value that is read. The client would reject any
+// longer one.
 const maxValueText = 2 * immukv.DefaultMaxValueBytes
 
-// readValue reads the VALUE argument, or what it points to.
+// readValue returns the VALUE argument, or reads the value from where it points.
 func (a *app) readValue(ctx context.Context, source string) (value, error) {
 	path, isFile := strings.CutPrefix(source, "@")
 	if !isFile && source != "-" {

@@ -40,8 +40,8 @@ type telemetry struct {
 // exporters' own limit, OTEL_EXPORTER_OTLP_TIMEOUT, is 10 seconds by default.
 const exportTimeout = 15 * time.Second
 
-// newTelemetry begins to export what the environment asks for, which may be nothing.
-// Exports that fail are logged, and change nothing else.
+// newTelemetry starts the exports that the environment asks for, if any. A failed export
+// is logged and has no other effect.
 func newTelemetry(ctx context.Context, logger *slog.Logger) (*telemetry, error) {
 	t := &telemetry{}
 	traces, err := exportOf("TRACES")
@@ -84,7 +84,7 @@ func newTelemetry(ctx context.Context, logger *slog.Logger) (*telemetry, error) 
 	return t, nil
 }
 
-// close exports what is left. An interrupted command gets no more than a moment for it.
+// close exports the remaining data. For an interrupted command, it waits only a moment.
 func (t *telemetry) close(ctx context.Context) error {
 	limit := exportTimeout
 	if ctx.Err() != nil {
@@ -107,8 +107,8 @@ const (
 	overGRPC = "grpc"
 )
 
-// exportOf is the protocol by which a signal, TRACES or METRICS, is exported, or empty
-// if it is not.
+// exportOf returns the protocol for a signal, TRACES or METRICS, or an empty string if it
+// is not exported.
 func exportOf(signal string) (protocol string, err error) {
 	setting := func(name string) (string, string) {
 		for _, variable := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_" + name, "OTEL_EXPORTER_OTLP_" + name} {
@@ -127,9 +127,9 @@ func exportOf(signal string) (protocol string, err error) {
 		return "", nil
 	case "", "otlp":
 	default:
-		return "", usagef("OTEL_%s_EXPORTER is %q: it may be otlp or none", signal, exporter)
+		return "", usagef("OTEL_%s_EXPORTER is %q: it must be otlp or none", signal, exporter)
 	}
-	// What is wrong is not repeated: there may be credentials in it.
+	// The text of the error is not repeated: it may contain credentials.
 	if u, err := url.Parse(endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return "", usagef("%s must be a URL such as http://localhost:4318", variable)
 	}
@@ -140,10 +140,11 @@ func exportOf(signal string) (protocol string, err error) {
 	case overHTTP, overGRPC:
 		return protocol, nil
 	}
-	return "", usagef("%s is %q: it may be %s or %s", variable, protocol, overHTTP, overGRPC)
+	return "", usagef("%s is %q: it must be %s or %s", variable, protocol, overHTTP, overGRPC)
 }
 
-// newResource describes the command: never its arguments, which have keys and values.
+// newResource describes the command, without its arguments, which contain keys and
+// values.
 func newResource(ctx context.Context) (*resource.Resource, error) {
 	info, _ := debug.ReadBuildInfo()
 	return resource.New(ctx,
@@ -153,8 +154,8 @@ func newResource(ctx context.Context) (*resource.Resource, error) {
 	)
 }
 
-// Exports are not retried: what a command waits for at its end is not what it was
-// started for, and the next export of a long one has the same metrics, and later ones.
+// Exports are not retried: at its end, a command should not wait for telemetry, and each
+// later export of a long command contains the same metrics.
 
 func newSpanExporter(ctx context.Context, protocol string) (sdktrace.SpanExporter, error) {
 	if protocol == overGRPC {
@@ -170,7 +171,7 @@ func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter
 	return otlpmetrichttp.New(ctx, otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}))
 }
 
-// loggedSpans logs the exports that fail, which the SDK tells a global handler.
+// loggedSpans logs failed exports, which the SDK reports only to a global handler.
 type loggedSpans struct {
 	sdktrace.SpanExporter
 	logger *slog.Logger
@@ -183,7 +184,7 @@ func (e loggedSpans) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlyS
 	return nil
 }
 
-// loggedMetrics does so for metrics.
+// loggedMetrics does the same for metrics.
 type loggedMetrics struct {
 	sdkmetric.Exporter
 	logger *slog.Logger
@@ -191,7 +192,7 @@ type loggedMetrics struct {
 
 func (e loggedMetrics) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
 	if len(metrics.ScopeMetrics) == 0 {
-		return nil // nothing was measured
+		return nil // there are no metrics
 	}
 	if err := e.Exporter.Export(ctx, metrics); err != nil {
 		e.logger.WarnContext(ctx, "metrics were not exported", "error", err)

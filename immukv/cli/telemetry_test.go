@@ -264,7 +264,7 @@ func TestTelemetrySettings(t *testing.T) {
 		{"unknown protocol", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=HERE", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=http/json"}, false, false, exitUsage,
 			`OTEL_EXPORTER_OTLP_METRICS_PROTOCOL is "http/json"`},
 		{"unknown exporter", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=HERE", "OTEL_METRICS_EXPORTER=prometheus"}, false, false, exitUsage,
-			`OTEL_METRICS_EXPORTER is "prometheus": it may be otlp or none`},
+			`OTEL_METRICS_EXPORTER is "prometheus": it must be otlp or none`},
 		{"nobody there", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + closed.URL}, false, false, exitDone, "traces were not exported"},
 		{"nobody there for gRPC", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + closed.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, false, false, exitDone,
 			"metrics were not exported"},

@@ -16,14 +16,14 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-const tlogLong = `Seal the log: sign a Merkle tree of its entries, so that anyone with one public key
-can check an entry, or the whole log, without trusting whoever owns the bucket.
+const tlogLong = `Seal the log: sign a Merkle tree of its entries, so that anyone with the public key can
+check an entry, or the whole log, without trusting the owner of the bucket.
 
-The private key belongs where no writer and no owner of the bucket reaches it; the
-verifier key, which keygen prints, is for everybody. The tree is kept in the store,
-below tlog/, in the layout that tools of transparency logs read (C2SP tlog-tiles).
+Keep the private key where no writer and no owner of the bucket can read it. The
+verifier key, which keygen prints, is public. The tree is stored below tlog/, in the
+layout that tools for transparency logs read (C2SP tlog-tiles).
 
-docs/trust.md says what is detected when.`
+docs/trust.md lists what is detected, and when.`
 
 func newTlogCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -37,7 +37,7 @@ func newTlogCommand(a *app) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("tlog has commands of its own: keygen, seal, checkpoint, prove, check, export, serve")
+				return usagef("tlog needs a command: keygen, seal, checkpoint, prove, check, export or serve")
 			}
 			return usagef("unknown command %q of tlog", args[0])
 		},
@@ -53,15 +53,15 @@ func newTlogKeygenCommand(a *app) *cobra.Command {
 		Use:   "keygen NAME --out FILE",
 		Short: "Make a key pair, and print the verifier key",
 		Long: `Make a key pair for a log. The private key goes into a new file that only its owner
-may read. The verifier key is printed: give it to whoever is to check the log.
+may read. The verifier key is printed: give it to everybody who checks the log.
 
-NAME becomes the origin of the log. It should be unique in the world, such as
-example.com/plant-7, and has neither spaces nor plus signs.`,
+NAME becomes the origin of the log. It should be globally unique, such as
+example.com/plant-7, and must not contain spaces or plus signs.`,
 		Example: `  immukv tlog keygen example.com/plant-7 --out plant-7.key`,
 		Args:    args("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
-				return usagef("--out FILE is missing: where the private key goes")
+				return usagef("--out FILE is missing: the file for the private key")
 			}
 			private, verifier, err := tlog.GenerateKey(args[0])
 			if err != nil {
@@ -78,19 +78,19 @@ example.com/plant-7, and has neither spaces nor plus signs.`,
 	return cmd
 }
 
-// verifierFlags are the flags of what checks signatures.
+// verifierFlags are the flags of commands that check signatures.
 type verifierFlags struct {
 	verifier, state, witnesses string
 }
 
 func (f *verifierFlags) add(flags *pflag.FlagSet) {
 	f.addKeys(flags)
-	flags.StringVar(&f.state, "state", "", "`file` that remembers the last checkpoint accepted, which the next one must extend")
+	flags.StringVar(&f.state, "state", "", "`file` for the last accepted checkpoint, which the next one must extend")
 }
 
 func (f *verifierFlags) addKeys(flags *pflag.FlagSet) {
 	flags.StringVar(&f.verifier, "verifier", "", "verifier `key` of the log, as keygen printed it")
-	flags.StringVar(&f.witnesses, "witness-policy", "", "`file` that says which witnesses must have cosigned")
+	flags.StringVar(&f.witnesses, "witness-policy", "", "`file` with the policy of the witnesses that must have cosigned")
 }
 
 func (f *verifierFlags) policy() (*tlog.WitnessPolicy, error) {
@@ -123,7 +123,7 @@ func (f *verifierFlags) open() (*tlog.Verifier, error) {
 	return tlog.NewVerifier(f.verifier, opts...)
 }
 
-// ifAny is the verifier that the flags ask for, or nil if none was given.
+// ifAny returns the verifier of the flags, or nil if none of them was given.
 func (f *verifierFlags) ifAny() (*tlog.Verifier, error) {
 	if *f == (verifierFlags{}) {
 		return nil, nil
@@ -153,19 +153,19 @@ func newTlogSealCommand(a *app) *cobra.Command {
 	var flags verifierFlags
 	cmd := &cobra.Command{
 		Use:   "seal [--key FILE]",
-		Short: "Sign what the log holds by now",
-		Long: `Bring the tree up to date with the log and sign its new head. Only what is newer than
-the last checkpoint is read. It may run anywhere, any number of times at once, and be
-killed at any moment.
+		Short: "Sign the current state of the log",
+		Long: `Bring the tree up to date with the log and sign its new head. Seal reads only the
+entries after the last checkpoint. Any number of seals may run at once, on any machine,
+and each may be killed at any moment.
 
 The private key is read from the file, which only its owner may be able to read, or
-from the environment's IMMUKV_SIGNING_KEY. A log that went back, or was rewritten
-below the last checkpoint, is not signed, and the exit code is 4.
+from the environment variable IMMUKV_SIGNING_KEY. A log that was rolled back, or
+rewritten below the last checkpoint, is not signed, and the exit code is 4.
 
-With --witness-policy the checkpoint is published only with the cosignatures that
-the policy asks for. With --state the sealer remembers what it signed last, and
-notices a bucket that was rolled back as a whole. With --replaces it goes on from a
-checkpoint that another key signed.`,
+With --witness-policy, the checkpoint is published only with the cosignatures that the
+policy requires. With --state, the sealer remembers its last checkpoint, and so detects
+that the whole bucket was rolled back. With --replaces, it continues from a checkpoint
+that another key signed.`,
 		Example: `  immukv tlog seal --key plant-7.key
   immukv tlog seal --key plant-7.key --every 1m
   immukv tlog seal --key plant-7.key --witness-policy witnesses --state plant-7.state`,
@@ -181,10 +181,10 @@ checkpoint that another key signed.`,
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "`file` with the private key (default: the environment's IMMUKV_SIGNING_KEY)")
-	cmd.Flags().StringVar(&former, "replaces", "", "verifier `key` of the key that signed until now")
-	cmd.Flags().DurationVar(&every, "every", 0, "go on, once per `interval`, until interrupted")
-	cmd.Flags().StringVar(&flags.witnesses, "witness-policy", "", "`file` that says which witnesses must cosign")
-	cmd.Flags().StringVar(&flags.state, "state", "", "`file` that remembers the last checkpoint, which the next one must extend")
+	cmd.Flags().StringVar(&former, "replaces", "", "verifier `key` of the former signing key")
+	cmd.Flags().DurationVar(&every, "every", 0, "seal once per `interval`, until interrupted")
+	cmd.Flags().StringVar(&flags.witnesses, "witness-policy", "", "`file` with the policy of the witnesses that must cosign")
+	cmd.Flags().StringVar(&flags.state, "state", "", "`file` for the last checkpoint, which the next one must extend")
 	return cmd
 }
 
@@ -239,11 +239,11 @@ func (a *app) tlogSeal(cmd *cobra.Command, key, former string, every time.Durati
 				a.tell("immukv: %v\n", err)
 			case c.Size != last:
 				last = c.Size
-				_ = a.printCheckpoint(c) // a closed pipe is no reason not to seal
+				_ = a.printCheckpoint(c) // a closed pipe must not end the sealing
 			}
 		}))...)
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			return nil // it was told to go on until then
+			return nil // the normal end of --every
 		}
 		return err
 	})
@@ -255,8 +255,8 @@ func newTlogCheckpointCommand(a *app) *cobra.Command {
 		Use:   "checkpoint --verifier KEY [--state FILE]",
 		Short: "Print the newest checkpoint, checked",
 		Long: `Print the newest checkpoint as it is stored, after checking its signatures and, with
---state, that it extends the last one that was accepted. If it does not, both are
-kept beside that file, as evidence, and the exit code is 4.`,
+--state, that it extends the last accepted one. If it does not, both are kept beside
+that file, as evidence, and the exit code is 4.`,
 		Example: `  immukv tlog checkpoint --verifier example.com/plant-7+3b1f…+AZ… --state plant-7.state`,
 		Args:    args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -321,8 +321,8 @@ func newTlogCheckCommand(a *app) *cobra.Command {
 		Use:   "check PROOF --verifier KEY",
 		Short: "Check a proof, and print the entry that it proves",
 		Long: `Check a proof that immukv tlog prove printed, and print its entry. PROOF is a file, or
-- for standard input. No store and no network is needed. The exit code is 4 if the
-proof does not hold.
+- for standard input. It needs no store and no network. The exit code is 4 if the proof
+is wrong.
 
 A proof says that the entry is in the log, not that it is the newest of its key.`,
 		Example: `  immukv tlog check sensor-012352.tlog-proof --verifier example.com/plant-7+3b1f…+AZ…`,
@@ -370,8 +370,8 @@ func (a *app) readProof(file string) ([]byte, error) {
 	return proof, nil
 }
 
-// provedJSON is an entry that a proof holds, as --json prints it. A proof has no
-// version IDs, which are the store's.
+// provedJSON is the entry of a proof as --json prints it. A proof has no version IDs,
+// which belong to the store.
 type provedJSON struct {
 	Key          string      `json:"key"`
 	Value        value       `json:"value"`
@@ -397,7 +397,7 @@ dialect        %s
 	return err
 }
 
-// printSealed prints what an audit found of the newest checkpoint.
+// printSealed prints the result of an audit for the newest checkpoint.
 func (a *app) printSealed(c tlog.Checkpoint, err error) error {
 	if errors.Is(err, tlog.ErrNoCheckpoint) {
 		return fmt.Errorf("%w: %w", immukv.ErrVerificationFailed, err)

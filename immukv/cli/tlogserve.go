@@ -15,7 +15,7 @@ import (
 func newTlogExportCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "export DIR",
-		Short: "Write the tree as files, as any web server may serve it",
+		Short: "Write the tree as files that any web server can serve",
 		Long: `Write the checkpoint, the tiles and the entry bundles into a folder, in the layout
 of C2SP tlog-tiles. Entry bundles hold the keys and the hashes of entries, not their
 values.`,
@@ -35,8 +35,8 @@ func newTlogServeCommand(a *app) *cobra.Command {
 		Use:   "serve [--addr HOST:PORT]",
 		Short: "Serve the tree over HTTP, read only",
 		Long: `Serve the checkpoint, the tiles and the entry bundles over HTTP until interrupted, in
-the layout of C2SP tlog-tiles. Nothing else of the store can be reached. By default
-only this machine can; --addr :8080 is for all.`,
+the layout of C2SP tlog-tiles. Nothing else of the store is served. By default, only
+this machine can connect; --addr :8080 allows all.`,
 		Example: `  immukv tlog serve
   immukv tlog serve --addr :8080`,
 		Args: args(),

@@ -16,10 +16,10 @@ import (
 
 // verifyFlags are the flags of verify and audit.
 type verifyFlags struct {
-	file                      string // of verify alone
+	file                      string // of verify only
 	limit                     countFlag
 	trustedHead, trustedStart checkpointFlag
-	sealed                    verifierFlags // of audit alone
+	sealed                    verifierFlags // of audit only
 }
 
 func (f *verifyFlags) addTrusted(flags *pflag.FlagSet) {
@@ -38,24 +38,24 @@ func (f *verifyFlags) options() []immukv.VerifyOption {
 	return opts
 }
 
-const trustLong = `What a chain of hashes cannot show by itself is that its end was cut off, or that
-all of it was written anew by somebody who may write. So keep the head that is
-printed, SEQ:HASH, somewhere else, and give it to a later verification with
---trusted-head: the log must extend it. Where old versions have expired, or were
-verified before, --trusted-start verifies only what follows.
+const trustLong = `From the hashes alone, nobody can detect that the end of the log was cut off, or that
+somebody with write permission rewrote all of it. So keep the printed head, SEQ:HASH, in
+another place, and give it to a later verification with --trusted-head: the log must
+extend it. If old versions have expired, or were verified before, --trusted-start
+verifies only the entries after it.
 
-The exit code is 4 if anything was found.`
+The exit code is 4 if there are findings.`
 
 func newVerifyCommand(a *app) *cobra.Command {
 	var flags verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify the log: every hash, every link, its beginning",
-		Long: `Verify the log alone: the hash of every entry, every link to the one before, that
-the sequence has no gap, and its beginning. For the key objects too, see audit.
+		Long: `Verify only the log: the hash of every entry, every link to the entry before, that no
+sequence is missing, and its beginning. To verify the key objects, too, use audit.
 
 With --file, an export is verified instead, and no store is opened; - is standard
-input. One that was made to begin behind a checkpoint needs it as --trusted-start.
+input. If the export begins after a checkpoint, give that as --trusted-start.
 
 ` + trustLong,
 		Example: `  immukv verify
@@ -82,12 +82,12 @@ func newAuditCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Verify the log, and every key object against it",
-		Long: `Verify the log as verify does, and every version of every key object against it:
-each entry of a key has exactly one, in order, and nothing stands there that is
-not in the log. Only the newest entry's may be missing: it is then an orphan, left
-by a writer that died or is still at work, and the next write repairs it.
+		Long: `Verify the log as verify does, and every version of every key object against it: each
+entry of a key must have exactly one, in order, and no version may hold an entry that
+is not in the log. Only an entry of the newest log version may have none: it is an
+orphan, of a writer that crashed or is still at work, and the next write repairs it.
 
-With --verifier the log is also hashed anew, and must have the root of its newest
+With --verifier, the entries are also hashed again, and must have the root of the newest
 signed checkpoint: see immukv tlog.
 
 ` + trustLong,
@@ -131,7 +131,7 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 		bar.clear()
 		if err != nil {
 			if ctx.Err() != nil {
-				return fmt.Errorf("no verdict, after about %d of %d versions: %w", done, total, err)
+				return fmt.Errorf("not finished, after about %d of %d versions: %w", done, total, err)
 			}
 			return err
 		}
@@ -149,7 +149,7 @@ func (a *app) verify(cmd *cobra.Command, flags *verifyFlags, verification func(*
 // verifyFile verifies an export, without a store.
 func (a *app) verifyFile(cmd *cobra.Command, flags *verifyFlags) error {
 	if cmd.Flags().Changed("limit") {
-		return usagef("--file and --limit exclude each other: an export is verified whole")
+		return usagef("--file and --limit exclude each other: an export is verified as a whole")
 	}
 	ctx, cancel := a.limit(cmd.Context(), cmd, 0)
 	defer cancel()
@@ -172,7 +172,7 @@ func (a *app) verifyFile(cmd *cobra.Command, flags *verifyFlags) error {
 	return verdict(report)
 }
 
-// verdict is nil if a verification found nothing.
+// verdict returns nil if a verification has no findings.
 func verdict(r *immukv.Report) error {
 	if r.Valid() {
 		return nil
@@ -187,8 +187,8 @@ func (a *app) printReport(r *immukv.Report) error {
 	return printReport(a.stdout, r)
 }
 
-// reportJSON is a report as --json prints it. What does not apply is null, and
-// the last three are there only where they say something.
+// reportJSON is a report as --json prints it. Fields that do not apply are null, and the
+// last three are absent unless they have content.
 type reportJSON struct {
 	Valid         bool          `json:"valid"`
 	Entries       int64         `json:"entries"`
@@ -198,8 +198,8 @@ type reportJSON struct {
 	Dialects      []string      `json:"dialects"`
 	Findings      []findingJSON `json:"findings"`
 	Orphans       []orphanJSON  `json:"orphans,omitempty"`
-	Partial       bool          `json:"partial,omitempty"`       // it does not reach the beginning
-	MoreFindings  int64         `json:"more_findings,omitempty"` // that were left out
+	Partial       bool          `json:"partial,omitempty"`       // whether the beginning was not reached
+	MoreFindings  int64         `json:"more_findings,omitempty"` // how many were omitted
 }
 
 type findingJSON struct {
@@ -258,7 +258,7 @@ func printReport(w io.Writer, r *immukv.Report) error {
 		fmt.Fprintf(&b, ", sequence %d to %d", r.FirstSequence, r.LastSequence)
 	}
 	if !r.Complete {
-		b.WriteString("; those before were not verified")
+		b.WriteString("; earlier entries were not verified")
 	}
 	b.WriteString("\n")
 	if r.Entries > 0 {
@@ -266,7 +266,7 @@ func printReport(w io.Writer, r *immukv.Report) error {
 		fmt.Fprintf(&b, "dialects  %s\n", joinDialects(r.Dialects))
 	}
 	for _, o := range r.Orphans {
-		fmt.Fprintf(&b, "orphan    sequence %d of key %s awaits its apply; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
+		fmt.Fprintf(&b, "orphan    sequence %d of key %s is not applied yet; the next write repairs it, or: immukv repair\n", o.Sequence, shown(o.Key))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "finding   %s\n", visible(f.Error()))

@@ -7,15 +7,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// modulePath is the module whose version the command tells.
+// modulePath is the module whose version the command prints.
 const modulePath = "github.com/immukv/immukv-go"
 
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the module and of Go",
-		Long: `Print the version of the module github.com/immukv/immukv-go that the command was
-built from, the revision where it was built in a checkout, and the version of Go.
+		Long: `Print the version of the module github.com/immukv/immukv-go that the command was built
+from, the revision if it was built in a checkout, and the version of Go.
 
 With --json it prints an object with the fields version, revision (null if it is
 not known), modified (the checkout had uncommitted changes) and go.`,
@@ -52,9 +52,9 @@ func (a *app) version(v versionJSON) error {
 	return err
 }
 
-// versionOf finds the module's version in what the linker recorded; info may be
-// nil. In a command for another store the module is a dependency, and the revision
-// recorded is that of the command's own checkout, which says nothing about it.
+// versionOf returns the module's version as the linker recorded it; info may be nil. In a
+// command for another store, the module is a dependency. Then the recorded revision is
+// that of the command's own checkout, and is not used.
 func versionOf(info *debug.BuildInfo) versionJSON {
 	v := versionJSON{Version: "(unknown)"}
 	if info == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// watchFlags say what is followed.
+// watchFlags are the flags of watch.
 type watchFlags struct {
 	after     checkpointFlag
 	from      countFlag
@@ -28,19 +28,18 @@ func newWatchCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Print entries as they come, and verify the log on the way",
-		Long: `Print the entries of the log, oldest first, as log prints them, and go on as they
-come, until it is interrupted.
+		Long: `Print the entries of the log, oldest first, as log prints them, and wait for new ones
+until interrupted.
 
-It begins with the first entry, or behind the checkpoint of --after, which the log
-must have, or with the sequence of --from. With --state FILE it begins where FILE
-says, if there is one, and whatever it has printed is written out, FILE is replaced
-by where that ended: killed at any moment and started again, it prints at most what
-it had printed since once more, and leaves nothing out.
+Watch begins with the first entry, or after the checkpoint of --after, which the log
+must have, or with the sequence of --from. With --state FILE, it begins at the position
+in FILE, if the file exists, and updates the position when its output has been flushed.
+If it is killed and started again, it may repeat the entries printed since then, but
+omits none.
 
-Each entry is checked to be what its hash says and to follow the one before. A log
-that was cut off, rolled back, rewritten or exchanged ends the command with exit code
-4, and a message that says at which sequence. A store that does not answer is asked
-again, for as long as it takes.`,
+Each entry must match its hash and follow the one before. If the log was cut off, rolled
+back, rewritten or replaced, the command ends with exit code 4 and names the sequence.
+If the store does not answer, watch retries without limit.`,
 		Example: `  immukv watch
   immukv watch --from 1041
   immukv watch --after 1040:sha256:9f86d081… --key-prefix sensor- --poll 10s
@@ -51,12 +50,12 @@ again, for as long as it takes.`,
 			return a.watch(cmd, &flags)
 		},
 	}
-	cmd.Flags().Var(&flags.after, "after", "begin behind this checkpoint, as `SEQ:HASH`, which the log must have")
+	cmd.Flags().Var(&flags.after, "after", "begin after this checkpoint, as `SEQ:HASH`, which the log must have")
 	cmd.Flags().Var(&flags.from, "from", "begin with the entry of this `sequence`")
-	cmd.Flags().StringVar(&flags.state, "state", "", "`file` that says where to begin, and is told how far it has come")
-	cmd.Flags().StringVar(&flags.keyPrefix, "key-prefix", "", "print only entries of keys that begin with this `prefix`; the others are verified all the same")
-	cmd.Flags().DurationVar(&flags.poll, "poll", immukv.DefaultPollInterval, "look for more after about this `time`")
-	cmd.Flags().BoolVar(&flags.untilIdle, "until-idle", false, "end when everything is printed")
+	cmd.Flags().StringVar(&flags.state, "state", "", "`file` for the position: watch begins there and updates it")
+	cmd.Flags().StringVar(&flags.keyPrefix, "key-prefix", "", "print only entries of keys that begin with this `prefix`; the others are verified nevertheless")
+	cmd.Flags().DurationVar(&flags.poll, "poll", immukv.DefaultPollInterval, "time between two requests for new entries, about this `duration`")
+	cmd.Flags().BoolVar(&flags.untilIdle, "until-idle", false, "end when all entries are printed")
 	return cmd
 }
 
@@ -92,23 +91,23 @@ func (a *app) watch(cmd *cobra.Command, flags *watchFlags) error {
 	})
 }
 
-// watchPrinter prints entries, and keeps how far it has come.
+// watchPrinter prints entries, and saves its position.
 type watchPrinter struct {
 	*app
 	out       *bufio.Writer
 	keyPrefix string
 	state     *watchState
 
-	last *immukv.Checkpoint // of the entry dealt with last, if that is not kept yet
-	kept time.Time          // when that was done last
+	last *immukv.Checkpoint // of the last entry, if not saved yet
+	kept time.Time          // when the position was last saved
 	bad  int                // entries that were not printed
 }
 
-// keepEvery is how long entries that come without a pause are printed before it is kept
-// how far that has come. As soon as there is a pause it is kept at once.
+// keepEvery is the interval at which the position is saved while entries come without a
+// pause. At a pause, it is saved at once.
 const keepEvery = 100 * time.Millisecond
 
-// print prints entries as they come.
+// print prints entries as they are read.
 func (w *watchPrinter) print(entries iter.Seq2[immukv.Entry[value], error]) error {
 	type item struct {
 		entry immukv.Entry[value]
@@ -148,13 +147,13 @@ func (w *watchPrinter) print(entries iter.Seq2[immukv.Entry[value], error]) erro
 	}
 }
 
-// deal prints one entry, or tells why it is not printed.
+// deal prints one entry, or reports on standard error why it is not printed.
 func (w *watchPrinter) deal(e immukv.Entry[value], err error) error {
 	var entryErr *immukv.EntryError
 	switch {
 	case err != nil && e.Hash != "" && errors.As(err, &entryErr):
 		w.bad++
-		w.tell("immukv: not printed: %v\n", err)
+		w.tell("immukv: entry not printed: %v\n", err)
 	case err != nil:
 		return err
 	case strings.HasPrefix(e.Key, w.keyPrefix):
@@ -169,7 +168,7 @@ func (w *watchPrinter) deal(e immukv.Entry[value], err error) error {
 	return w.keep()
 }
 
-// keep writes out what was printed, and then how far that has come.
+// keep flushes the output, and then saves the position.
 func (w *watchPrinter) keep() error {
 	if w.last == nil {
 		return nil

@@ -12,16 +12,16 @@ import (
 	"github.com/immukv/immukv-go/immukv/internal/statefile"
 )
 
-// watchState is the file in which a watch keeps how far it has come; it keeps nothing if
-// the file has no name. There are two lines: what the file is, and the checkpoint of the
-// entry that was printed last.
+// watchState is the file in which a watch saves its position; without a name, nothing is
+// saved. The file has two lines: a header, and the checkpoint of the entry that was
+// printed last.
 type watchState struct{ file string }
 
 const watchStateTitle = "immukv watch state v1"
 
-// load reads where to begin, or nil if there is no file yet. Any other content than what
-// save writes is an error, lest somebody else's file be replaced, or a part of one be
-// taken for the whole.
+// load reads the position, or returns nil if there is no file yet. Content that save
+// would not write is an error, so that no other file is overwritten and no partial file
+// is used.
 func (s *watchState) load() (*immukv.Checkpoint, error) {
 	if s.file == "" {
 		return nil, nil
@@ -31,17 +31,17 @@ func (s *watchState) load() (*immukv.Checkpoint, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
+		return nil, fmt.Errorf("read the state file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, 1024))
 	if err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
+		return nil, fmt.Errorf("read the state file: %w", err)
 	}
 	var c checkpointFlag
 	lines := strings.Split(string(text), "\n")
 	if len(lines) != 3 || lines[0] != watchStateTitle || lines[2] != "" || c.Set(lines[1]) != nil || s.text(c.Checkpoint) != string(text) {
-		return nil, &inputError{fmt.Errorf("%s is not the state of a watch, or is damaged: restore it, or remove it to begin anew", s.file)}
+		return nil, &inputError{fmt.Errorf("%s is not a state file of watch, or is damaged: restore it, or remove it to begin again", s.file)}
 	}
 	return &c.Checkpoint, nil
 }
@@ -50,7 +50,7 @@ func (s *watchState) text(c immukv.Checkpoint) string {
 	return watchStateTitle + "\n" + formatCheckpoint(c) + "\n"
 }
 
-// save replaces the file, after what was printed is as durable as that will be.
+// save syncs the output and then replaces the file.
 func (s *watchState) save(c immukv.Checkpoint, printed io.Writer) error {
 	if s.file == "" {
 		return nil
@@ -58,12 +58,12 @@ func (s *watchState) save(c immukv.Checkpoint, printed io.Writer) error {
 	if f, ok := printed.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			if err := f.Sync(); err != nil {
-				return fmt.Errorf("write out what was printed: %w", err)
+				return fmt.Errorf("flush the output: %w", err)
 			}
 		}
 	}
 	if err := statefile.Replace(s.file, []byte(s.text(c))); err != nil {
-		return fmt.Errorf("keep the state: %w", err)
+		return fmt.Errorf("write the state file: %w", err)
 	}
 	return nil
 }
