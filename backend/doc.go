@@ -1,20 +1,20 @@
-// Package backend is the contract between the ImmuKV protocol and the place
-// where its objects are kept.
+// Package backend is the contract between the ImmuKV protocol and the store of its
+// objects.
 //
-// The protocol core knows a store only as a [VersionedStore]: six methods that
-// read the current version of an object, read a given version, learn the
-// current version without its body, write a new version under a condition,
-// list the versions of an object, and list object names. There is no delete, no
-// rename and no unconditional write.
+// The protocol uses a store only as a [VersionedStore]: six methods that read the current
+// version of an object, read a given version, read the current version's ID and ETag
+// without its body, write a new version under a condition, list the versions of an
+// object, and list object names. There is no delete, no rename and no unconditional
+// write.
 //
-// This package holds that interface with the clauses S1 to S20 that every
-// implementation keeps, the errors in which they are expressed, [Open], which opens
-// a store by URL, and [Probe], which checks whether a store keeps them. It holds no
-// implementation: those are the packages below it.
+// This package has that interface with the clauses S1 to S20 that every implementation
+// keeps, the errors of the contract, [Open], which opens a store by URL, and [Probe],
+// which checks whether a store keeps the clauses. The implementations are the packages
+// below it.
 //
 //	backend/memstore    in memory: the reference, and a test double
 //	backend/blobstore   local files, and any gocloud.dev bucket
-//	backend/s3store     S3 and everything that speaks it, by native versions
+//	backend/s3store     S3 and compatible servers, by native versions
 //
 // # Opening by URL
 //

@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// Store is a [VersionedStore] that [Open] opened. Close releases what opening
-// took; it does not wait for calls under way. Other handles of the same store,
-// of this process too, go on as before.
+// Store is a [VersionedStore] that [Open] opened. Close releases what opening acquired;
+// it does not wait for running calls. Other handles of the same store, also in this
+// process, stay usable.
 type Store interface {
 	VersionedStore
 	io.Closer
@@ -29,9 +29,9 @@ var registry struct {
 	open     OpenFunc
 }
 
-// Register makes a URL scheme known to [Open]. Packages of stores call it when
-// they are imported. It panics if the scheme is taken: two packages claim it,
-// which is a mistake in the program.
+// Register makes a URL scheme known to [Open]. Packages of stores call it when they are
+// imported. It panics if the scheme is registered already: two packages claim it, which
+// is a mistake in the program.
 func Register(scheme string, open OpenFunc) {
 	registry.Lock()
 	defer registry.Unlock()
@@ -44,10 +44,9 @@ func Register(scheme string, open OpenFunc) {
 	registry.schemes[scheme] = open
 }
 
-// RegisterFallback makes known a function that opens schemes which no store
-// claimed with [Register]; schemes lists those that it opens at present. Package
-// blobstore registers the gocloud drivers in this way. It panics if called
-// twice.
+// RegisterFallback registers a function that opens schemes without a [Register] of their
+// own; schemes returns those that it opens at present. Package blobstore registers the
+// gocloud drivers in this way. It panics if called twice.
 func RegisterFallback(schemes func() []string, open OpenFunc) {
 	registry.Lock()
 	defer registry.Unlock()
@@ -59,21 +58,20 @@ func RegisterFallback(schemes func() []string, open OpenFunc) {
 
 // Open opens the store that a URL names, in the forms that gocloud users know:
 //
-//	mem://                          in memory, empty, gone with the process
+//	mem://                          in memory, empty, lost with the process
 //	file:///dir?create_dir=true     local files
-//	s3://bucket?region=eu-central-1 S3 and what speaks it
+//	s3://bucket?region=eu-central-1 S3 and compatible servers
 //	anything else                   a registered gocloud bucket
 //
-// The packages that a program imports decide which schemes it knows; an unknown
-// scheme or parameter is [ErrInvalidURL], with the known ones listed. A store
-// that cannot keep the contract is refused with [ErrUnsupported] (S20). Errors
-// show no more of the URL than its scheme, host and path.
+// The packages that a program imports decide which schemes it knows. An unknown scheme or
+// parameter is [ErrInvalidURL], and the error lists the known ones. A store that cannot
+// keep the contract is [ErrUnsupported] (S20). Errors contain only the scheme, host and
+// path of the URL.
 func Open(ctx context.Context, storeURL string) (Store, error) {
 	u, err := url.Parse(storeURL)
 	if err != nil {
-		// The error of url.Parse repeats the whole URL, which may hold
-		// credentials.
-		return nil, fmt.Errorf("%w: it does not parse as a URL; known schemes: %s", ErrInvalidURL, knownSchemes())
+		// The error of url.Parse repeats the whole URL, which may contain credentials.
+		return nil, fmt.Errorf("%w: it is not a URL; known schemes: %s", ErrInvalidURL, knownSchemes())
 	}
 	open := opener(u.Scheme)
 	if open == nil {
@@ -86,8 +84,8 @@ func Open(ctx context.Context, storeURL string) (Store, error) {
 	return store, nil
 }
 
-// withoutSecrets is a URL as errors show it. Users have no business in the URL of
-// a store; but somebody may have put credentials there, or a signature among the
+// withoutSecrets returns a URL as errors may contain it. The URL of a store should have
+// no credentials, but somebody may have put some there, or a signature among the
 // parameters.
 func withoutSecrets(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
@@ -129,13 +127,13 @@ func knownSchemes() string {
 	return strings.Join(known, ", ")
 }
 
-// CheckParams returns an error that is [ErrInvalidURL] and lists the known
-// parameters if the URL has one that is not among them, or has one twice.
-// Store packages call it in their [OpenFunc].
+// CheckParams returns an error that is [ErrInvalidURL] if the URL has an unknown
+// parameter, or a parameter twice. The error lists the known parameters. Store packages
+// call it in their [OpenFunc].
 func CheckParams(u *url.URL, known ...string) error {
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return fmt.Errorf("%w: its parameters do not parse", ErrInvalidURL)
+		return fmt.Errorf("%w: its parameters are malformed", ErrInvalidURL)
 	}
 	for name, values := range q {
 		if !slices.Contains(known, name) {

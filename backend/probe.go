@@ -15,8 +15,8 @@ type ProbeReport struct {
 	Object string
 	// Findings has one entry for each clause that was probed, in their order.
 	Findings []ProbeFinding
-	// Left is how many versions of the object are left behind. The contract
-	// has no way to remove them; its owner may, by the store's own means.
+	// Left is how many versions of the object remain. The contract has no way to remove
+	// them; their owner may, by other means.
 	Left int
 	// Requests is how many requests were made of the store.
 	Requests int
@@ -25,12 +25,12 @@ type ProbeReport struct {
 // ProbeFinding is the result of a probe for one clause.
 type ProbeFinding struct {
 	Clause  string // "S3"
-	Title   string // what the clause asks for, in a few words
+	Title   string // what the clause requires, in a few words
 	Outcome ProbeOutcome
-	// Seen is what was seen: on a failure what the store did wrong, otherwise
-	// what it was tried with. It is a sentence without its full stop.
+	// Seen is what was observed: on a failure what the store did wrong, otherwise what
+	// was tried. It is a sentence without its full stop.
 	Seen string
-	// Remedy is what to do about a failure, likewise; empty otherwise.
+	// Remedy is what to do about a failure, also without a full stop; empty otherwise.
 	Remedy string
 }
 
@@ -40,14 +40,13 @@ type ProbeOutcome string
 const (
 	ProbePassed ProbeOutcome = "pass"
 	ProbeFailed ProbeOutcome = "fail"
-	// ProbeNotReached is the outcome of a clause that could not be tried,
-	// because the probe ended before.
+	// ProbeNotReached is the outcome of a clause that was not tried, because the probe
+	// ended before.
 	ProbeNotReached ProbeOutcome = "not reached"
 )
 
-// Trusted reports whether the store passed the whole probe: no fault was found in
-// the probed clauses, this time. The conformance suite checks all clauses, and for
-// longer.
+// Trusted reports whether the store passed the whole probe: the probe found no fault in
+// the probed clauses. The conformance suite checks all clauses, and more thoroughly.
 func (r *ProbeReport) Trusted() bool {
 	return len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f ProbeFinding) bool {
 		return f.Outcome != ProbePassed
@@ -66,11 +65,11 @@ func (r *ProbeReport) Err() error {
 	return errors.Join(errs...)
 }
 
-// probeRacers is how many writers race. Eight showed several winners in most
-// rounds on the stores that are known to lose such races.
+// probeRacers is the number of concurrent writers. With eight, the stores that are known
+// to lose such races had several winners in most rounds.
 const probeRacers = 8
 
-// probeRounds is how often they race.
+// probeRounds is the number of such races.
 const probeRounds = 4
 
 // Probe checks whether a store keeps the clauses on which the protocol's safety
@@ -79,14 +78,13 @@ const probeRounds = 4
 //
 //	prefix + "_immukv-doctor/" + 128 random bits in base 32
 //
-// which is the name of neither a log nor a key, so that no client with that prefix
-// reads it. It cannot remove what it wrote. It makes fewer than a hundred requests.
-// The prefix should be that of the client which will use the store, as permissions
-// may depend on it.
+// which is neither the name of a log nor of a key, so that no client with that prefix
+// reads it. It cannot remove what it wrote. It makes fewer than a hundred requests. Use
+// the prefix of the client that will use the store, because permissions may depend on it.
 //
-// A store that breaks a clause is a finding of the report and no error. An error
-// means that the probe could not be carried out, for example for lack of permission
-// or of a connection. The report, which is never nil, then says how far it came.
+// A broken clause is a finding of the report, not an error. An error means that the probe
+// could not be completed, for example because a permission or the connection was missing.
+// The report is never nil, and says which clauses were reached.
 func Probe(ctx context.Context, store VersionedStore, prefix string) (*ProbeReport, error) {
 	counting := &countingStore{VersionedStore: store}
 	p := &probe{
@@ -96,7 +94,7 @@ func Probe(ctx context.Context, store VersionedStore, prefix string) (*ProbeRepo
 	err := p.run(ctx)
 	var unsupported *UnsupportedError
 	if errors.As(err, &unsupported) {
-		// The store itself saw what is wrong with it.
+		// The store itself has detected the fault.
 		p.fail(unsupported.Clause, unsupported.Remedy, "%s", unsupported.Problem)
 		err = nil
 	}
@@ -128,8 +126,8 @@ func newFindings() []ProbeFinding {
 	return findings
 }
 
-// countingStore counts the requests made of a store. It names every method, so
-// that one added to the contract cannot go uncounted unseen.
+// countingStore counts the requests to a store. It implements every method itself, so
+// that a new one cannot be forgotten.
 type countingStore struct {
 	VersionedStore
 	requests atomic.Int64

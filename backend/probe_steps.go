@@ -8,24 +8,24 @@ import (
 	"sync"
 )
 
-// probe is a probe under way.
+// probe is the state of a probe.
 type probe struct {
 	store  VersionedStore
 	report *ProbeReport
-	// kept are the versions of the object that the store acknowledged, in the
-	// order of their writing as far as it is known.
+	// kept are the versions of the object that the store acknowledged, in the order of
+	// their writing, as far as that is known.
 	kept []Object
 	// writes counts the bodies made, so that no two are equal.
 	writes int
 }
 
 const (
-	remedyConditions = "use a store that carries out If-None-Match and If-Match on writes, and look for a proxy in between that drops them"
-	remedyAtomic     = "use a store that checks the condition and writes in one step; neither fewer clients nor slower ones make this safe"
-	remedyVersioning = "enable versioning for the bucket, and use a store that has it"
-	remedyVersions   = "enable versioning, remove rules that expire versions, permit the reading of versions, and use a store that can read them"
-	remedyStore      = "use another store: no setting is known to mend this"
-	remedyAbsence    = "use a store that tells what is absent from what it cannot reach; permit listing too, without which some answer that everything absent is denied"
+	remedyConditions = "use a store that supports If-None-Match and If-Match on writes, and check whether a proxy removes them"
+	remedyAtomic     = "use a store that checks the condition and writes in one atomic step; fewer or slower clients do not make this safe"
+	remedyVersioning = "enable versioning for the bucket, and use a store that supports it"
+	remedyVersions   = "enable versioning, remove rules that expire versions, permit reading versions, and use a store that can read them"
+	remedyStore      = "use another store: no setting is known to fix this"
+	remedyAbsence    = "use a store that distinguishes absence from other failures; permit listing, too: without it, some stores deny access to absent objects"
 )
 
 func (p *probe) finding(clause string) *ProbeFinding {
@@ -38,21 +38,21 @@ func (p *probe) finding(clause string) *ProbeFinding {
 	return &p.report.Findings[len(p.report.Findings)-1]
 }
 
-// fail records a failure of a clause; the first one seen stays.
+// fail records a failure of a clause. The first one is kept.
 func (p *probe) fail(clause, remedy, format string, args ...any) {
 	if f := p.finding(clause); f.Outcome != ProbeFailed {
 		f.Outcome, f.Remedy, f.Seen = ProbeFailed, remedy, fmt.Sprintf(format, args...)
 	}
 }
 
-// pass records that a clause stood what was tried, unless it failed before.
+// pass records that a clause passed, unless it failed before.
 func (p *probe) pass(clause, format string, args ...any) {
 	if f := p.finding(clause); f.Outcome != ProbeFailed {
 		f.Outcome, f.Seen = ProbePassed, fmt.Sprintf(format, args...)
 	}
 }
 
-// run takes the steps one after another. Each needs what those before it wrote.
+// run makes the steps one after another. Each needs what those before it wrote.
 func (p *probe) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		p.absence, p.create, p.refusedWrites, p.updates, p.staleWrite, p.readBack, p.listing, p.matchMissing,
@@ -74,7 +74,7 @@ func (p *probe) left(ctx context.Context) int {
 	return len(left)
 }
 
-// absence looks at the object before it is written.
+// absence checks the object before it is written.
 func (p *probe) absence(ctx context.Context) error {
 	for _, read := range []struct {
 		method string
@@ -101,12 +101,12 @@ func (p *probe) absence(ctx context.Context) error {
 	return nil
 }
 
-// create races writers for the first version of the object.
+// create has writers race for the first version of the object.
 func (p *probe) create(ctx context.Context) error {
 	return p.race(ctx, IfAbsent())
 }
 
-// updates races writers for further versions.
+// updates has writers race for further versions.
 func (p *probe) updates(ctx context.Context) error {
 	for range probeRounds - 1 {
 		current, err := p.store.Head(ctx, p.report.Object)
@@ -133,7 +133,7 @@ func (p *probe) refusedWrites(ctx context.Context) error {
 	} else if applied {
 		p.fail("S1", remedyConditions, "a write if absent was accepted on an object that exists")
 	}
-	// HTTP has a condition * that any version meets. It must not get there.
+	// In HTTP, the condition * matches any version. It must not be sent.
 	for _, tag := range []ETag{otherTag(current.ETag), "*"} {
 		if applied, err := p.refused(ctx, p.report.Object, IfMatch(tag)); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (p *probe) staleWrite(ctx context.Context) error {
 	}
 	stale := p.kept[0].ETag
 	if stale == current.ETag {
-		return nil // no older version was acknowledged, or S9 has failed
+		return nil // no older version was acknowledged, or S9 failed
 	}
 	applied, err := p.refused(ctx, p.report.Object, IfMatch(stale))
 	if applied {
@@ -166,8 +166,8 @@ func (p *probe) staleWrite(ctx context.Context) error {
 	return err
 }
 
-// matchMissing tries to write under an ETag where there is no object. It comes
-// last and on a name of its own, since a store that gets it wrong makes one.
+// matchMissing tries to write under an ETag to an object that does not exist. It comes
+// last and uses its own name, because a faulty store creates that object.
 func (p *probe) matchMissing(ctx context.Context) error {
 	tag := ETag(`"0123456789abcdef0123456789abcdef"`)
 	if len(p.kept) > 0 {
@@ -181,7 +181,7 @@ func (p *probe) matchMissing(ctx context.Context) error {
 	_, err = p.store.Head(ctx, name)
 	switch {
 	case applied || err == nil:
-		p.fail("S2", remedyConditions, "a write if matching made an object that did not exist; %q is left behind", name)
+		p.fail("S2", remedyConditions, "a write if matching created an object that did not exist; %q remains", name)
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
@@ -189,8 +189,8 @@ func (p *probe) matchMissing(ctx context.Context) error {
 	return nil
 }
 
-// refused writes under a condition that does not hold and reports whether the
-// store accepted it all the same.
+// refused writes under a condition that does not hold, and reports whether the store
+// accepted the write.
 func (p *probe) refused(ctx context.Context, name string, cond Condition) (applied bool, err error) {
 	if !cond.Valid() {
 		return false, p.noTag()
@@ -213,7 +213,7 @@ func (p *probe) refused(ctx context.Context, name string, cond Condition) (appli
 	}
 }
 
-// race has probeRacers write at once under one condition that holds.
+// race makes probeRacers writes at once under one condition that holds.
 func (p *probe) race(ctx context.Context, cond Condition) error {
 	type attempt struct {
 		body    []byte
@@ -262,11 +262,11 @@ func (p *probe) race(ctx context.Context, cond Condition) error {
 	return nil
 }
 
-// errEnded ends a probe that has nothing left to work on. The report says why.
+// errEnded ends a probe that cannot continue. The report says why.
 var errEnded = errors.New("probe ended")
 
-// inconclusive tells errors that say nothing of what the store can do from
-// those with which a store answers what it does not know how to do.
+// inconclusive reports whether an error says nothing about the store's abilities, unlike
+// the errors of a store for operations that it does not support.
 func inconclusive(err error) bool {
 	return errors.Is(err, ErrAccessDenied) || errors.Is(err, ErrUnavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
@@ -275,13 +275,13 @@ func inconclusive(err error) bool {
 // vanished is the error of a Head on the object after it was written.
 func (p *probe) vanished(err error) error {
 	if errors.Is(err, ErrNotFound) {
-		p.fail("S14", remedyAbsence, "an object that had been written was reported absent")
+		p.fail("S14", remedyAbsence, "an object that had been written was reported as absent")
 		return errEnded
 	}
 	return err
 }
 
-// noTag ends a probe that has no ETag to write under.
+// noTag ends a probe that has no ETag for further writes.
 func (p *probe) noTag() error {
 	p.fail("S4", remedyStore, "a version has no ETag")
 	return errEnded
@@ -298,7 +298,7 @@ func (p *probe) keep(v Version, body []byte) {
 	}
 }
 
-// readBack reads all versions that were acknowledged.
+// readBack reads all acknowledged versions.
 func (p *probe) readBack(ctx context.Context) error {
 	ids := make(map[VersionID]bool)
 	for i, want := range p.kept {
@@ -314,24 +314,24 @@ func (p *probe) readBack(ctx context.Context) error {
 		case err != nil && inconclusive(err):
 			return err
 		case err != nil:
-			p.fail("S8", remedyVersions, "version %q was acknowledged and cannot be read back: %v", want.ID, err)
+			p.fail("S8", remedyVersions, "version %q was acknowledged, but cannot be read: %v", want.ID, err)
 		case string(got.Body) != string(want.Body):
-			p.fail("S8", remedyVersions, "version %q reads back with another body than it was written with", want.ID)
+			p.fail("S8", remedyVersions, "version %q is read with another body than was written", want.ID)
 		case got.Version != want.Version:
-			p.fail("S8", remedyStore, "version %q with ETag %s reads back as %q with %s", want.ID, want.ETag, got.ID, got.ETag)
+			p.fail("S8", remedyStore, "version %q with ETag %s is read as %q with %s", want.ID, want.ETag, got.ID, got.ETag)
 		}
 	}
-	p.pass("S8", "%d versions read back after the last of them was written", len(p.kept))
+	p.pass("S8", "%d versions read after the last of them was written", len(p.kept))
 	p.pass("S9", "the IDs and ETags of %d versions", len(p.kept))
 	return nil
 }
 
-// listing lists the versions in pages of two, and again from the newest on.
+// listing lists the versions in pages of two, and again starting after the newest.
 func (p *probe) listing(ctx context.Context) error {
 	for _, clause := range []string{"S3", "S4", "S10"} {
 		if p.finding(clause).Outcome == ProbeFailed {
-			// Of several winners the order is not known, and without IDs
-			// nothing can be told apart.
+			// If a race has several winners, their order is not known. Without IDs,
+			// versions cannot be distinguished.
 			return nil
 		}
 	}
@@ -349,17 +349,17 @@ func (p *probe) listing(ctx context.Context) error {
 			return err
 		}
 		if !slices.Equal(got, want[skip:]) {
-			p.fail("S10", remedyStore, "%d versions listed in pages of two came as %v instead of %v",
+			p.fail("S10", remedyStore, "%d versions in pages of two were listed as %v instead of %v",
 				len(want)-skip, got, want[skip:])
 		}
 	}
-	p.pass("S10", "%d versions in pages of two, from the newest and from the one before", len(want))
+	p.pass("S10", "%d versions in pages of two, from the newest on and from the next older one on", len(want))
 	return nil
 }
 
-// list collects the pages of a listing that should have at most bound versions.
-// A page may be empty, so there may be more pages than versions; the probe
-// follows a listing no further than a page and an empty one for each version.
+// list collects the pages of a listing that should have at most bound versions. A page
+// may be empty, so there may be more pages than versions. The probe reads at most one
+// page and one empty page for each version.
 func (p *probe) list(ctx context.Context, req VersionsRequest, bound int) ([]Version, error) {
 	var all []Version
 	for range 2*bound + 2 {
@@ -376,13 +376,13 @@ func (p *probe) list(ctx context.Context, req VersionsRequest, bound int) ([]Ver
 	return all, nil
 }
 
-// body makes a body that no other write of the probe has.
+// body returns a body that no other write of the probe has.
 func (p *probe) body() []byte {
 	p.writes++
 	return fmt.Appendf(nil, `{"probe":%q,"write":%d}`, p.report.Object, p.writes)
 }
 
-// otherTag is a tag of the same form as the given one, which no version has.
+// otherTag returns an ETag of the same form as the given one, which no version has.
 func otherTag(tag ETag) ETag {
 	b := []byte(tag)
 	for i, c := range b {

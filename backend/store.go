@@ -2,13 +2,12 @@ package backend
 
 import "context"
 
-// VersionID names one version of one object. It is opaque: compare it, pass it
-// back verbatim, and read nothing into it.
+// VersionID names one version of one object. It is opaque: compare it and pass it back
+// verbatim, but do not interpret it.
 type VersionID string
 
-// ETag is the token under which a conditional write is made. It is opaque:
-// exactly as the store returned it (S3's carries its quotes), no digest of
-// anything, and passed back verbatim.
+// ETag is the token for conditional writes. It is opaque: exactly as the store returned
+// it (S3's includes its quotes), not necessarily a digest, and passed back verbatim.
 type ETag string
 
 // Version identifies one version of an object.
@@ -24,23 +23,24 @@ type Version struct {
 // Object is one version of an object with its body.
 type Object struct {
 	Version
-	// Body belongs to the caller, who may change it.
+	// Body belongs to the caller, which may change it.
 	Body []byte
 }
 
 // MaxNameBytes is the longest object name, in bytes of UTF-8 (S12).
 const MaxNameBytes = 1024
 
-// MaxBodyBytes is the largest body, in bytes, that a store takes or returns
-// (S13). A larger one is refused with [ErrTooLarge]: on a write before any
-// effect, on a read before it is held in memory.
+// MaxBodyBytes is the largest body, in bytes, that a store writes or reads (S13). A
+// larger one is [ErrTooLarge]: a write fails before any effect, and a read before the
+// body is in memory.
 const MaxBodyBytes = 64 << 20
 
-// MaxPageSize is the most items that a store need return in one page.
+// MaxPageSize is the largest number of items that a store must be able to return in one
+// page.
 const MaxPageSize = 1000
 
-// Condition is the condition of a write. It is made by [IfAbsent] or
-// [IfMatch]; its zero value is neither, and a write under it is refused.
+// Condition is the condition of a write, made by [IfAbsent] or [IfMatch]. Its zero value
+// is neither, and a write under it fails.
 type Condition struct {
 	etag   ETag
 	absent bool
@@ -55,14 +55,14 @@ func IfMatch(etag ETag) Condition { return Condition{etag: etag} }
 // Absent reports whether the condition is [IfAbsent].
 func (c Condition) Absent() bool { return c.absent }
 
-// ETag is the tag of an [IfMatch] condition, and empty for [IfAbsent].
+// ETag returns the ETag of an [IfMatch] condition; it is empty for [IfAbsent].
 func (c Condition) ETag() ETag { return c.etag }
 
 // Valid reports whether the condition was made by [IfAbsent] or by [IfMatch]
 // with a tag that is not empty.
 func (c Condition) Valid() bool { return c.absent != (c.etag != "") }
 
-// String is the condition as error messages and traces show it.
+// String returns the condition for error messages and traces.
 func (c Condition) String() string {
 	switch {
 	case !c.Valid():
@@ -74,21 +74,21 @@ func (c Condition) String() string {
 	}
 }
 
-// PageToken continues a listing where an earlier page of it ended. It is
-// opaque, and good for the same listing on the same store only.
+// PageToken continues a listing where an earlier page of it ended. It is opaque, and
+// valid only for the same listing on the same store.
 type PageToken string
 
 // VersionsRequest asks for one page of the versions of an object.
 type VersionsRequest struct {
-	// After makes the listing begin with the version before (older than) this
-	// one, which must be a version of the object; for any other ID the answer
-	// is an error or an empty page. Empty begins with the newest.
+	// After makes the listing begin with the version before (older than) this one, which
+	// must be a version of the object; for any other ID the result is an error or an
+	// empty page. Empty begins with the newest.
 	After VersionID
 	// Token continues a listing: the Next of the page before, with the other
-	// fields as they were. When it is set, After is not looked at.
+	// fields as they were. When it is set, After is ignored.
 	Token PageToken
-	// Limit is the most versions to return. Zero, or more than [MaxPageSize],
-	// leaves the size of the page to the store.
+	// Limit is the maximum number of versions to return. Zero, or more than
+	// [MaxPageSize], leaves the size of the page to the store.
 	Limit int
 }
 
@@ -108,9 +108,9 @@ type NamesRequest struct {
 	// need not be the name of an object, nor have the prefix.
 	After string
 	// Token continues a listing: the Next of the page before, with the other
-	// fields as they were. When it is set, After is not looked at.
+	// fields as they were. When it is set, After is ignored.
 	Token PageToken
-	// Limit is the most names to return. Zero, or more than [MaxPageSize],
+	// Limit is the maximum number of names to return. Zero, or more than [MaxPageSize],
 	// leaves the size of the page to the store.
 	Limit int
 }
@@ -123,10 +123,10 @@ type NamesPage struct {
 	Next PageToken
 }
 
-// VersionedStore is what ImmuKV needs of a place to keep its objects. An object
-// is a name with a sequence of immutable versions, of which the newest is
-// current. These are the clauses that every implementation keeps; the
-// conformance suite tests them under these numbers.
+// VersionedStore is the interface through which ImmuKV stores its objects. An object is a
+// name with a sequence of immutable versions, of which the newest is current. These are
+// the clauses that every implementation keeps; the conformance suite tests them under
+// these numbers.
 //
 //	S1   A write under IfAbsent applies only if the object has no current
 //	     version.
@@ -170,9 +170,9 @@ type NamesPage struct {
 //	     without writing, at opening and in at most one request; an answer
 //	     without a proper version ID, at the first write; all of it by Probe.
 //
-// Errors are the sentinels of this package, wrapped in an [*Error] that names
-// the operation and the object and keeps the cause for errors.As. Reads may be
-// retried within a call by an implementation; writes are not (S16).
+// Errors are the sentinels of this package, wrapped in an [*Error] that names the
+// operation and the object and keeps the cause for errors.As. An implementation may retry
+// a read within a call, but not a write (S16).
 type VersionedStore interface {
 	// Get reads the current version of an object. An object that was never
 	// written, or whose newest version is a delete marker, is ErrNotFound.
@@ -182,8 +182,8 @@ type VersionedStore interface {
 	// object does not have, or that is a delete marker, is ErrNotFound.
 	GetVersion(ctx context.Context, name string, id VersionID) (Object, error)
 
-	// Head learns the current version of an object without its body. It fails
-	// as Get does.
+	// Head returns the current version of an object without its body. It fails as Get
+	// does.
 	Head(ctx context.Context, name string) (Version, error)
 
 	// Put writes a new version of an object, which becomes the current one, if
@@ -208,11 +208,12 @@ type VersionedStore interface {
 	ListNames(ctx context.Context, req NamesRequest) (NamesPage, error)
 }
 
-// A StrictStore is a [VersionedStore] that refuses names under which its server holds
-// objects, but does not list them, say, or not next to certain others. Programs that
-// reach the same objects by other means may have used such names.
+// A StrictStore is a [VersionedStore] that rejects some names which its server can hold,
+// for example because the server does not list them, or cannot hold them together with
+// certain others. Programs that use the same objects by other means may have used such
+// names.
 //
-// A store that wraps another one passes these methods on if the other has them.
+// A store that wraps another one provides these methods if the other one does.
 type StrictStore interface {
 	VersionedStore
 
@@ -220,9 +221,8 @@ type StrictStore interface {
 	// should have that name. It sends no request.
 	CheckNewName(name string) error
 
-	// AnyName returns the same store without that strictness: it reads, lists and
-	// writes every object that the server holds under the name it is given. It
-	// still refuses, with [ErrInvalidName], a name that the server takes for
-	// another one.
+	// AnyName returns the same store without that strictness: it reads, lists and writes
+	// every object under the name that the server holds. It still rejects, with
+	// [ErrInvalidName], a name that the server confuses with another one.
 	AnyName() VersionedStore
 }

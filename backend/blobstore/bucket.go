@@ -23,10 +23,10 @@ const DefaultMaxKeyBytes = 1024
 // A BucketOption changes how [New] uses a bucket.
 type BucketOption func(*bucket)
 
-// MaxKeyBytes is the length in bytes of the longest key that the bucket can hold,
-// instead of [DefaultMaxKeyBytes]. If the bucket adds a prefix by itself, as
-// [blob.PrefixedBucket] does, subtract the length of the prefix. An object whose
-// keys would be longer is refused with [backend.ErrInvalidName].
+// MaxKeyBytes is the length in bytes of the longest key that the bucket can hold, instead
+// of [DefaultMaxKeyBytes]. If the bucket adds a prefix by itself, as
+// [blob.PrefixedBucket] does, subtract the length of the prefix. An object whose keys
+// would be longer is [backend.ErrInvalidName].
 func MaxKeyBytes(n int) BucketOption { return func(b *bucket) { b.maxKey = n } }
 
 // StartListing sets a function that makes a listing begin at a key. Gocloud's
@@ -48,23 +48,22 @@ func StartListing(start func(key string, as func(any) bool)) BucketOption {
 	return func(b *bucket) { b.start = start }
 }
 
-// New returns a versioned store in a gocloud bucket, from create-if-absent
-// alone; it makes no request. The bucket remains the caller's to close, after
-// the store.
+// New returns a versioned store in a gocloud bucket. The store needs only
+// create-if-absent. New makes no request. The caller closes the bucket, after the store.
 //
-// The driver's create-if-absent must be atomic, its reads and listings consistent
-// with earlier writes, and its listings in the order of keys. So are s3blob,
-// gcsblob, azureblob and memblob. Fileblob's create-if-absent is not: such a
-// bucket, also behind a prefix, is refused with [backend.ErrUnsupported]; use
-// [OpenDir] to keep a store in a directory. New cannot check any other driver: use
+// The driver's create-if-absent must be atomic, its reads and listings must be consistent
+// with earlier writes, and its listings must be in the order of keys. This is true of
+// s3blob, gcsblob, azureblob and memblob. Fileblob's create-if-absent is not atomic: for
+// such a bucket, also behind a prefix, New returns [backend.ErrUnsupported]. Use
+// [OpenDir] for a store in a directory. New cannot check any other driver: use
 // [backend.Probe].
 func New(b *blob.Bucket, opts ...BucketOption) (*Store, error) {
-	var dir os.FileInfo // what fileblob alone has to show
+	var dir os.FileInfo // only fileblob has an os.FileInfo
 	if b.As(&dir) {
 		return nil, &backend.UnsupportedError{
 			Clause:  "S3",
-			Problem: "the bucket is a directory (fileblob), and its create-if-absent lets several of the writers that race succeed",
-			Remedy:  "open the directory with blobstore.OpenDir or as file://, which guards it by a lock",
+			Problem: "the bucket is a directory (fileblob), whose create-if-absent lets several concurrent writers succeed",
+			Remedy:  "open the directory with blobstore.OpenDir or as file://, which use a lock",
 		}
 	}
 	m := &bucket{bucket: b, maxKey: DefaultMaxKeyBytes}
@@ -85,15 +84,15 @@ func keyOf(object string, n int64) string { return object + "/" + baseOf(n) }
 
 func (b *bucket) check(object string) error {
 	if n := len(keyOf(object, 1)); n > b.maxKey {
-		return fmt.Errorf("%w: its keys would have %d bytes and more, of which the bucket holds %d", backend.ErrInvalidName, n, b.maxKey)
+		return fmt.Errorf("%w: its keys would have at least %d bytes; the limit of the bucket is %d", backend.ErrInvalidName, n, b.maxKey)
 	}
 	return nil
 }
 
-// latest looks at the first key in the object's listing: baseOf puts the newest
-// version there. That nothing is listed is the only proof of absence that
-// every driver gives: gcsblob calls a key not found that it may not read, and
-// s3blob one in a bucket that does not exist.
+// latest reads the first key in the object's listing, which is that of the newest
+// version: see baseOf. Only an empty listing proves absence with every driver: gcsblob
+// reports a key as not found if it may not be read, and s3blob if the bucket does not
+// exist.
 func (b *bucket) latest(ctx context.Context, object string) (int64, error) {
 	opts := &blob.ListOptions{Prefix: object + "/"}
 	size := 1
@@ -105,7 +104,7 @@ func (b *bucket) latest(ctx context.Context, object string) (int64, error) {
 			return 0, readFault(ctx, err)
 		}
 		for _, key := range keys {
-			// What else there may be was copied here from a directory.
+			// Other keys were copied from a directory.
 			if n, ok := numberOfBase(strings.TrimPrefix(key.Key, opts.Prefix)); ok {
 				return n, nil
 			}
@@ -114,7 +113,7 @@ func (b *bucket) latest(ctx context.Context, object string) (int64, error) {
 	return 0, nil
 }
 
-// present is always so: what is listed is there.
+// present returns nil: a listed key exists.
 func (b *bucket) present(context.Context, string, int64) error { return nil }
 
 func (b *bucket) read(ctx context.Context, object string, n int64) ([]byte, error) {
@@ -142,23 +141,23 @@ func (b *bucket) read(ctx context.Context, object string, n int64) ([]byte, erro
 	return body, nil
 }
 
-// missing says why the driver did not find a key: what is listed is there.
+// missing returns the reason why the driver did not find a listed key.
 func (b *bucket) missing(ctx context.Context, key string, cause error) error {
 	keys, _, err := b.bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: key})
 	switch {
 	case err != nil:
 		return readFault(ctx, err)
 	case len(keys) > 0 && keys[0].Key == key:
-		return &fault{backend.ErrAccessDenied, fmt.Errorf("it is listed, but: %w", cause)}
+		return &fault{backend.ErrAccessDenied, fmt.Errorf("it is listed, but cannot be read: %w", cause)}
 	default:
 		return fmt.Errorf("%w: %s", errMissing, key)
 	}
 }
 
 func (b *bucket) append(ctx context.Context, object string, after int64, body []byte) error {
-	// Version 1 is only ever created, and by one writer. Any other is created
-	// only when the one before it is there: so numbers have no gaps, and
-	// whoever creates a version knows that the one before it was the newest.
+	// Only one writer can create version 1. Any other version is created only if the one
+	// before it exists. So numbers have no gaps, and the writer that creates a version
+	// knows that the one before it was the newest.
 	if after > 0 {
 		if err := b.mustHold(ctx, object, after); err != nil {
 			return err
@@ -167,7 +166,7 @@ func (b *bucket) append(ctx context.Context, object string, after int64, body []
 	return b.create(ctx, keyOf(object, after+1), body)
 }
 
-// mustHold returns an error unless version n is there.
+// mustHold returns an error unless version n exists.
 func (b *bucket) mustHold(ctx context.Context, object string, n int64) error {
 	key := keyOf(object, n)
 	_, err := b.bucket.Attributes(ctx, key)
@@ -181,22 +180,21 @@ func (b *bucket) mustHold(ctx context.Context, object string, n int64) error {
 	if !errors.Is(err, errMissing) {
 		return withoutEffect(err)
 	}
-	return &fault{backend.ErrPreconditionFailed, fmt.Errorf("there is no version v%d", n)}
+	return &fault{backend.ErrPreconditionFailed, fmt.Errorf("version v%d does not exist", n)}
 }
 
-// writeMark is the metadata by which a write is told from any other.
+// writeMark is the name of the metadata that identifies a write.
 const writeMark = "immukv-write"
 
-// contentType is what ImmuKV's bodies are. One must be given, or gocloud would
-// hold back the body to make a guess.
+// contentType is the type of ImmuKV's bodies. Without one, gocloud would delay the body
+// to guess it.
 const contentType = "application/json"
 
-// singleRequest is the size up to which drivers send a body in one request by
-// themselves. The smallest part that S3 lets a larger one be cut into is as
-// large.
+// singleRequest is the size up to which drivers send a body in one request. It is also
+// the smallest part of a multipart upload to S3.
 const singleRequest = 5 << 20
 
-// create makes the object of that key unless it exists.
+// create creates the object of that key unless it exists.
 func (b *bucket) create(ctx context.Context, key string, body []byte) error {
 	mark := rand.Text()
 	opts := &blob.WriterOptions{
@@ -214,8 +212,8 @@ func (b *bucket) create(ctx context.Context, key string, body []byte) error {
 	case gcerrors.FailedPrecondition, gcerrors.AlreadyExists:
 		return b.settle(ctx, key, mark, err)
 	case gcerrors.PermissionDenied, gcerrors.NotFound:
-		// A key cannot be missing that is to be created. It is the bucket that
-		// is missing, or (gcsblob) the permission.
+		// A create cannot fail because its key is missing: the bucket does not exist, or
+		// (gcsblob) the permission is missing.
 		return &fault{backend.ErrAccessDenied, err}
 	case gcerrors.ResourceExhausted:
 		return &fault{backend.ErrUnavailable, err}
@@ -224,21 +222,21 @@ func (b *bucket) create(ctx context.Context, key string, body []byte) error {
 	}
 }
 
-// write uploads a body. It does not use the bucket's Writer: azureblob's panics when
-// Close meets an upload that fails, as that of a lost race does (gocloud.dev 0.47).
+// write uploads a body. It does not use the bucket's Writer: azureblob's panics if Close
+// reports a failed upload, such as that of a lost race (gocloud.dev 0.47).
 func (b *bucket) write(ctx context.Context, key string, body []byte, opts *blob.WriterOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	u := &upload{Reader: bytes.NewReader(body), cancel: cancel}
 	err := b.bucket.Upload(ctx, key, u, opts)
-	if u.err != nil && gcerrors.Code(err) != gcerrors.FailedPrecondition { // the driver may tell why only when it is closed
+	if u.err != nil && gcerrors.Code(err) != gcerrors.FailedPrecondition { // some drivers report the cause only when they are closed
 		return u.err
 	}
 	return err
 }
 
-// upload is a body on its way. Drivers without an Upload of their own have it written
-// to a Writer, which is closed even if that fails, and then commits what it has: unless
+// upload is a body to upload. Drivers without an Upload of their own write it to a
+// Writer. Gocloud closes that even after an error, and so commits a partial body, unless
 // the context was cancelled.
 type upload struct {
 	*bytes.Reader
@@ -246,8 +244,8 @@ type upload struct {
 	err    error // of WriteTo
 }
 
-// WriteTo implements [io.WriterTo]. Its error is kept, so that the one of closing is not
-// lost.
+// WriteTo implements [io.WriterTo]. It keeps its error, which the error of closing would
+// replace.
 func (u *upload) WriteTo(w io.Writer) (int64, error) {
 	n, err := u.Reader.WriteTo(w)
 	if err != nil {
@@ -257,9 +255,9 @@ func (u *upload) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// settle finds out whether the object that made a create fail is the create's
-// own. The SDKs beneath the drivers send a request again whose answer was lost,
-// and then see what the first one did.
+// settle finds out whether the existing object that made a create fail is the create's
+// own. The SDKs below the drivers repeat a request whose answer was lost, and the
+// repeated request fails because of the first.
 func (b *bucket) settle(ctx context.Context, key, mark string, cause error) error {
 	attrs, err := b.bucket.Attributes(ctx, key)
 	switch {
@@ -296,12 +294,11 @@ func (b *bucket) children(ctx context.Context, parent, prefix, after string, pag
 	return parts, next, nil
 }
 
-// holds is always true: in a bucket there are no directories but those in which
-// there is something.
+// holds returns true: a bucket has no empty directories.
 func (b *bucket) holds(context.Context, string) (bool, error) { return true, nil }
 
-// readFault is an error of a request that changes nothing. Not found is none of
-// them here: see latest.
+// readFault is the error of a request that changes nothing. Not found is not among its
+// kinds: see latest.
 func readFault(ctx context.Context, err error) error {
 	err = withContext(ctx, err)
 	switch gcerrors.Code(err) {
@@ -313,8 +310,7 @@ func readFault(ctx context.Context, err error) error {
 	return err
 }
 
-// withContext makes the error of a context that ended visible, where a driver
-// does not.
+// withContext adds the error of a context that ended, if a driver omits it.
 func withContext(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		return fmt.Errorf("%w: %w", ended, err)

@@ -24,17 +24,16 @@ type dirOptions struct {
 	mode   fs.FileMode
 }
 
-// CreateDir creates the directory, and those above it, if there is none.
+// CreateDir creates the directory and its parents if they do not exist.
 func CreateDir() DirOption { return func(o *dirOptions) { o.create = true } }
 
 // DirMode is the mode, before the umask, of directories that are created,
 // instead of 0777. Files have the mode 0666 before the umask.
 func DirMode(mode fs.FileMode) DirOption { return func(o *dirOptions) { o.mode = mode } }
 
-// OpenDir opens the versioned store in a directory, which must exist unless
-// [CreateDir] is given. Any number of processes may have it open at once, on file
-// systems that let them lock a file against each other. See the package
-// documentation for what is promised, and on what grounds.
+// OpenDir opens the versioned store in a directory, which must exist unless [CreateDir]
+// is given. Any number of processes may have it open at once, if the file system supports
+// locks between them. The package documentation says what is promised, and why.
 //
 // A process that may only read the directory can read the store; it gets
 // [backend.ErrAccessDenied] when it writes.
@@ -43,8 +42,8 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	if path == "" { // which Abs takes for the current directory
-		return nil, errors.New("open store directory: none is named")
+	if path == "" { // Abs would return the current directory
+		return nil, errors.New("open store directory: the name is empty")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -56,14 +55,14 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 			return nil, fmt.Errorf("create store directory: %w", osFault(err))
 		}
 	}
-	// Only writing goes through the bucket: see write.
+	// Only writes use the bucket: see write.
 	d.bucket, err = fileblob.OpenBucket(path, &fileblob.Options{
 		DirFileMode: o.mode,
-		NoTempDir:   true, // or files would be renamed between file systems
+		NoTempDir:   true, // otherwise files might be renamed between file systems
 		Metadata:    fileblob.MetadataDontWrite,
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open store directory: %w (CreateDir makes it, and create_dir=true in a URL)", err)
+		return nil, fmt.Errorf("open store directory: %w (create it with the option CreateDir, or create_dir=true in a URL)", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open store directory: %w", osFault(err))
@@ -72,7 +71,7 @@ func OpenDir(path string, opts ...DirOption) (*Store, error) {
 	return newStore(d, d.bucket.Close), nil
 }
 
-// lockName is the base of the lock file's path. It is no part of an object's.
+// lockName is the base of the lock file's path. No object's path contains it.
 const lockName = "_lock"
 
 // dir keeps objects in a directory.
@@ -85,13 +84,13 @@ type dir struct {
 	listed listing
 }
 
-// check refuses an object of which some version would have a path that the
-// operating system does not take: an object that is said to be absent can be
-// written, and one that was written can be written again.
+// check returns an error for an object with a version whose path the operating system
+// cannot hold. So an object that is reported absent can be written, and one that was
+// written can be written again.
 func (d *dir) check(object string) error {
 	const (
 		longestBase = "0000000000000000.v0000000000000000.0000000000000000.tmp" // fileblob's, of any version
-		anyPath     = 1000                                                      // bytes, which every system takes
+		anyPath     = 1000                                                      // bytes, the limit of every system
 	)
 	if len(d.root)+len(object)+len(longestBase) < anyPath {
 		return nil
@@ -110,9 +109,9 @@ func (d *dir) latest(ctx context.Context, object string) (int64, error) {
 	return d.latestFrom(ctx, object, hint)
 }
 
-// latestFrom finds the newest version, from the hint on. A version that the hint
-// does not know yet may still be under way to the disk. It must be there before
-// anyone sees it, who might write elsewhere, durably, what rests on it.
+// latestFrom finds the newest version, starting at the hint. A version newer than the
+// hint may not be durable yet. It is synced before anyone reads it, because a reader
+// might write data that depends on it elsewhere.
 func (d *dir) latestFrom(ctx context.Context, object string, hint hint) (n int64, err error) {
 	if n = hint.newest; n == 0 {
 		if n, err = d.scan(ctx, object); n == 0 || err != nil {
@@ -168,8 +167,8 @@ func (d *dir) scan(ctx context.Context, object string) (int64, error) {
 	return newest, osFault(err)
 }
 
-// rootPresent is an error if it is the store that is gone: then nothing that is
-// not found in it is absent.
+// rootPresent returns an error if the store's directory is gone: then a missing file does
+// not prove absence.
 func (d *dir) rootPresent() error {
 	_, err := os.Stat(d.root)
 	return err

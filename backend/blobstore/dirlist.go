@@ -14,37 +14,36 @@ import (
 	"time"
 )
 
-// listing keeps what was last read of a directory of objects. A directory has its
-// names in no order, and each page of a listing would have to read all of it.
+// listing caches what was last read of a directory of objects. A directory is unordered,
+// so each page of a listing would have to read all of it.
 type listing struct {
-	size int // of chunks; it bounds the memory that a large store takes
+	size int // of chunks; bounds the memory for a large store
 	mu   sync.Mutex
 	last chunk
 }
 
-// chunk is the parts in a directory that begin with a prefix and come after
-// another, in order, or the first of them.
+// chunk holds, in order, the parts in a directory that begin with a prefix and come after
+// a given part, or the first of them.
 type chunk struct {
 	size                int
 	path, prefix, after string
 	parts               []string
 	more                bool
-	modified            time.Time // the directory, when it was read
+	modified            time.Time // the state of the directory when it was read
 }
 
 // chunkSize is the size of chunks, except in tests.
 const chunkSize = 32 << 10
 
-// settled is how long ago a directory must have been modified for a change to
-// show in its time of modification. The coarsest clocks that file systems keep
-// tick every two seconds.
+// settled is how old a directory's time of modification must be for a later change to
+// alter it. The coarsest clocks of file systems tick every two seconds.
 const settled = 2 * time.Second
 
 func (d *dir) children(ctx context.Context, parent, prefix, after string, page []byte, limit int) ([]string, []byte, error) {
 	after = max(after, string(page))
 	c, err := d.listed.from(filepath.Join(d.root, filepath.FromSlash(parent)), prefix, after)
 	if parent != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)) {
-		return nil, nil, osFault(d.rootPresent()) // nothing is there
+		return nil, nil, osFault(d.rootPresent()) // there is no directory
 	}
 	if err == nil {
 		err = ctx.Err()
@@ -66,8 +65,7 @@ func (d *dir) children(ctx context.Context, parent, prefix, after string, page [
 	return parts, nil, nil
 }
 
-// from returns a chunk in which the parts after the given one begin, as they are
-// now.
+// from returns a current chunk that begins with the first part after the given one.
 func (l *listing) from(path, prefix, after string) (chunk, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -107,7 +105,7 @@ func (c *chunk) read() error {
 	return err
 }
 
-// shorten leaves the first parts, in order.
+// shorten keeps the first parts, in order.
 func (c *chunk) shorten() {
 	slices.Sort(c.parts)
 	if len(c.parts) > c.size {
@@ -115,8 +113,7 @@ func (c *chunk) shorten() {
 	}
 }
 
-// holds is false for the directory of an object whose first write did not come
-// to its end.
+// holds returns false for the directory of an object whose first write was not completed.
 func (d *dir) holds(ctx context.Context, object string) (bool, error) {
 	there, err := d.exists(object, 1)
 	if there || err != nil {

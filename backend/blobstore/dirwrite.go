@@ -15,8 +15,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// append writes a version under the lock, without which fileblob's
-// create-if-absent is none, and makes it durable.
+// append writes a version under the lock, which makes fileblob's create-if-absent atomic,
+// and makes it durable.
 func (d *dir) append(ctx context.Context, object string, after int64, body []byte) error {
 	release, err := d.lock.acquire(ctx)
 	if err != nil {
@@ -60,8 +60,8 @@ func orNone(n int64) string {
 	return string(versionID(n))
 }
 
-// prepare makes the place for a version after the newest, where a writer may have
-// been killed.
+// prepare removes what a killed writer may have left, and creates the directory for the
+// next version.
 func (d *dir) prepare(object string, newest int64, abandoned bool) error {
 	if newest == 0 {
 		if err := d.makeDirs(object); err != nil {
@@ -77,11 +77,11 @@ func (d *dir) prepare(object string, newest int64, abandoned bool) error {
 	return nil
 }
 
-// write creates a version whole and synced, or not at all. It is in the
-// directory when write returns, but the directory is not synced.
+// write creates a version, complete and synced, or nothing. The directory that holds it
+// is not synced yet when write returns.
 func (d *dir) write(ctx context.Context, object string, n int64, body []byte) error {
-	// Fileblob writes to a temporary file, and renames it when the writer is
-	// closed; if the context was cancelled, it removes it instead.
+	// Fileblob writes to a temporary file, and renames it when the writer is closed. If
+	// the context was cancelled, it removes the file instead.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var file *os.File
@@ -90,7 +90,7 @@ func (d *dir) write(ctx context.Context, object string, n int64, body []byte) er
 		ContentType: contentType,
 		BeforeWrite: func(as func(any) bool) error {
 			if !as(&file) {
-				return errors.New("fileblob does not show the file it writes to, and so it cannot be synced")
+				return errors.New("fileblob does not give access to its file, so it cannot be synced")
 			}
 			return nil
 		},
@@ -110,21 +110,21 @@ func (d *dir) write(ctx context.Context, object string, n int64, body []byte) er
 	return w.Close()
 }
 
-// syncFile makes a file durable that is to have that size. It must have it
-// already: what somebody still held back would come after the sync.
+// syncFile makes a file durable. The file must already have the given size: later writes
+// would not be synced.
 func (d *dir) syncFile(file *os.File, size int) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size() != int64(size) {
-		return fmt.Errorf("%s has %d bytes of %d before it is synced", file.Name(), info.Size(), size)
+		return fmt.Errorf("%s has %d of %d bytes before the sync", file.Name(), info.Size(), size)
 	}
 	return d.sync(file)
 }
 
-// failed is the error of a version that write did not create: unless it is there
-// all the same.
+// failed returns the error of a version that write did not create, or nil if the version
+// exists nevertheless.
 func (d *dir) failed(object string, n int64, err error) error {
 	there, look := d.exists(object, n)
 	if there || look != nil {
@@ -133,8 +133,8 @@ func (d *dir) failed(object string, n int64, err error) error {
 	return withoutEffect(osFault(err))
 }
 
-// makeDirs makes the directory of an object, durably. What is there already may
-// be from a writer who did not get to syncing it.
+// makeDirs creates the directory of an object, durably. An existing directory may be that
+// of a writer that has not synced it yet.
 func (d *dir) makeDirs(object string) error {
 	path := d.root
 	for part := range strings.SplitSeq(object, "/") {
@@ -150,7 +150,7 @@ func (d *dir) makeDirs(object string) error {
 	return nil
 }
 
-// createRoot makes the directory of the store and those above it, durably.
+// createRoot creates the directory of the store and its parents, durably.
 func (d *dir) createRoot(path string) error {
 	parent := filepath.Dir(path)
 	err := os.Mkdir(path, d.mode)
@@ -158,13 +158,12 @@ func (d *dir) createRoot(path string) error {
 		if err := d.createRoot(parent); err != nil {
 			return err
 		}
-		// Not every directory lets one be made in it: /proc says that there
-		// is none.
+		// Some directories do not allow new ones: /proc reports that it does not exist.
 		err = os.Mkdir(path, d.mode)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		// It may be from another who has not got to syncing it. A failure is
-		// not held against one who perhaps only wants to read.
+		// Another process may have created it and not synced it yet. An error is ignored,
+		// because this process may only want to read.
 		_ = d.syncDir(parent)
 		return nil
 	}
@@ -174,10 +173,10 @@ func (d *dir) createRoot(path string) error {
 	return d.syncDir(parent)
 }
 
-// syncDir makes the entries of a directory durable.
+// syncDir makes the content of a directory durable.
 func (d *dir) syncDir(path string) error {
 	if runtime.GOOS == "windows" {
-		// It lets nobody sync a directory; NTFS journals what is in one.
+		// Windows does not allow to sync a directory; NTFS journals its content.
 		return nil
 	}
 	f, err := os.Open(path)

@@ -14,42 +14,40 @@
 //	keys.2fsensor-1.2ejson!/9999999999999997.v2
 //	keys.2fsensor-1.2ejson!/9999999999999998.v1
 //
-// A writer that creates version n+1, after it has seen version n, has replaced
-// version n and nothing newer. Every other writer finds that version n+1 exists. So
-// a write under [backend.IfMatch] is two requests, one under [backend.IfAbsent] a
-// single one, and reading the newest version is two: its number stands first in a
-// listing. Their cost does not depend on how many versions there are. The IDs of
-// versions are v1, v2, …, their ETags e1, e2, ….
+// A writer that creates version n+1 after it has read version n has replaced exactly
+// version n. Every other writer finds that version n+1 exists. So a write under
+// [backend.IfMatch] is two requests, a write under [backend.IfAbsent] is one, and reading
+// the newest version is two: the newest version is the first in a listing. The cost does
+// not depend on the number of versions. The IDs of versions are v1, v2, …, their ETags
+// e1, e2, ….
 //
-// Each write carries a mark of its own in the object's metadata. When an answer is
-// lost, the SDKs below the drivers may send a request again, and are then told that
-// the object exists. By the mark the store recognises its own write.
+// Each write has its own mark in the object's metadata. If an answer is lost, the SDKs
+// below the drivers may repeat a request, and the repeated request fails because the
+// object exists. By the mark, the store recognises its own write.
 //
-// The layout in a directory is the same. A directory copied into a bucket, without
-// the temporary files (*.tmp), is the same store, and so is a bucket copied into a
-// directory.
+// The layout in a directory is the same. So a directory that was copied into a bucket,
+// without the temporary files (*.tmp), is the same store, and vice versa.
 //
 // # Local files
 //
-// A write is one file, written by gocloud's fileblob under a temporary name,
-// synced, and renamed; then the directory is synced, and those above it that are
-// new; then success is reported. Readers therefore see a version wholly or not at
-// all, and neither a kill -9 nor a power failure undoes what was reported, provided
-// that disk and file system honour a sync. If a reader finds a version that its
-// writer has not synced yet, the reader syncs it first.
+// A write is one file. Gocloud's fileblob writes it under a temporary name; it is synced
+// and renamed; then the directory and its new parents are synced; then success is
+// reported. Readers therefore see a complete version or none. Neither a kill -9 nor a
+// power failure undoes a reported write, if disk and file system honour a sync. If a
+// reader finds a version that its writer has not synced yet, the reader syncs it first.
 //
-// Fileblob checks whether a file exists before it renames another to its name, and
-// two writers may both find it absent. So the writers of a directory exclude one
-// another by a lock on its file _lock. The operating system releases the lock when
-// the process ends, however it ends. The file itself stays and means nothing, but
-// must not be removed while there are writers. Readers take no lock. On a network
-// file system, file locks have to hold across machines.
+// Fileblob checks whether a file exists before it renames another to its name, and two
+// writers may both find it absent. So the writers of a directory exclude one another by a
+// lock on its file _lock. The operating system releases the lock when the process ends in
+// any way. The file itself remains and has no meaning, but must not be removed while
+// there are writers. Readers take no lock. On a network file system, file locks must work
+// across machines.
 //
-// Beside the versions of an object, a file named latest says which is the newest.
-// It saves reading the directory, and is only a hint: the numbered files are what
-// counts. If the version that it names is gone, somebody removed it. Reads of the
-// newest version and writes then fail with [backend.ErrDamaged], since otherwise a
-// second version would be written under the same number.
+// Beside the versions of an object, a file named latest names the newest one. It saves
+// reading the directory. It is only a hint: the numbered files decide. If the version
+// that it names is gone, somebody removed it. Then reads of the newest version, and
+// writes, fail with [backend.ErrDamaged]. Otherwise a second version with the same number
+// would be written.
 //
 // # Limits
 //

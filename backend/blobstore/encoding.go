@@ -7,9 +7,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// An object's name becomes a path, beneath which its versions are kept. What
-// the paths of a store look like must not depend on where it is: a directory
-// copied into a bucket is the same store. So a path
+// The name of an object becomes a path, below which its versions are stored. The paths of
+// a store do not depend on its location: a directory that was copied into a bucket is the
+// same store. So a path
 //
 //   - is made of '-', '.', ',', '=', '~', digits and lower-case letters, and the
 //     two marks below: nothing that a file system folds, normalises or
@@ -19,13 +19,13 @@ import (
 //     Buckets list in the order of keys, and names are to be listed in order
 //     without sorting all of them.
 //
-// '-', digits and lower-case letters stand for themselves. Any other byte is
-// two hexadecimal digits behind an escape, of which there is one for each gap
-// that the bytes which stand for themselves leave in the order of bytes, and
-// whose own place in that order is in the gap.
+// '-', digits and lower-case letters represent themselves. The other bytes are split into
+// ranges between them, in the order of bytes. Each range has its own escape, whose place
+// in the order is that of the range. Such a byte is written as the escape and two
+// hexadecimal digits.
 //
-// Every path ends in the mark final, which sorts below all of these: without it
-// "a/", the directory of a, would sort above "a-/".
+// Every path ends with the mark final, which sorts before all of these. Without it, "a/",
+// the directory of a, would sort after "a-/".
 
 const (
 	escapeLow   = ',' // 0x00 to ','
@@ -37,13 +37,11 @@ const (
 	continued = '+' // ends each part before it, of partBytes
 )
 
-// partBytes is the length of the parts, without their mark, into which what does
-// not fit into one is cut. File systems that encrypt names take no more than 143
-// bytes, others 255.
+// partBytes is the length of the parts, without their mark, into which a long path is
+// cut. File systems that encrypt names allow 143 bytes, others 255.
 const partBytes = 128
 
-// encode is the text that is cut into a path, for a name or the beginning of
-// one.
+// encode returns the text that is cut into a path, for a name or the beginning of one.
 func encode(name string) string {
 	var b strings.Builder
 	b.Grow(len(name) + len(name)/2)
@@ -69,7 +67,7 @@ func encode(name string) string {
 	return b.String()
 }
 
-// decode is the inverse of encode. It is false for what encode does not return.
+// decode is the inverse of encode. It reports false for any other text.
 func decode(text string) (name string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -92,13 +90,13 @@ func decode(text string) (name string, ok bool) {
 	return name, encode(name) == text
 }
 
-// pathOf is the path of the object of that name, as parts.
+// pathOf returns the path of the object of that name, as parts.
 func pathOf(name string) []string {
 	path, rest := cut(encode(name))
 	return append(path, rest+string(final))
 }
 
-// cut returns the parts of a path which continues with rest.
+// cut returns the parts of a path that continues with rest.
 func cut(text string) (parts []string, rest string) {
 	for len(text) > partBytes {
 		parts = append(parts, text[:partBytes]+string(continued))
@@ -107,7 +105,7 @@ func cut(text string) (parts []string, rest string) {
 	return parts, text
 }
 
-// nameOf is the inverse of pathOf. It is false for paths of no object.
+// nameOf is the inverse of pathOf. It reports false for any other path.
 func nameOf(path []string) (name string, ok bool) {
 	var text strings.Builder
 	for i, part := range path {
@@ -120,7 +118,8 @@ func nameOf(path []string) (name string, ok bool) {
 	return name, ok && backend.CheckName(name) == nil
 }
 
-// isPart reports whether s can be a part of a path. Others are somebody else's.
+// isPart reports whether s can be a part of a path. Other names were made by other
+// programs.
 func isPart(s string) bool {
 	if len(s) < 2 || len(s) > partBytes+1 {
 		return false

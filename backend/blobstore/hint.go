@@ -10,35 +10,34 @@ import (
 	"strings"
 )
 
-// Beside the versions of an object in a directory lies a hint, which names the
-// newest of them, so that finding it costs the same however many there are.
+// In a directory, each object has a hint beside its versions. It names the newest
+// version, so that finding that takes the same time for any number of versions.
 //
-// The hint is written when a version is durable, and is not made durable
-// itself. It so never names a version that a crash can take back. After a crash
-// it may name one that is not the newest any more, and readers look whether there
-// are newer ones; or be gone or garbled, and they read the directory.
+// The hint is written after its version is durable, and is not synced itself. So it never
+// names a version that a crash can undo. After a crash it may name an older version:
+// readers check whether there are newer ones. Or it may be missing or garbled: then they
+// read the directory.
 //
-// A writer marks the hint before it begins and unmarks it at the end. A mark seen
-// under the lock was left by a writer that was killed, and says that its
-// temporary file is to be removed. So may a hint that says nothing.
+// A writer marks the hint before it begins, and removes the mark at the end. A mark that
+// is found under the lock was left by a killed writer, whose temporary file must be
+// removed. An unreadable hint counts as marked.
 
-// hintName is the base of the hint's path. It is that of no version.
+// hintName is the base of the hint's path. No version has it.
 const hintName = "latest"
 
 // hintMark follows the number of the newest version while a writer is at work.
 const hintMark = "writing"
 
-// hintBytes is the size of every hint: it is overwritten in place and in one
-// piece, and a shorter text leaves nothing of a longer one.
+// hintBytes is the size of every hint. A hint is overwritten in place by one write, and a
+// shorter text must leave nothing of a longer one.
 const hintBytes = 64
 
 type hint struct {
-	newest int64 // 0 if the hint does not say
+	newest int64 // 0 if not known
 	marked bool
 }
 
-// readHint reads the hint of an object. One that is not there or makes no sense
-// says nothing.
+// readHint reads the hint of an object. A missing or garbled hint gives the zero value.
 func (d *dir) readHint(object string) (hint, error) {
 	f, err := os.Open(d.file(object, hintName))
 	if err != nil {
@@ -51,14 +50,13 @@ func (d *dir) readHint(object string) (hint, error) {
 	text := make([]byte, hintBytes)
 	n, err := io.ReadFull(f, text)
 	if err != nil {
-		return hint{}, nil // as one that is garbled
+		return hint{}, nil // like a garbled one
 	}
 	return parseHint(string(text[:n])), nil
 }
 
-// parseHint understands what formatHint returns, and nothing that a crash may
-// have made of it: the name of a version's file holds its number twice, and the
-// two must agree.
+// parseHint parses what formatHint returns, and rejects what a crash may have made of it:
+// the name of a version's file contains its number twice, and the two must be equal.
 func parseHint(text string) hint {
 	base, mark, _ := strings.Cut(strings.TrimRight(text, " \n"), " ")
 	n, ok := numberOfBase(base)
@@ -76,7 +74,7 @@ func formatHint(h hint) string {
 	return fmt.Sprintf("%-*s\n", hintBytes-1, text)
 }
 
-// writeHint replaces the hint of an object. Failing does no harm but to speed.
+// writeHint replaces the hint of an object. A failure only makes reads slower.
 func (d *dir) writeHint(object string, h hint) {
 	f, err := os.OpenFile(d.file(object, hintName), os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
@@ -86,16 +84,15 @@ func (d *dir) writeHint(object string, h hint) {
 	_ = f.Close()
 }
 
-// sweep removes the temporary files that fileblob made in the object's directory
-// for writers that were killed. The caller holds the lock, and so has no other
-// writer at work.
+// sweep removes the temporary files that killed writers left in the object's directory.
+// The caller holds the lock, so no other writer is at work.
 func (d *dir) sweep(object string) error {
 	return d.eachFile(object, func(base string) {
 		// Such as 9999999999999996.v3.18a0b1c2d3e4f506.tmp
 		rest, temporary := strings.CutSuffix(base, ".tmp")
 		version := strings.TrimSuffix(rest, filepath.Ext(rest))
 		if _, ok := numberOfBase(version); ok && temporary {
-			// What cannot be removed is in nobody's way.
+			// A file that cannot be removed does no harm.
 			_ = os.Remove(d.file(object, base))
 		}
 	})

@@ -11,14 +11,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lock excludes all writers of a store but one. Handles of other processes, and
-// other handles of this one, are kept out by a lock of the operating system on a
-// file: it ends with the process that holds it, however that ends. The
-// goroutines of one handle are kept out by a channel, so that one thread at most
+// lock allows one writer of a store at a time. A lock of the operating system on a file
+// excludes other processes and other handles of this one; it ends with the process that
+// holds it. A channel excludes the goroutines of one handle, so that at most one thread
 // is blocked in the system.
 type lock struct {
 	path string
-	turn chan struct{} // holds one value while somebody has the turn
+	turn chan struct{} // holds one value while a goroutine holds or waits for the file lock
 }
 
 func newLock(path string) *lock { return &lock{path: path, turn: make(chan struct{}, 1)} }
@@ -40,10 +39,10 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 
-	// The system's call cannot be interrupted. Abandoned, it passes the lock
-	// on as soon as it has it, and the turn with it.
+	// The system call cannot be interrupted. If the caller gives up, the goroutine
+	// releases both locks as soon as it has acquired them.
 	done := make(chan struct{})
-	var failed error // may be looked at when done is closed
+	var failed error // set when done is closed
 	go func() {
 		defer close(done)
 		failed = l.wait(file)
@@ -57,7 +56,7 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 		return func() { l.release(file) }, nil
 	case <-ctx.Done():
 		go func() {
-			<-done // locked or not, the turn is passed on
+			<-done // locked or not, the channel is released
 			l.release(file)
 		}()
 		return nil, l.waited(ctx)
@@ -65,12 +64,12 @@ func (l *lock) acquire(ctx context.Context) (release func(), err error) {
 }
 
 func (l *lock) waited(ctx context.Context) error {
-	return fmt.Errorf("waiting for the lock %s: %w", l.path, ctx.Err())
+	return fmt.Errorf("wait for the lock %s: %w", l.path, ctx.Err())
 }
 
-// release passes the lock on. That it was not held does no harm.
+// release releases the lock. Releasing a lock that is not held does nothing.
 func (l *lock) release(file *flock.Flock) {
-	// Should unlocking fail, the lock ends with the process.
+	// If unlocking fails, the lock ends with the process.
 	_ = file.Unlock()
 	<-l.turn
 }
@@ -105,8 +104,8 @@ func (l *lock) wait(file *flock.Flock) error {
 	}
 }
 
-// inPlace reports whether the file that is locked is the one that others would
-// lock now. It is not if somebody removed it meanwhile, and is then let go.
+// inPlace reports whether the locked file is the one that others would lock now. If
+// somebody removed it, it is not, and the lock is released.
 func (l *lock) inPlace(file *flock.Flock) (bool, error) {
 	locked, err := file.Stat()
 	var there os.FileInfo

@@ -33,28 +33,28 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 	return page, nil
 }
 
-// walk goes through the paths of objects in order. Most are of one part; the
-// parts of long ones make a tree.
+// walk visits the paths of objects in order. Most have one part; the parts of long ones
+// form a tree.
 type walk struct {
 	medium medium
-	base   []string // the parts with which all paths begin
-	prefix string   // with which the part after these begins
-	at     []level  // how far the walk has come, below base
+	base   []string // the parts that begin all paths
+	prefix string   // how the next part begins
+	at     []level  // the position of the walk, below base
 	limit  int
 	names  []string
 }
 
-// level is how far a walk has come among the parts that follow the same parts.
+// level is the position of a walk among the parts with the same parent.
 type level struct {
-	// Page is the page of the medium's listing that the walk is at.
+	// Page is the current page of the medium's listing.
 	Page []byte `json:"p,omitempty"`
-	// Last is the part last visited. If there is a deeper level, the walk is
-	// still below it; otherwise it is done with.
+	// Last is the part visited last. If there is a deeper level, the walk is still below
+	// it; otherwise the part is done.
 	Last string `json:"l"`
 }
 
-// newWalk returns a walk from where a request says, or nil if no names can be
-// there.
+// newWalk returns a walk from the starting point of a request, or nil if no names can
+// follow.
 func newWalk(m medium, req backend.NamesRequest) (*walk, error) {
 	if len(req.Prefix) > backend.MaxNameBytes {
 		return nil, nil
@@ -67,15 +67,14 @@ func newWalk(m medium, req backend.NamesRequest) (*walk, error) {
 	if req.After == "" {
 		return w, nil
 	}
-	// No name is longer than this, and so none is between After and what is
-	// left of it.
+	// No name is longer than this, so none sorts between After and the shortened one.
 	path := pathOf(req.After[:min(len(req.After), backend.MaxNameBytes)])
 	for _, begin := range append(slices.Clone(w.base), w.prefix) {
 		switch part := path[0]; {
 		case strings.HasPrefix(part, begin):
 			path = path[1:]
 			w.at = append(w.at, level{Last: part})
-		case part < begin: // all that has the prefix is after
+		case part < begin: // all names with the prefix come after After
 			w.at = nil
 			return w, nil
 		default:
@@ -89,9 +88,9 @@ func newWalk(m medium, req backend.NamesRequest) (*walk, error) {
 	return w, nil
 }
 
-// token is for a page that continues the walk.
+// token returns the token for a page that continues the walk.
 func (w *walk) token() backend.PageToken {
-	text, _ := json.Marshal(w.at) // of strings and bytes there always is one
+	text, _ := json.Marshal(w.at) // strings and bytes can always be encoded
 	return backend.PageToken(text)
 }
 
@@ -99,7 +98,7 @@ func (w *walk) resume(token backend.PageToken) error {
 	if err := json.Unmarshal([]byte(token), &w.at); err != nil {
 		return errBadToken
 	}
-	// Parts become paths of files: none may lead out of the store.
+	// Parts become paths of files: none may lead outside the store.
 	for _, l := range w.at {
 		if !isPart(l.Last) {
 			return errBadToken
@@ -108,7 +107,7 @@ func (w *walk) resume(token backend.PageToken) error {
 	return nil
 }
 
-// descend walks on below the parts visited last at the levels above depth. It
+// descend continues the walk below the parts visited last at the levels above depth. It
 // returns true if the page is full and there may be more.
 func (w *walk) descend(ctx context.Context, depth int) (more bool, err error) {
 	if depth == len(w.at) {
@@ -158,7 +157,7 @@ func (w *walk) descend(ctx context.Context, depth int) (more bool, err error) {
 	}
 }
 
-// visit takes in the object that a path ends with, or all those below it.
+// visit adds the object that a path ends with, or walks over all objects below it.
 func (w *walk) visit(ctx context.Context, depth int, part string) (more bool, err error) {
 	if !isFinal(part) {
 		if more, err := w.descend(ctx, depth+1); more || err != nil {
@@ -178,7 +177,7 @@ func (w *walk) visit(ctx context.Context, depth int, part string) (more bool, er
 	return false, err
 }
 
-// path is that of the parts visited last at the levels above depth.
+// path returns the path of the parts visited last at the levels above depth.
 func (w *walk) path(depth int) []string {
 	path := slices.Clone(w.base)
 	for _, l := range w.at[:depth] {

@@ -18,41 +18,40 @@ type Store struct {
 
 var _ backend.Store = (*Store)(nil)
 
-// medium is what a Store needs of the place where the versions of its objects
-// are kept. Objects go by their path, joined with slashes. An error is a [*fault]
-// if the contract has a name for what happened.
+// medium is the place where a Store keeps the versions of its objects. Objects are
+// identified by their path, joined with slashes. An error is a [*fault] if the contract
+// has a name for its kind.
 type medium interface {
-	// latest is the number of the newest version that was made of an object,
-	// or 0 if there never was one.
+	// latest returns the number of the newest version of an object, or 0 if it never had
+	// one.
 	latest(ctx context.Context, object string) (int64, error)
 
-	// present returns errMissing if a version that latest has just found is
-	// gone.
+	// present returns errMissing if a version that latest has just returned no longer
+	// exists.
 	present(ctx context.Context, object string, n int64) error
 
 	// read returns the body of a version, or errMissing.
 	read(ctx context.Context, object string, n int64) ([]byte, error)
 
-	// append makes version after+1, durably, if version after is the newest,
-	// or there is none and after is 0. An error without one of the kinds that
-	// promise that nothing happened means that the version may be there, now
-	// or later.
+	// append creates version after+1, durably, if version after is the newest, or if
+	// there is none and after is 0. After an error that does not promise that nothing
+	// happened, the version may exist, now or later.
 	append(ctx context.Context, object string, after int64, body []byte) error
 
-	// check refuses an object that the medium cannot hold.
+	// check returns an error for an object that the medium cannot hold.
 	check(object string) error
 
-	// children lists, in order, the parts that follow parent (which is empty or
-	// ends in a slash) in the paths of objects, begin with prefix and are
-	// greater than after: some of them, and where to go on. What it lists
-	// beyond that does not matter. The first page is nil.
+	// children lists, in order, the parts that follow parent (which is empty or ends in a
+	// slash) in the paths of objects, begin with prefix and are greater than after: one
+	// page of them, and the token of the next page. Other parts that it lists are
+	// ignored. The first page is nil.
 	children(ctx context.Context, parent, prefix, after string, page []byte, limit int) (parts []string, next []byte, err error)
 
-	// holds reports whether the object of a path that was listed has a version.
+	// holds reports whether the object of a listed path has a version.
 	holds(ctx context.Context, object string) (bool, error)
 }
 
-// fault is an error of a medium of a kind that the contract names.
+// fault is an error of a medium with one of the contract's kinds.
 type fault struct{ kind, cause error }
 
 func (f *fault) Error() string   { return fmt.Sprintf("%v: %v", f.kind, f.cause) }
@@ -61,7 +60,7 @@ func (f *fault) Unwrap() []error { return []error{f.kind, f.cause} }
 // errMissing: the medium does not have that version.
 var errMissing = errors.New("version missing")
 
-// damaged turns errMissing, of a version that was made, into what it means.
+// damaged turns errMissing, for a version that was written, into [backend.ErrDamaged].
 func damaged(err error) error {
 	if errors.Is(err, errMissing) {
 		return &fault{backend.ErrDamaged, err}
@@ -73,8 +72,8 @@ func newStore(m medium, close func() error) *Store {
 	return &Store{medium: m, close: sync.OnceValue(close)}
 }
 
-// Close releases what opening the store took. A bucket that was passed to [New]
-// stays open.
+// Close releases what opening the store acquired. A bucket that was passed to [New] stays
+// open.
 func (s *Store) Close() error { return s.close() }
 
 // Get implements [backend.VersionedStore].
@@ -116,8 +115,8 @@ func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionI
 	return backend.Object{Version: version(n), Body: body}, nil
 }
 
-// absence says why a version is missing: because it never was, or because
-// somebody removed it.
+// absence returns the error for a missing version: it never existed, or somebody removed
+// it.
 func (s *Store) absence(ctx context.Context, object string, n int64, missing error) error {
 	newest, err := s.medium.latest(ctx, object)
 	switch {
@@ -159,7 +158,7 @@ func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.
 	}
 	after, known := numberOf(string(cond.ETag()), "e")
 	if !known && !cond.Absent() {
-		err := &fault{backend.ErrPreconditionFailed, fmt.Errorf("no version of this store has the ETag %s", cond.ETag())}
+		err := &fault{backend.ErrPreconditionFailed, fmt.Errorf("no version can have the ETag %s", cond.ETag())}
 		return backend.Version{}, failure(op, name, "", err)
 	}
 	if err := s.medium.append(ctx, object, after, body); err != nil {
@@ -179,8 +178,8 @@ func (s *Store) ListVersions(ctx context.Context, name string, req backend.Versi
 	if err != nil {
 		return backend.VersionsPage{}, failure(op, name, req.After, err)
 	}
-	// Numbers have no gaps: there is no need to ask which there are. One that
-	// somebody removed is listed too, and found missing when it is read.
+	// Numbers have no gaps, so the versions are known without a request. A version that
+	// somebody removed is listed, too, and reading it fails.
 	var page backend.VersionsPage
 	for oldest := max(1, n-int64(pageSize(req.Limit))+1); n >= oldest; n-- {
 		page.Versions = append(page.Versions, version(n))
@@ -191,8 +190,8 @@ func (s *Store) ListVersions(ctx context.Context, name string, req backend.Versi
 	return page, nil
 }
 
-// listFrom is the number of the version with which a listing begins, or 0 if
-// there is none.
+// listFrom returns the number of the version with which a listing begins, or 0 if there
+// is none.
 func (s *Store) listFrom(ctx context.Context, object string, req backend.VersionsRequest) (int64, error) {
 	if req.Token != "" {
 		n, ok := numberOf(string(req.Token), "v")
@@ -212,10 +211,10 @@ func (s *Store) listFrom(ctx context.Context, object string, req backend.Version
 	return after - 1, nil
 }
 
-// errBadToken: a page token that no listing of this store returned.
-var errBadToken = errors.New("not a page token of this listing")
+// errBadToken: the page token was not returned by a listing of this store.
+var errBadToken = errors.New("the page token is not one of this listing")
 
-// object is the path under which the versions of an object are kept.
+// object returns the path below which the versions of an object are stored.
 func (s *Store) object(ctx context.Context, name string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -227,7 +226,7 @@ func (s *Store) object(ctx context.Context, name string) (string, error) {
 	return object, s.medium.check(object)
 }
 
-// current is the number of the newest version of an object that has one.
+// current returns the number of the newest version of an object that has one.
 func (s *Store) current(ctx context.Context, object string) (int64, error) {
 	n, err := s.medium.latest(ctx, object)
 	if err == nil && n == 0 {
@@ -236,7 +235,7 @@ func (s *Store) current(ctx context.Context, object string) (int64, error) {
 	return n, err
 }
 
-// failure says what was attempted on what.
+// failure adds the operation and the object to an error.
 func failure(op, name string, id backend.VersionID, err error) error {
 	e := &backend.Error{Op: op, Name: name, Version: id, Err: err}
 	var f *fault
@@ -246,9 +245,8 @@ func failure(op, name string, id backend.VersionID, err error) error {
 	return e
 }
 
-// withoutEffect is for an error of a write of which it is certain that it did
-// nothing and will do nothing. The contract has one kind for all such reasons
-// that it does not name otherwise.
+// withoutEffect is for an error of a write that certainly had and will have no effect.
+// The contract has a single kind for such errors that it does not name otherwise.
 func withoutEffect(err error) error {
 	for _, kind := range []error{backend.ErrAccessDenied, backend.ErrUnavailable, backend.ErrInvalidName, backend.ErrDamaged} {
 		if errors.Is(err, kind) {

@@ -23,9 +23,8 @@ func init() {
 	backend.RegisterFallback(driverSchemes, openDriver)
 }
 
-// ownSchemes are those for which ImmuKV has a store of its own. What is at such
-// a URL must not depend on whether a program imports that store or a gocloud
-// driver.
+// ownSchemes are the schemes for which ImmuKV has its own store. The meaning of such a
+// URL must not depend on whether a program imports that store or a gocloud driver.
 var ownSchemes = []string{"file", "mem", "s3"}
 
 func driverSchemes() []string {
@@ -34,10 +33,10 @@ func driverSchemes() []string {
 	})
 }
 
-// openDriver opens a bucket by the driver that is registered for its scheme.
+// openDriver opens a bucket with the driver registered for its scheme.
 func openDriver(ctx context.Context, u *url.URL) (backend.Store, error) {
 	if u.Query().Has("key") {
-		return nil, fmt.Errorf("%w: by parameter %q gocloud keeps all objects under one key", backend.ErrInvalidURL, "key")
+		return nil, fmt.Errorf("%w: with the parameter %q, gocloud stores all objects under one key", backend.ErrInvalidURL, "key")
 	}
 	b, err := blob.DefaultURLMux().OpenBucketURL(ctx, u)
 	if err != nil {
@@ -50,9 +49,8 @@ func openDriver(ctx context.Context, u *url.URL) (backend.Store, error) {
 	return newStore(s.medium, b.Close), nil
 }
 
-// driverError is the error of a driver that did not open a URL. Drivers repeat the
-// URL in their errors, as it was or with parameters taken out, and there may be
-// credentials in it.
+// driverError is the error of a driver that could not open a URL. Drivers repeat the URL
+// in their errors, with or without its parameters, and it may contain credentials.
 type driverError struct {
 	url *url.URL
 	err error
@@ -89,7 +87,7 @@ func dirParams(q url.Values) ([]DirOption, error) {
 	if q.Has("create_dir") {
 		create, err := strconv.ParseBool(q.Get("create_dir"))
 		if err != nil {
-			return nil, fmt.Errorf("%w: create_dir is true or false", backend.ErrInvalidURL)
+			return nil, fmt.Errorf("%w: create_dir must be true or false", backend.ErrInvalidURL)
 		}
 		if create {
 			opts = append(opts, CreateDir())
@@ -98,25 +96,25 @@ func dirParams(q url.Values) ([]DirOption, error) {
 	if q.Has("dir_file_mode") {
 		mode, err := strconv.ParseUint(q.Get("dir_file_mode"), 0, 32)
 		if err != nil || fs.FileMode(mode)&^fs.ModePerm != 0 {
-			return nil, fmt.Errorf("%w: dir_file_mode is a number such as 0750", backend.ErrInvalidURL)
+			return nil, fmt.Errorf("%w: dir_file_mode must be a number such as 0750", backend.ErrInvalidURL)
 		}
 		opts = append(opts, DirMode(fs.FileMode(mode)))
 	}
-	// The store does these in any case; a URL that says so is a good one.
+	// The store always does this, so a URL that says so is valid.
 	if q.Has("no_tmp_dir") {
 		if yes, err := strconv.ParseBool(q.Get("no_tmp_dir")); err != nil || !yes {
-			return nil, fmt.Errorf("%w: no_tmp_dir is true: a store writes its files where they are to be", backend.ErrInvalidURL)
+			return nil, fmt.Errorf("%w: no_tmp_dir must be true: a store writes temporary files in its own directory", backend.ErrInvalidURL)
 		}
 	}
 	if q.Has("metadata") && q.Get("metadata") != "skip" {
-		return nil, fmt.Errorf("%w: metadata is skip: a store keeps none", backend.ErrInvalidURL)
+		return nil, fmt.Errorf("%w: metadata must be skip: a store in a directory has none", backend.ErrInvalidURL)
 	}
 	return opts, nil
 }
 
-// dirPath is the directory that a URL names. Unlike fileblob it refuses a host:
-// file://data/store is a mistake for file:///data/store or file://./data/store,
-// and in either case not /store.
+// dirPath returns the directory that a URL names. Unlike fileblob, it rejects a host:
+// file://data/store is a mistake for file:///data/store or file://./data/store, and never
+// means /store.
 func dirPath(u *url.URL) (string, error) {
 	path := u.Path
 	switch {
@@ -125,13 +123,13 @@ func dirPath(u *url.URL) (string, error) {
 	case u.Host == ".":
 		path = strings.TrimPrefix(path, "/")
 	case u.Host != "" && u.Host != "localhost":
-		return "", fmt.Errorf("%w: %q stands where the name of a host would: write file:///dir, or file://./dir for one below the current directory",
+		return "", fmt.Errorf("%w: %q is in the place of a host: write file:///dir, or file://./dir for one below the current directory",
 			backend.ErrInvalidURL, u.Host)
 	case os.PathSeparator != '/': // file:///c:/dir
 		path = strings.TrimPrefix(path, "/")
 	}
 	if path == "" {
-		return "", fmt.Errorf("%w: it names no directory", backend.ErrInvalidURL)
+		return "", fmt.Errorf("%w: it does not name a directory", backend.ErrInvalidURL)
 	}
 	return filepath.FromSlash(path), nil
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// The versions of an object are numbered 1, 2, 3 … without a gap: version n+1 is
-// made only when version n is known to be there. Their IDs and ETags are
-// spelled differently, so that a program which takes one for the other finds out.
+// The versions of an object are numbered 1, 2, 3 … without a gap: version n+1 is created
+// only after version n was read. Their IDs and ETags are spelled differently, so that a
+// program that confuses them fails.
 
 // maxNumber is one more than any version's number.
 const maxNumber = 1e16 - 1
@@ -23,8 +23,8 @@ func etag(n int64) backend.ETag { return backend.ETag("e" + strconv.FormatInt(n,
 
 func version(n int64) backend.Version { return backend.Version{ID: versionID(n), ETag: etag(n)} }
 
-// numberOf reads a number written behind a letter. It is false for anything but
-// the one way to write it.
+// numberOf parses a number written after a letter. It reports false for any other
+// spelling.
 func numberOf(s, letter string) (int64, bool) {
 	digits, ok := strings.CutPrefix(s, letter)
 	if !ok {
@@ -38,12 +38,12 @@ func numberOf(s, letter string) (int64, bool) {
 //
 //	9999999999999996.v3
 //
-// The first number counts down, so that the newest version stands first in a
-// listing and is found by asking for one key.
+// The first number counts down, so that the newest version is the first in a listing, and
+// is found by listing one key.
 func baseOf(n int64) string { return fmt.Sprintf("%016d.v%d", int64(maxNumber)-n, n) }
 
-// numberOfBase is the inverse of baseOf. It is false for what else there may be
-// in the place: hints, and what a writer that was killed left.
+// numberOfBase is the inverse of baseOf. It reports false for other files: hints, and
+// temporary files of killed writers.
 func numberOfBase(base string) (int64, bool) {
 	_, id, _ := strings.Cut(base, ".")
 	n, ok := numberOf(id, "v")

@@ -1,13 +1,12 @@
-// Package memstore keeps a versioned store in memory. It is the reference
-// implementation of [backend.VersionedStore], keeping every clause but the
-// machine's power (S5), and the test double for programs that use ImmuKV:
+// Package memstore keeps a versioned store in memory. It is the reference implementation
+// of [backend.VersionedStore]: it keeps every clause except surviving a power failure
+// (S5). It is also the test double for programs that use ImmuKV:
 //
 //	db, err := immukv.Open[Calibration](ctx, memstore.New())
 //
-// A store can be loaded from, and dumped to, a plain value with all its
-// versions, IDs and ETags: see [Load] and [Store.Dump]. Equal sequences of
-// writes yield equal version IDs, so that what happens in a simulation can be
-// replayed.
+// A store can be loaded from, and dumped to, a plain value with all its versions, IDs and
+// ETags: see [Load] and [Store.Dump]. Equal sequences of writes yield equal version IDs,
+// so that a simulation can be replayed.
 //
 // The package registers the URL scheme mem: each opening of mem:// is a new
 // empty store. It imports nothing but the standard library and package backend.
@@ -30,14 +29,14 @@ import (
 type Store struct {
 	mu      sync.RWMutex
 	objects map[string]*object
-	names   []string // those of objects, sorted
-	writes  uint64   // versions made by Put, from which their IDs derive
+	names   []string // of objects, sorted
+	writes  uint64   // number of versions made by Put; their IDs derive from it
 }
 
 var _ backend.Store = (*Store)(nil)
 
-// object holds the versions of one object. Bodies are strings so that nothing a
-// caller does to a slice can reach them.
+// object holds the versions of one object. Bodies are strings, so that callers cannot
+// change them through a slice.
 type object struct {
 	versions []Version // oldest first
 	position map[backend.VersionID]int
@@ -48,7 +47,7 @@ func New() *Store {
 	return &Store{objects: make(map[string]*object)}
 }
 
-// Close does nothing: a store in memory goes when the last reference to it does.
+// Close does nothing: the memory is freed with the last reference to the store.
 func (s *Store) Close() error { return nil }
 
 // Get implements [backend.VersionedStore].
@@ -101,8 +100,8 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	const op = "put"
 	if err := ctx.Err(); err != nil {
-		// Of the kinds that promise that nothing was written, this says so of
-		// a context that ended.
+		// Among the kinds that promise that nothing was written, this is the one for a
+		// context that ended.
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrUnavailable, Err: err}
 	}
 	if err := backend.CheckPut(name, body, cond); err != nil {
@@ -115,7 +114,7 @@ func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.
 	current, exists := s.current(name)
 	if cond.Absent() == exists || exists && current.ETag != cond.ETag() {
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrPreconditionFailed,
-			Err: fmt.Errorf("not %v", cond)}
+			Err: fmt.Errorf("the condition %v does not hold", cond)}
 	}
 	v.ID = s.newID(name)
 	s.append(name, v)
@@ -216,13 +215,13 @@ func (s *Store) append(name string, v Version) {
 
 // newID returns an ID that no version of the object has.
 func (s *Store) newID(name string) backend.VersionID {
-	// The factor is odd, so that no two counts yield the same ID, and large,
-	// so that the order of IDs says nothing of the order of versions.
+	// The factor is odd, so that no two counts yield the same ID. It is large, so that
+	// the order of IDs differs from the order of versions.
 	const factor = 0x9e3779b97f4a7c15
 	for {
 		s.writes++
 		id := backend.VersionID(fmt.Sprintf("%016x", s.writes*factor))
-		// A loaded state may hold IDs from elsewhere.
+		// A loaded state may have IDs of another store.
 		if o := s.objects[name]; o == nil || !o.has(id) {
 			return id
 		}
@@ -242,7 +241,7 @@ func (v Version) object() backend.Object {
 	return backend.Object{Version: v.version(), Body: []byte(v.Body)}
 }
 
-// etagOf is in the form of S3's: equal bodies have equal tags.
+// etagOf returns an ETag in the form of S3's: equal bodies have equal ETags.
 func etagOf(body []byte) backend.ETag {
 	sum := sha256.Sum256(body)
 	return backend.ETag(`"` + hex.EncodeToString(sum[:16]) + `"`)

@@ -9,27 +9,26 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// State is everything that a store holds, as a plain value: to load a store
-// from a file or a literal, to look at one, or to change one behind the
-// protocol's back. In JSON it is what the struct tags say.
+// State is the whole content of a store as a plain value: to load a store from a file or
+// a literal, to inspect one, or to change one without the protocol. Its JSON form is
+// given by the struct tags.
 type State struct {
 	Objects []Object `json:"objects"` // Dump sorts them by name
-	// Writes is how many versions Put has made, and keeps Put from giving an ID
-	// twice even if the version that had it is taken out of the state. Leave it
-	// zero in a state that no store dumped.
+	// Writes is how many versions Put has made. It keeps Put from giving an ID twice even
+	// if the version that had it was removed from the state. Leave it zero in a state
+	// that was not dumped.
 	Writes uint64 `json:"writes,omitempty"`
 }
 
-// Object is one object with its versions, oldest first, of which it has at
-// least one.
+// Object is one object with its versions, oldest first, at least one.
 type Object struct {
 	Name     string    `json:"name"`
 	Versions []Version `json:"versions"`
 }
 
-// Version is one version of an object. A delete marker, which only [Load] can
-// make, has neither body nor ETag; it makes the object one without a current
-// version until the next write.
+// Version is one version of an object. A delete marker, which only [Load] can make, has
+// neither body nor ETag. An object whose newest version is one has no current version
+// until the next write.
 //
 // In JSON, a body that is not valid UTF-8, which a JSON string cannot hold, is
 // in the member body_base64 instead of body.
@@ -71,11 +70,11 @@ func (v *Version) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Load returns a store that holds the given state. It refuses a state that no
-// store can have: an invalid or repeated name, an object without versions, a
-// version ID that is empty, the placeholder "null" or repeated within its
-// object, a version without an ETag, a delete marker with an ETag or a body, a
-// body that is too large. It does not hold bodies against their ETags.
+// Load returns a store with the given state. It returns an error for a state that no
+// store can have: an invalid or repeated name, an object without versions, a version ID
+// that is empty, the placeholder "null" or repeated within its object, a version without
+// an ETag, a delete marker with an ETag or a body, a body that is too large. It does not
+// compare bodies with their ETags.
 func Load(state State) (*Store, error) {
 	s := New()
 	s.writes = state.Writes
@@ -95,7 +94,7 @@ func (s *Store) load(o Object) error {
 		return errors.New("the name is repeated")
 	}
 	if len(o.Versions) == 0 {
-		return errors.New("it has no versions")
+		return errors.New("the object has no versions")
 	}
 	for _, v := range o.Versions {
 		if err := v.check(); err != nil {
@@ -112,19 +111,19 @@ func (s *Store) load(o Object) error {
 func (v Version) check() error {
 	switch {
 	case v.ID == "" || v.ID == "null":
-		return errors.New("it is not a proper version ID")
+		return errors.New("the ID is empty or \"null\"")
 	case v.DeleteMarker && (v.ETag != "" || v.Body != ""):
-		return errors.New("it is a delete marker, and has an ETag or a body")
+		return errors.New("a delete marker has neither ETag nor body")
 	case !v.DeleteMarker && v.ETag == "":
-		return errors.New("it has no ETag")
+		return errors.New("the version has no ETag")
 	case len(v.Body) > backend.MaxBodyBytes:
 		return fmt.Errorf("%w: %d bytes", backend.ErrTooLarge, len(v.Body))
 	}
 	return nil
 }
 
-// Dump returns everything that the store holds. The value is the caller's to
-// change; loading it yields an equal store.
+// Dump returns the whole content of the store. The caller may change the value. Loading
+// it yields an equal store.
 func (s *Store) Dump() State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -153,14 +153,14 @@ func TestIDsAfterLoad(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	good := memstore.Version{ID: "v1", ETag: "e1", Body: "1"}
 	for why, objects := range map[string][]memstore.Object{
-		"invalid object name": {{Name: "", Versions: []memstore.Version{good}}},
-		"name is repeated":    {{Name: "a", Versions: []memstore.Version{good}}, {Name: "a", Versions: []memstore.Version{good}}},
-		"no versions":         {{Name: "a"}},
-		"ID is repeated":      {{Name: "a", Versions: []memstore.Version{good, good}}},
-		"proper version ID":   {{Name: "a", Versions: []memstore.Version{{ID: "null", ETag: "e"}}}},
-		"no ETag":             {{Name: "a", Versions: []memstore.Version{{ID: "v1"}}}},
-		"delete marker":       {{Name: "a", Versions: []memstore.Version{{ID: "v1", ETag: "e", DeleteMarker: true}}}},
-		"too large":           {{Name: "a", Versions: []memstore.Version{{ID: "v1", ETag: "e", Body: strings.Repeat("x", backend.MaxBodyBytes+1)}}}},
+		"invalid object name":       {{Name: "", Versions: []memstore.Version{good}}},
+		"name is repeated":          {{Name: "a", Versions: []memstore.Version{good}}, {Name: "a", Versions: []memstore.Version{good}}},
+		"no versions":               {{Name: "a"}},
+		"ID is repeated":            {{Name: "a", Versions: []memstore.Version{good, good}}},
+		`the ID is empty or "null"`: {{Name: "a", Versions: []memstore.Version{{ID: "null", ETag: "e"}}}},
+		"no ETag":                   {{Name: "a", Versions: []memstore.Version{{ID: "v1"}}}},
+		"delete marker":             {{Name: "a", Versions: []memstore.Version{{ID: "v1", ETag: "e", DeleteMarker: true}}}},
+		"too large":                 {{Name: "a", Versions: []memstore.Version{{ID: "v1", ETag: "e", Body: strings.Repeat("x", backend.MaxBodyBytes+1)}}}},
 	} {
 		if _, err := memstore.Load(memstore.State{Objects: objects}); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("want an error about %q, got %v", why, err)

@@ -12,9 +12,8 @@ func init() {
 	backend.Register("mem", open)
 }
 
-// open returns a new empty store for mem://. The URL names nothing, and so has
-// nothing more: two openings that seemed to name one store would each have
-// their own.
+// open returns a new empty store for mem://. The URL can have nothing more: two openings
+// of the same name would still have different stores.
 func open(_ context.Context, u *url.URL) (backend.Store, error) {
 	if err := backend.CheckParams(u); err != nil {
 		return nil, err

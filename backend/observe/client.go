@@ -20,7 +20,7 @@ func Client(opts ...Option) immukv.Option {
 	return immukv.WithObserver(immukv.Observer{Call: c.begin, Append: c.appended, Watched: c.watched, Conflict: c.conflict, Repair: c.repair, Settled: c.settled})
 }
 
-// system is what OpenTelemetry's conventions call the database.
+// system is the name of the database system in OpenTelemetry's conventions.
 const system = "immukv"
 
 // calls makes spans and metrics of the calls of clients.
@@ -41,13 +41,13 @@ type calls struct {
 	counts    sets[countSet]
 }
 
-// callSet is what tells one metric of calls from another.
+// callSet identifies one set of attributes of calls.
 type callSet struct {
 	method, prefix string
 	outcome        outcome
 }
 
-// countSet is what tells one metric of anything else from another.
+// countSet identifies one set of attributes of any other metric.
 type countSet struct {
 	prefix  string
 	outcome outcome // empty if the metric has none
@@ -61,19 +61,19 @@ func newCalls(c config) *calls {
 		duration: made(m.Float64Histogram("db.client.operation.duration",
 			metric.WithUnit("s"), metric.WithDescription("Duration of database client operations."), durationBuckets)),
 		batches: made(m.Int64Histogram("immukv.append.entries",
-			metric.WithUnit("{entry}"), metric.WithDescription("Entries that went into one log version."),
+			metric.WithUnit("{entry}"), metric.WithDescription("Entries in one log version."),
 			metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000))),
 		lag: made(m.Float64Histogram("immukv.watch.lag",
 			metric.WithUnit("s"), metric.WithDescription("Age of entries when a watch yields them."),
 			metric.WithExplicitBucketBoundaries(0.01, 0.1, 0.5, 1, 2, 5, 10, 60, 600, 3600, 86400))),
 		conflicts: made(m.Int64Counter("immukv.conflicts",
-			metric.WithUnit("{conflict}"), metric.WithDescription("Writes that lost the race for a place in the log to another writer."))),
+			metric.WithUnit("{conflict}"), metric.WithDescription("Writes that lost the race for a place in the log."))),
 		repairs: made(m.Int64Counter("immukv.repairs",
-			metric.WithUnit("{repair}"), metric.WithDescription("Orphans that were found, and repaired or not."))),
+			metric.WithUnit("{repair}"), metric.WithDescription("Orphans found, repaired or not."))),
 		answers: made(m.Int64Counter("immukv.answers.settled",
-			metric.WithUnit("{answer}"), metric.WithDescription("Lost answers of appends of which the log was asked."))),
+			metric.WithUnit("{answer}"), metric.WithDescription("Lost answers of appends, settled by reading the log."))),
 		head: made(m.Int64Gauge("immukv.log.head.sequence",
-			metric.WithUnit("{entry}"), metric.WithDescription("Sequence of the newest entry that the client knows of."))),
+			metric.WithUnit("{entry}"), metric.WithDescription("Sequence of the newest entry that the client knows."))),
 	}
 }
 
@@ -82,7 +82,7 @@ var callSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 
 type prefixKey struct{}
 
-// prefixOf is the prefix of the client whose call ctx is of.
+// prefixOf returns the prefix of the client whose call has the context ctx.
 func prefixOf(ctx context.Context) string {
 	prefix, _ := ctx.Value(prefixKey{}).(string)
 	return prefix
@@ -117,13 +117,13 @@ func (c *calls) begin(ctx context.Context, call immukv.Call) (context.Context, f
 	}
 }
 
-// callAttributes are those of every call of a method.
+// callAttributes returns the attributes of every call of a method.
 func (c *calls) callAttributes(method, prefix string) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{semconv.DBSystemNameKey.String(system), semconv.DBOperationName(method)}
 	return append(attrs, c.namespace(prefix)...)
 }
 
-// namespace are the attributes that tell one log from another.
+// namespace returns the attributes that distinguish logs.
 func (c *calls) namespace(prefix string) []attribute.KeyValue {
 	if prefix == "" {
 		return c.attrs[:len(c.attrs):len(c.attrs)]
@@ -189,7 +189,7 @@ func (c *calls) count(ctx context.Context, counter metric.Int64Counter, word out
 	}
 }
 
-// countOptions are the attributes of a metric that has only an outcome, or none.
+// countOptions returns the attributes of a metric that has at most an outcome.
 func (c *calls) countOptions(ctx context.Context, word outcome, failed bool) options {
 	return c.counts.of(countSet{prefixOf(ctx), word, failed}, func() []attribute.KeyValue {
 		attrs := c.namespace(prefixOf(ctx))

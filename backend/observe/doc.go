@@ -15,9 +15,9 @@
 // immukv.store.get_version, immukv.store.head, immukv.store.put, immukv.store.list_versions
 // or immukv.store.list_names. The span of a call may have these events:
 //
-//	immukv.conflict        another writer appended first, and the call tries again
+//	immukv.conflict        another writer appended first, and the call retries
 //	immukv.repair          the newest entry was an orphan, and the call tried to repair it
-//	immukv.answer.settled  the answer to an append was lost, and the call looked in the log
+//	immukv.answer.settled  the answer to an append was lost, and the call read the log
 //
 // # Metrics
 //
@@ -28,7 +28,7 @@
 //	immukv.conflicts               {conflict}  lost races
 //	immukv.repairs                 {repair}    orphans found, by immukv.outcome
 //	immukv.answers.settled         {answer}    lost answers, by immukv.outcome: in_log, not_in_log, outcome_unknown
-//	immukv.log.head.sequence       {entry}     the newest entry that the client knows of
+//	immukv.log.head.sequence       {entry}     the newest entry that the client knows
 //
 // The first four are histograms. The counts of the two durations are the numbers of calls
 // and of requests. All metrics but immukv.store.request.duration have the attribute

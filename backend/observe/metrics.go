@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope is the name under which OpenTelemetry knows this package.
+// scope is the name of this package's instrumentation scope.
 const scope = "github.com/immukv/immukv-go/backend/observe"
 
 func (c config) tracer() trace.Tracer {
@@ -24,8 +24,8 @@ func (c config) meter() metric.Meter {
 // durationBuckets are those that the conventions for database clients name.
 var durationBuckets = metric.WithExplicitBucketBoundaries(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 
-// made returns an instrument. One that could not be made as asked for, because of an
-// SDK's configuration, can be used all the same, and the SDK's handler is told.
+// made returns an instrument. If an SDK's configuration does not allow it as requested,
+// the instrument still works, and the SDK's error handler gets the error.
 func made[T any](instrument T, err error) T {
 	if err != nil {
 		otel.Handle(err)
@@ -33,7 +33,7 @@ func made[T any](instrument T, err error) T {
 	return instrument
 }
 
-// sets keeps the attributes of metrics, so that a measurement need not make them.
+// sets caches the attributes of metrics, so that a measurement does not allocate them.
 type sets[K comparable] struct {
 	mu   sync.RWMutex
 	made map[K]options
@@ -45,7 +45,7 @@ type options struct {
 	add    []metric.AddOption
 }
 
-// of returns the attributes of a metric, which attrs returns the first time.
+// of returns the attributes of a metric. It calls attrs the first time.
 func (s *sets[K]) of(key K, attrs func() []attribute.KeyValue) options {
 	s.mu.RLock()
 	o, found := s.made[key]

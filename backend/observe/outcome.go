@@ -13,20 +13,20 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// outcome is how a call or a request ended, in a word of a small vocabulary.
+// outcome is how a call or a request ended: one word of a small vocabulary.
 type outcome string
 
 const (
 	done    outcome = "ok"
-	unnamed outcome = "_OTHER" // the convention for an error without a word
+	unnamed outcome = "_OTHER" // the convention for any other error
 )
 
-// outcomes are the words for errors. An error may be of several kinds: the first one
-// here counts, and a kind that may have another as its reason stands before it.
+// outcomes are the words for errors. If an error is of several kinds, the first one here
+// counts. A kind comes before the kinds that may be its cause.
 var outcomes = []struct {
 	kind error
 	word outcome
-	// answer: it is what was asked for, and no failure.
+	// answer: the outcome is a result, not a failure.
 	answer bool
 }{
 	{immukv.ErrOutcomeUnknown, "outcome_unknown", false},
@@ -34,7 +34,7 @@ var outcomes = []struct {
 	{immukv.ErrConflict, "conflict", false},
 	{immukv.ErrDiverged, "diverged", false},
 	{immukv.ErrLogDeleted, "log_deleted", false},
-	{context.Canceled, "canceled", true}, // by the caller, as a watch always is
+	{context.Canceled, "canceled", true}, // by the caller, the normal end of a watch
 	{immukv.ErrConditionFailed, "condition_failed", true},
 	{context.DeadlineExceeded, "deadline_exceeded", false},
 	{immukv.ErrReadOnly, "read_only", false},
@@ -56,7 +56,7 @@ var outcomes = []struct {
 	{backend.ErrNoCondition, "no_condition", false},
 }
 
-// outcomeOf is the word for an error, and whether it is a failure.
+// outcomeOf returns the word for an error, and whether it is a failure.
 func outcomeOf(err error) (word outcome, failed bool) {
 	if err == nil {
 		return done, false
@@ -69,10 +69,10 @@ func outcomeOf(err error) (word outcome, failed bool) {
 	return unnamed, true
 }
 
-// outcomeKey is the attribute that has an outcome.
+// outcomeKey is the attribute for the outcome.
 const outcomeKey = attribute.Key("immukv.outcome")
 
-// attributes are those of a metric or an event.
+// attributes returns the attributes of a metric or an event.
 func (o outcome) attributes(failed bool) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{outcomeKey.String(string(o))}
 	if failed {
@@ -81,8 +81,8 @@ func (o outcome) attributes(failed bool) []attribute.KeyValue {
 	return attrs
 }
 
-// endSpan ends a span with an outcome. The text of an error stays out of it, since it
-// may quote keys and values.
+// endSpan ends a span with an outcome, but without the text of the error, which may quote
+// keys and values.
 func endSpan(span trace.Span, o outcome, failed bool) {
 	if span.IsRecording() {
 		span.SetAttributes(o.attributes(failed)...)

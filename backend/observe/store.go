@@ -19,7 +19,7 @@ func Wrap(s backend.VersionedStore, opts ...Option) backend.VersionedStore {
 	return newRequests(newConfig(opts)).wrap(s)
 }
 
-// wrap gives a store the methods that the other one has.
+// wrap returns a store with the same optional methods as the observed one.
 func (r *requests) wrap(s backend.VersionedStore) backend.VersionedStore {
 	w := &store{s, r}
 	strict, isStrict := s.(backend.StrictStore)
@@ -41,7 +41,7 @@ func (r *requests) wrap(s backend.VersionedStore) backend.VersionedStore {
 	return w
 }
 
-// store observes the requests to another one.
+// store observes the requests to another store.
 type store struct {
 	backend  backend.VersionedStore
 	requests *requests
@@ -133,8 +133,8 @@ const (
 	otherObject object = "other"
 )
 
-// objectOf tells what the object of that name, or with that beginning of names, is to
-// the client whose call it is.
+// objectOf returns the kind of the object with that name, or of the names with that
+// prefix, for the client whose call it is.
 func objectOf(ctx context.Context, name string) object {
 	name, ok := strings.CutPrefix(name, prefixOf(ctx))
 	switch {
@@ -160,14 +160,14 @@ type requests struct {
 	sets     sets[requestSet]
 }
 
-// requestSet is what tells one metric of requests from another.
+// requestSet identifies one set of attributes of requests.
 type requestSet struct {
 	method  method
 	object  object
 	outcome outcome
 }
 
-// spanKind is the name of spans with the options with which they start.
+// spanKind is the name of spans, and the options with which they start.
 type spanKind struct {
 	name string
 	opts []trace.SpanStartOption
@@ -186,14 +186,14 @@ func newRequests(c config) *requests {
 	return r
 }
 
-// request is a request under way.
+// request is a running request.
 type request struct {
 	*requests
 	ctx    context.Context
 	span   trace.Span
 	method method
 	name   string
-	start  time.Time // zero if nobody measures
+	start  time.Time // zero if there is no meter
 }
 
 func (r *requests) begin(ctx context.Context, m method, name string) (context.Context, request) {

@@ -12,19 +12,18 @@ import (
 	"gocloud.dev/blob"
 )
 
-// FromBucket opens the store in a bucket that was opened with
-// gocloud.dev/blob/s3blob, through the same client and, unless an option says
-// otherwise, with the same encryption. It makes one request. The bucket need
-// not stay open; Close leaves it alone. A bucket restricted by
-// [blob.PrefixedBucket] is refused: a prefix is given to the client of the
+// FromBucket opens the store in a bucket that was opened with gocloud.dev/blob/s3blob,
+// through the same client and, unless an option says otherwise, with the same encryption.
+// It makes one request. The bucket need not stay open; Close does not close it. A bucket
+// restricted by [blob.PrefixedBucket] is an error: give the prefix to the client of the
 // store.
 //
-// Only the client and these settings are s3blob's. Names are not escaped as it
-// would escape them, so that other ImmuKV clients find the objects.
+// Only the client and these settings come from s3blob. Names are not escaped as s3blob
+// escapes them, so that other ImmuKV clients find the objects.
 func FromBucket(ctx context.Context, bucket *blob.Bucket, opts ...Option) (*Store, error) {
 	var client *s3.Client
 	if !bucket.As(&client) {
-		return nil, errors.New("open bucket: it is none of gocloud's s3blob")
+		return nil, errors.New("open bucket: the bucket is not one of gocloud's s3blob")
 	}
 	upload, err := describeUpload(ctx, bucket)
 	if err != nil {
@@ -34,13 +33,13 @@ func FromBucket(ctx context.Context, bucket *blob.Bucket, opts ...Option) (*Stor
 	return New(ctx, client, aws.ToString(upload.Bucket), append([]Option{encryption}, opts...)...)
 }
 
-// describeUpload learns what s3blob would send to write an object, and sends
-// nothing. As gives the client alone; a write that is broken off before it
-// begins shows the bucket's name and settings too.
+// describeUpload returns what s3blob would send to write an object, without sending it.
+// The method As gives only the client. A write that is cancelled before it begins also
+// gives the bucket's name and the settings.
 func describeUpload(ctx context.Context, bucket *blob.Bucket) (*transfermanager.UploadObjectInput, error) {
 	const name = "name"
 	var upload *transfermanager.UploadObjectInput
-	brokenOff := errors.New("broken off")
+	brokenOff := errors.New("cancelled")
 	_, err := bucket.NewWriter(ctx, name, &blob.WriterOptions{
 		ContentType: contentType, // without one, the writer would wait for content
 		BeforeWrite: func(as func(any) bool) error {
@@ -50,9 +49,9 @@ func describeUpload(ctx context.Context, bucket *blob.Bucket) (*transfermanager.
 	})
 	switch {
 	case upload == nil:
-		return nil, fmt.Errorf("its driver does not show what it would write: %w", err)
+		return nil, fmt.Errorf("its driver does not give its upload settings: %w", err)
 	case aws.ToString(upload.Key) != name:
-		return nil, errors.New("it is restricted to a prefix; give the prefix to the client of the store")
+		return nil, errors.New("the bucket is restricted to a prefix; give the prefix to the client of the store")
 	}
 	return upload, nil
 }

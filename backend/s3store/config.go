@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// Config is what [Open] needs to know. What it leaves open comes from where the
-// AWS tools take it: the environment, the shared configuration files, the
+// Config has the settings of [Open]. Settings that are left empty are taken from the same
+// places as by the AWS tools: the environment, the shared configuration files, the
 // machine's role.
 type Config struct {
 	// Bucket is the name of the bucket, or the ARN of an access point.
@@ -26,24 +26,24 @@ type Config struct {
 	Region string
 	// Endpoint is the URL of a server other than AWS.
 	Endpoint string
-	// PathStyle puts the bucket's name in the path of URLs and not in their
-	// host. Most servers other than AWS want it.
+	// PathStyle puts the bucket's name into the path of URLs instead of their host. Most
+	// servers other than AWS need it.
 	PathStyle bool
-	// Credentials are static ones, or from any provider: they are asked for
-	// again when they have expired.
+	// Credentials are static, or come from any provider, which is called again when they
+	// have expired.
 	Credentials aws.CredentialsProvider
-	// Encryption is the server-side encryption that every write asks for.
-	// Empty leaves it to the bucket, or means aws:kms if there is a KMSKeyID.
+	// Encryption is the server-side encryption that every write requests. Empty means the
+	// bucket's default, or aws:kms if there is a KMSKeyID.
 	Encryption types.ServerSideEncryption
-	// KMSKeyID is the KMS key that every write asks to be encrypted with.
+	// KMSKeyID is the KMS key with which every write requests encryption.
 	KMSKeyID string
 }
 
-// Open opens the store in a bucket. It makes one request of the bucket, besides
-// those with which credentials are had.
+// Open opens the store in a bucket. It makes one request to the bucket, in addition to
+// those that obtain credentials.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Bucket == "" {
-		return nil, errors.New("open bucket: no bucket is named")
+		return nil, errors.New("open bucket: the name of the bucket is empty")
 	}
 	var load []func(*config.LoadOptions) error
 	if cfg.Region != "" {
@@ -67,9 +67,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	})
 }
 
-// open opens the store through a client of its own.
+// open opens the store with its own client.
 func open(ctx context.Context, cfg aws.Config, bucket string, enc encryption, opts ...func(*s3.Options)) (*Store, error) {
-	cfg.Logger = logging.Nop{} // what there is to say is in errors
+	cfg.Logger = logging.Nop{} // errors contain all details
 	transport := newTransport(cfg.HTTPClient)
 	cfg.HTTPClient = &http.Client{
 		Transport: transport,
@@ -85,28 +85,28 @@ func open(ctx context.Context, cfg aws.Config, bucket string, enc encryption, op
 	return s, nil
 }
 
-// checksumsWhenRequired turns off the checksums that the SDK adds by default:
-// some servers other than AWS refuse them.
+// checksumsWhenRequired turns off the checksums that the SDK adds by default: some
+// servers other than AWS reject them.
 func checksumsWhenRequired(o *s3.Options) {
 	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 }
 
 const (
-	// idleConnections is how many connections are kept for requests side by
-	// side. Go's default is 2, the SDK's 10: beyond it, each request would make
-	// a connection and throw it away.
+	// idleConnections is how many connections are kept for concurrent requests. Go's
+	// default is 2, the SDK's 10: each further request would open a connection and
+	// discard it.
 	idleConnections = 128
-	// answerTimeout is the longest that a server may take to begin its answer.
-	// Without it, a call without a deadline could wait for ever for a server
-	// that accepts connections and does nothing.
+	// answerTimeout is how long a server may take to begin its answer. Without it, a call
+	// without a deadline could wait for ever for a server that accepts connections and
+	// does nothing.
 	answerTimeout = time.Minute
 )
 
-// newTransport is the SDK's, made for one server, many requests at once, and
+// newTransport returns the SDK's transport, for one server, many requests at once, and
 // one attempt each.
 func newTransport(client aws.HTTPClient) *http.Transport {
-	// With the settings of the AWS configuration, such as a CA bundle.
+	// It has the settings of the AWS configuration, such as a CA bundle.
 	builder, ok := client.(*awshttp.BuildableClient)
 	if !ok {
 		builder = awshttp.NewBuildableClient()
@@ -115,8 +115,8 @@ func newTransport(client aws.HTTPClient) *http.Transport {
 	t.MaxIdleConns = idleConnections
 	t.MaxIdleConnsPerHost = idleConnections
 	t.ResponseHeaderTimeout = answerTimeout
-	// In HTTP/2, net/http repeats requests of any kind after some errors. The
-	// transport was copied from one that speaks it, and would still offer it.
+	// With HTTP/2, net/http repeats requests of any kind after some errors. The transport
+	// was copied from one that supports HTTP/2, and would still offer it.
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = make(map[string]func(string, *tls.Conn) http.RoundTripper)
 	if t.TLSClientConfig != nil {

@@ -1,7 +1,7 @@
-// Package s3store keeps a versioned store on S3 and on servers that speak its
-// protocol, by their own object versioning and conditional writes: an object of
-// the store is an object of the bucket, and so is each version. What it writes,
-// every other ImmuKV client reads, and the reverse.
+// Package s3store keeps a versioned store on S3 and on compatible servers. It uses their
+// object versioning and conditional writes: an object of the store is an object of the
+// bucket, and so is each version. Every other ImmuKV client can read what it writes, and
+// the reverse.
 //
 // # Opening
 //
@@ -12,10 +12,11 @@
 //	s3store.New(ctx, client, "bucket")                           // an *s3.Client
 //	s3store.FromBucket(ctx, bucket)                              // a bucket of gocloud's s3blob
 //
-// Each asks once for the bucket's versioning state, writes nothing, and refuses a
-// bucket that cannot keep versions (S20). Credentials that may only read are enough
-// to open and to read. If the credentials may not read the versioning state, the
-// store opens, and the first write checks that its answer has a version ID.
+// Each makes one request for the bucket's versioning state and writes nothing. If the
+// bucket cannot keep versions, the error is [backend.ErrUnsupported] (S20). Credentials
+// for reading only are enough to open and to read. If the credentials may not read the
+// versioning state, the store opens, and the first write checks that its answer has a
+// version ID.
 //
 // # Requests
 //
@@ -28,14 +29,14 @@
 //
 // # Names
 //
-// AWS accepts every name. Other servers often keep names as paths of a file system,
-// and then confuse some of them: "a//b" for "a/b", "/a" for "a". So on every server
-// that is not AWS, by its host name and Server header, the store refuses, with
-// [backend.ErrInvalidName], a name that is not a clean relative path, or that such
+// AWS accepts every name. Other servers often store names as paths of a file system, and
+// then confuse some of them: "a//b" with "a/b", "/a" with "a". AWS is recognised by its
+// host name and Server header. On every other server, the store returns
+// [backend.ErrInvalidName] for a name that is not a clean relative path, or that such
 // servers cannot list.
 //
-// Such servers cannot hold both "a" and "a/b" either: VersityGW refuses the second,
-// and MinIO accepts it but leaves "a/b" out of its listings. The protocol's own
-// objects end in .json and are never each other's directory, because no new object
-// may have a name in which a part before the last ends so.
+// Such servers cannot hold both "a" and "a/b", either: VersityGW rejects the second, and
+// MinIO accepts it but does not list it. The protocol's own objects end in .json. None of
+// them can be a directory of another, because no new object may have a name in which a
+// part before the last ends so.
 package s3store

@@ -14,14 +14,14 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// failure is an error of the SDK with what it proves.
+// failure is an error of the SDK, together with what it proves.
 type failure struct {
 	err error
-	// response is that of the server; nil if none came, or none that parses.
+	// response is the server's response; nil if none came, or none that could be parsed.
 	response *smithyhttp.Response
 	status   int
-	// code is the error code in the body of the response. Without one, it is
-	// not known that a server of S3 sent it: gateways on the way answer too.
+	// code is the error code in the body of the response. If there is none, the answer
+	// may come from a gateway instead of an S3 server.
 	code string
 }
 
@@ -42,24 +42,23 @@ func examine(err error) failure {
 	return f
 }
 
-// withoutCredentials reports whether the operation failed in one with which
-// credentials are had. What STS, or the machine's metadata service, answered to
-// that says nothing of the bucket.
+// withoutCredentials reports whether the operation failed while it obtained credentials.
+// The answers of STS, or of the machine's metadata service, say nothing about the bucket.
 func withoutCredentials(err error) bool {
 	var op, inner *smithy.OperationError
 	return errors.As(err, &op) && errors.As(op.Err, &inner)
 }
 
-// madeUp reports whether a code may be the SDK's own. For an answer without one
-// it makes one up, and for an answer without a message, too, both of the status: a
-// gateway's 503 would pass for S3's ServiceUnavailable.
+// madeUp reports whether a code may be the SDK's own. If an answer has no code, or no
+// message, the SDK makes one from the status: a gateway's 503 would look like S3's
+// ServiceUnavailable.
 func madeUp(err smithy.APIError, status int) bool {
 	text := http.StatusText(status)
 	return err.ErrorCode() == "UnknownError" ||
 		err.ErrorMessage() == text && err.ErrorCode() == strings.ReplaceAll(text, " ", "")
 }
 
-// kind is what the failure proves of a read, or nil.
+// kind returns what the failure proves about a read, or nil.
 func (f *failure) kind() error {
 	switch {
 	case f.code == "NoSuchKey", f.code == "NoSuchVersion":
@@ -74,8 +73,7 @@ func (f *failure) kind() error {
 	return nil
 }
 
-// invalidName has the codes that say that the server cannot hold an object of
-// that name.
+// invalidName has the codes that mean that the server cannot hold an object of that name.
 var invalidName = map[string]bool{
 	"KeyTooLongError":             true,
 	"InvalidURI":                  true,
@@ -91,17 +89,17 @@ func (f *failure) denied() bool {
 	switch f.code {
 	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired": // status 400
 		return true
-	case "RequestTimeTooSkewed": // status 403, and cured by the SDK for the next request
+	case "RequestTimeTooSkewed": // status 403; the SDK corrects it for the next request
 		return false
 	}
 	return f.status == http.StatusUnauthorized || f.status == http.StatusForbidden
 }
 
-// maxRetryAfter is the longest wait that is passed on. A server that names a
-// longer one, perhaps by mistake, is asked again after an hour.
+// maxRetryAfter is the longest wait that is reported. If a server names a longer one,
+// perhaps by mistake, the wait is an hour.
 const maxRetryAfter = time.Hour
 
-// retryAfter is the wait that the server asked for, in seconds or until a time by
+// retryAfter returns the wait that the server asked for, in seconds or until a time of
 // its own clock.
 func (f *failure) retryAfter() time.Duration {
 	if f.response == nil || f.response.Response == nil {
@@ -123,12 +121,12 @@ func (f *failure) retryAfter() time.Duration {
 	return min(max(0, until.Sub(now)), maxRetryAfter)
 }
 
-// explain adds to the SDK's error what its reader may not know. Op is what was
-// attempted on which object.
+// explain adds to the SDK's error what its reader may not know. Op is the operation and
+// the object.
 func (f *failure) explain(s *Store, op, name string, version backend.VersionID) error {
 	switch {
 	case f.code == "NoSuchBucket":
-		return fmt.Errorf("there is no bucket %q: %w", s.bucket, f.err)
+		return fmt.Errorf("bucket %q does not exist: %w", s.bucket, f.err)
 	case f.code == "PermanentRedirect", f.code == "AuthorizationHeaderMalformed", f.code == "IllegalLocationConstraintException":
 		return fmt.Errorf("bucket %q may be in another region: %w", s.bucket, f.err)
 	case f.status == http.StatusForbidden && (f.code == "AccessDenied" || f.code == ""):
@@ -137,8 +135,7 @@ func (f *failure) explain(s *Store, op, name string, version backend.VersionID) 
 	return f.err
 }
 
-// permission names what denied access lacks: actions of IAM, and what they are
-// granted on.
+// permission names the missing permission: an action of IAM, and its resource.
 func (s *Store) permission(op, name string, version backend.VersionID) string {
 	bucket := "arn:aws:s3:::" + s.bucket
 	switch {
@@ -148,12 +145,12 @@ func (s *Store) permission(op, name string, version backend.VersionID) string {
 		return "the credentials lack s3:ListBucketVersions on " + bucket
 	case op == "list names":
 		return "the credentials lack s3:ListBucket on " + bucket
-	case op == "look at the versioning of":
+	case op == "read the versioning state of":
 		return "the credentials lack s3:GetBucketVersioning on " + bucket
 	case version != "":
 		return fmt.Sprintf("the credentials lack s3:GetObjectVersion on %s/%s", bucket, name)
 	}
-	return fmt.Sprintf("the credentials lack s3:GetObject on %s/%s, or s3:ListBucket on %s, without which S3 denies access to an object that does not exist",
+	return fmt.Sprintf("the credentials lack s3:GetObject on %s/%s, or s3:ListBucket on %s: without it, S3 denies access to an object that does not exist",
 		bucket, name, bucket)
 }
 
@@ -162,20 +159,21 @@ func (s *Store) readError(op, name string, version backend.VersionID, err error)
 	f := examine(err)
 	kind := f.kind()
 	if version != "" && (f.code == "MethodNotAllowed" || f.code == "InvalidArgument" && f.aboutVersion() || kind == backend.ErrInvalidName) {
-		// It is a delete marker, or an ID of a form that no version has here.
+		// The version is a delete marker, or its ID has a form that no version has here.
 		kind = backend.ErrNotFound
 	}
 	return &backend.Error{Op: op, Name: name, Version: version, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, version)}
 }
 
-// aboutVersion tells whether an invalid argument was the version ID: the
-// servers word it alike, and have no code for it.
+// aboutVersion reports whether the invalid argument was the version ID. The servers use
+// the same text, and have no code for it.
 func (f *failure) aboutVersion() bool {
 	var api smithy.APIError
 	return errors.As(f.err, &api) && api.ErrorMessage() == "Invalid version id specified"
 }
 
-// putError is the error of a write. Sent tells whether any of it may have been.
+// putError returns the error of a write. sent reports whether any of it may have been
+// sent.
 func (s *Store) putError(op, name string, cond backend.Condition, sent bool, err error) error {
 	f := examine(err)
 	e := &backend.Error{Op: op, Name: name, Kind: f.putKind(cond, sent), RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, "")}
@@ -192,8 +190,8 @@ func (s *Store) putError(op, name string, cond backend.Condition, sent bool, err
 	return e
 }
 
-// putKind is what the failure proves of a write. What proves nothing leaves the
-// outcome unknown.
+// putKind returns what the failure proves about a write. If it proves nothing, the
+// outcome is unknown.
 func (f *failure) putKind(cond backend.Condition, sent bool) error {
 	switch {
 	case !sent:
@@ -204,8 +202,8 @@ func (f *failure) putKind(cond backend.Condition, sent bool) error {
 	case f.denied():
 		return backend.ErrAccessDenied
 	case f.code == "":
-		// A gateway's own answer. It does not say whether the write went on
-		// to the server.
+		// This is a gateway's own answer. It does not say whether the write reached the
+		// server.
 		return backend.ErrOutcomeUnknown
 	case invalidName[f.code]:
 		return backend.ErrInvalidName

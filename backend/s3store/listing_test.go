@@ -129,7 +129,7 @@ func TestAfterUnknownVersion(t *testing.T) {
 	})
 }
 
-// A listing whose pages do not say how to go on is refused, not cut short and
+// A listing whose pages lack a continuation token is an error, not cut short and
 // not gone through for ever.
 func TestListingWithoutMarkers(t *testing.T) {
 	proxy, open := behindProxy(t, s3test.MinIO)

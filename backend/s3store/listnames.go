@@ -42,11 +42,11 @@ func (s *Store) ListNames(ctx context.Context, req backend.NamesRequest) (backen
 	return page, nil
 }
 
-// namesInput is what to ask the server for. Possible is false if no name can be in
-// its answer.
+// namesInput returns the request for the server. possible is false if its answer can have
+// no names.
 func (s *Store) namesInput(req backend.NamesRequest, from namesToken) (in *s3.ListObjectsV2Input, possible bool) {
 	if from.after > req.Prefix && !strings.HasPrefix(from.after, req.Prefix) {
-		return nil, false // every name with the prefix is less
+		return nil, false // every name with the prefix sorts before
 	}
 	prefix, start, limit := req.Prefix, from.after, req.Limit
 	if s.paths {
@@ -71,13 +71,13 @@ func (s *Store) namesInput(req backend.NamesRequest, from namesToken) (in *s3.Li
 	return in, true
 }
 
-// namesPage is what the answer has of the page asked for.
+// namesPage returns the requested page from the answer.
 func namesPage(req backend.NamesRequest, from namesToken, out *s3.ListObjectsV2Output) (backend.NamesPage, error) {
 	var page backend.NamesPage
 	if out.Name == nil {
 		return page, errNoListing
 	}
-	past := false // the listing has left the prefix
+	past := false // the listing is past the prefix
 	for _, object := range out.Contents {
 		name, err := decodeName(out.EncodingType, object.Key)
 		if err != nil {
@@ -98,15 +98,15 @@ func namesPage(req backend.NamesRequest, from namesToken, out *s3.ListObjectsV2O
 		next := namesToken{server: aws.ToString(out.NextContinuationToken), after: from.after}
 		if next.server == "" || next == from {
 			return page, &backend.UnsupportedError{Clause: "S11",
-				Problem: "the answer is not the last page and does not say how to go on", Remedy: "use a server that lists over pages"}
+				Problem: "the answer is not the last page, but has no continuation token", Remedy: "use a server that lists in pages"}
 		}
 		page.Next = next.encode()
 	}
 	return page, nil
 }
 
-// namesToken is where a listing of names goes on: where the server said, if it
-// did, and in any case after a name.
+// namesToken is where a listing of names continues: with the server's token, if it gave
+// one, and always after a name.
 type namesToken struct{ server, after string }
 
 func (t namesToken) encode() backend.PageToken {
@@ -122,13 +122,13 @@ func parseNamesToken(token backend.PageToken) (namesToken, error) {
 	return t, nil
 }
 
-// errNoListing: every listing names its bucket. The SDK takes an answer that is
-// something else, such as a gateway's page, for a listing of nothing.
-var errNoListing = errors.New("the answer is no listing of the bucket")
+// errNoListing: every listing names its bucket. The SDK parses any other answer, such as
+// a gateway's page, as an empty listing.
+var errNoListing = errors.New("the answer is not a listing of the bucket")
 
-var errForeignToken = errors.New("the page token is none of this store's")
+var errForeignToken = errors.New("the page token is not one of this store")
 
-// pageSize is the most items to ask for; nil leaves it to the server.
+// pageSize returns the number of items to request; nil leaves it to the server.
 func pageSize(limit int) *int32 {
 	if limit <= 0 || limit > backend.MaxPageSize {
 		return nil
@@ -136,15 +136,14 @@ func pageSize(limit int) *int32 {
 	return aws.Int32(int32(limit))
 }
 
-// listError is the error of a listing. Nothing that is listed can be absent but
-// the bucket.
+// listError returns the error of a listing. Only the bucket can be absent.
 func (s *Store) listError(op, name string, err error) error {
 	f := examine(err)
 	return &backend.Error{Op: op, Name: name, Kind: f.kind(), RetryAfter: f.retryAfter(), Err: f.explain(s, op, name, "")}
 }
 
-// decodeName undoes the encoding in which a listing was asked for. XML cannot
-// carry every name; not every server encodes.
+// decodeName reverses the requested encoding of a name. XML cannot represent every name;
+// not every server encodes.
 func decodeName(encoding types.EncodingType, name *string) (string, error) {
 	if !strings.EqualFold(string(encoding), string(types.EncodingTypeUrl)) {
 		return aws.ToString(name), nil

@@ -12,9 +12,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// marker is where a listing of versions goes on: after that version of that
-// object. The key is the server's own where it gave one, which may be the name
-// with something added.
+// marker is where a listing of versions continues: after that version of that object. The
+// key is the server's own if it gave one. It may be the name with an addition.
 type marker struct {
 	key     string
 	version string
@@ -54,7 +53,7 @@ func (s *Store) ListVersions(ctx context.Context, name string, req backend.Versi
 	}
 	limit := req.Limit
 	if limit == 1 && from != (marker{}) {
-		limit = 2 // VersityGW may give the version again that it is to start after
+		limit = 2 // VersityGW may repeat the version after which the page starts
 	}
 	listed, err := s.listVersions(ctx, name, from, limit)
 	if err != nil {
@@ -67,7 +66,7 @@ func (s *Store) ListVersions(ctx context.Context, name string, req backend.Versi
 	if from != (marker{}) {
 		repeated := slices.IndexFunc(versions, func(v backend.Version) bool { return string(v.ID) == from.version })
 		if repeated < 0 && listed.latest {
-			// MinIO starts anew when it does not know the marker.
+			// MinIO starts again if it does not know the marker.
 			return backend.VersionsPage{}, &backend.Error{Op: op, Name: name, Version: backend.VersionID(from.version), Kind: backend.ErrNotFound}
 		}
 		versions = versions[repeated+1:]
@@ -80,14 +79,14 @@ func (s *Store) ListVersions(ctx context.Context, name string, req backend.Versi
 	if listed.next != (marker{}) {
 		if listed.next.version == "" || listed.next == from {
 			return fail(&backend.UnsupportedError{Clause: "S10",
-				Problem: "the answer is not the last page and does not say how to go on", Remedy: "use a server that lists versions over pages"})
+				Problem: "the answer is not the last page, but has no continuation marker", Remedy: "use a server that lists versions in pages"})
 		}
 		page.Next = listed.next.token()
 	}
 	return page, nil
 }
 
-// listing is one answer, reduced to the object asked for.
+// listing is one answer, reduced to the requested object.
 type listing struct {
 	versions []backend.Version // newest first
 	deleted  []deleteMarker    // newest first
@@ -100,8 +99,8 @@ type deleteMarker struct {
 	latest bool
 }
 
-// listVersions makes one request. Names that begin with the name asked for are
-// listed with it, but not before it.
+// listVersions makes one request. The answer also has names that begin with the requested
+// name, but they come after it.
 func (s *Store) listVersions(ctx context.Context, name string, from marker, limit int) (*listing, error) {
 	in := &s3.ListObjectVersionsInput{
 		Bucket:       &s.bucket,
@@ -120,7 +119,7 @@ func (s *Store) listVersions(ctx context.Context, name string, from marker, limi
 		return nil, errNoListing
 	}
 	l := &listing{}
-	past := false // it goes on with another name
+	past := false // it continues with another name
 	for _, v := range out.Versions {
 		key, err := decodeName(out.EncodingType, v.Key)
 		if err != nil {
@@ -162,13 +161,13 @@ func (s *Store) listVersions(ctx context.Context, name string, from marker, limi
 
 // inOrder merges delete markers and versions, newest first.
 //
-// The answer has them in two lists, and what it says of times cannot merge
-// these: two versions can have the same second, and VersityGW gives seconds for
-// one list and nanoseconds for the other. So the server is asked what comes
-// after each delete marker. They are rare; ImmuKV makes none.
+// The answer has them in two lists, and their times are not enough to merge these: two
+// versions can have the same second, and VersityGW gives seconds in one list and
+// nanoseconds in the other. So a further request asks what follows each delete marker.
+// They are rare; ImmuKV makes none.
 func (s *Store) inOrder(ctx context.Context, name string, l *listing) ([]backend.Version, error) {
 	versions := l.versions
-	at := 0 // where the next delete marker can stand at the earliest
+	at := 0 // the earliest place of the next delete marker
 	for _, d := range l.deleted {
 		if !d.latest && len(l.versions) > 0 {
 			after, err := s.listVersions(ctx, name, marker{name, string(d.ID)}, 0)

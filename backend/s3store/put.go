@@ -17,16 +17,15 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// contentType is that of every object of ImmuKV.
+// contentType is the content type of every object of ImmuKV.
 const contentType = "application/json"
 
 // Put implements [backend.VersionedStore].
 //
-// A write of which nothing was sent, because the context had ended, no
-// credentials could be had or no connection be made, is
-// [backend.ErrUnavailable]. A write that the server refused for reasons that no
-// other error of the contract fits, such as a bucket that is not there or a KMS
-// key that is disabled, is [backend.ErrAccessDenied].
+// If nothing was sent, because the context had ended, or because there were no
+// credentials or no connection, the error is [backend.ErrUnavailable]. If the server
+// rejected the write for a reason with no other error in the contract, such as a missing
+// bucket or a disabled KMS key, the error is [backend.ErrAccessDenied].
 func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	const op = "put"
 	if err := backend.CheckPut(name, body, cond); err != nil {
@@ -49,7 +48,7 @@ func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.
 	} else {
 		if !singleTag(cond.ETag()) {
 			return backend.Version{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrPreconditionFailed,
-				Err: fmt.Errorf("no version has the ETag %s", cond.ETag())}
+				Err: fmt.Errorf("no version can have the ETag %s", cond.ETag())}
 		}
 		in.IfMatch = aws.String(string(cond.ETag()))
 	}
@@ -70,21 +69,21 @@ func (s *Store) Put(ctx context.Context, name string, body []byte, cond backend.
 	return v, nil
 }
 
-// digest is the checksum of a body, as the header Content-MD5 has it. S3 demands one of
-// a PUT to a bucket with Object Lock. Every server knows this one, where some refuse
-// those that the SDK adds; it tells what was damaged on the way, and nothing rests on
-// it.
+// digest returns the checksum of a body for the header Content-MD5. S3 requires a
+// checksum for a PUT to a bucket with Object Lock. Every server supports this one, but
+// some reject those that the SDK adds. It detects damage in transit; the protocol does
+// not depend on it.
 func digest(body []byte) string {
 	sum := md5.Sum(body)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// transmission observes whether any part of a request can have been sent. To be
-// sure that nothing was is worth much: such a write has no outcome to settle.
+// transmission observes whether any part of a request may have been sent. If certainly
+// nothing was sent, the write has no outcome to settle.
 type transmission struct {
-	handedOver atomic.Bool // to the HTTP client
-	connecting atomic.Bool // it asked for a connection
-	connected  atomic.Bool // and got one
+	handedOver atomic.Bool // given to the HTTP client
+	connecting atomic.Bool // the client asked for a connection
+	connected  atomic.Bool // the client got a connection
 }
 
 // observe is an option of the call.
@@ -95,8 +94,8 @@ func (t *transmission) observe(o *s3.Options) {
 				middleware.DeserializeOutput, middleware.Metadata, error,
 			) {
 				t.handedOver.Store(true)
-				// The trace is set here, inside everything else, so that it
-				// does not see the requests with which credentials are had.
+				// The trace is set inside all other layers, so that it does not observe
+				// the requests that obtain credentials.
 				return next.HandleDeserialize(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 					GetConn: func(string) { t.connecting.Store(true) },
 					GotConn: func(httptrace.GotConnInfo) { t.connected.Store(true) },
@@ -105,14 +104,14 @@ func (t *transmission) observe(o *s3.Options) {
 	})
 }
 
-// began reports whether something may have been sent. An HTTP client that is
-// not Go's shows nothing of its connections, and then something may.
+// began reports whether something may have been sent. An HTTP client other than Go's
+// gives no information about its connections, so something may have been sent.
 func (t *transmission) began() bool {
 	return t.handedOver.Load() && (!t.connecting.Load() || t.connected.Load())
 }
 
-// singleTag tells whether an ETag is one in the header If-Match too, where a star
-// matches every version, a list any of several, and "" is no condition to
+// singleTag reports whether an ETag is also a single tag in the header If-Match. There, a
+// star matches every version, a list matches any of several, and "" is no condition to
 // VersityGW.
 func singleTag(etag backend.ETag) bool {
 	bare := strings.Trim(string(etag), `"`)

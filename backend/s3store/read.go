@@ -30,14 +30,14 @@ func (s *Store) GetVersion(ctx context.Context, name string, id backend.VersionI
 	if err := s.checkName(name); err != nil {
 		return backend.Object{}, &backend.Error{Op: op, Name: name, Version: id, Err: err}
 	}
-	if id == "" { // which the SDK would leave out, and so ask for the current version
-		return backend.Object{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrNotFound, Err: errors.New("no version was named")}
+	if id == "" { // the SDK would omit it, and so request the current version
+		return backend.Object{}, &backend.Error{Op: op, Name: name, Kind: backend.ErrNotFound, Err: errors.New("the version ID is empty")}
 	}
 	return s.get(ctx, op, name, &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, VersionId: aws.String(string(id))})
 }
 
-// readAttempts is how often a read is made of which the answer broke off or was
-// torn. (The SDK repeats those that fail before the body.)
+// readAttempts is how often a read is attempted if its answer is cut off or torn. (The
+// SDK repeats reads that fail before the body.)
 const readAttempts = 4
 
 func (s *Store) get(ctx context.Context, op, name string, in *s3.GetObjectInput) (backend.Object, error) {
@@ -78,16 +78,15 @@ func (s *Store) getOnce(ctx context.Context, in *s3.GetObjectInput) (backend.Obj
 
 // Head implements [backend.VersionedStore].
 //
-// It asks for the first byte of the object and not for its head. The answer to
-// HEAD has no body, and thus no error code: it cannot tell an object that is not
-// there from a bucket that is not, nor from a gateway on the way that knows of
-// neither, and so could not keep S14.
+// It requests the first byte of the object instead of HEAD. The answer to HEAD has no
+// body and so no error code: it cannot distinguish an absent object from an absent
+// bucket, or from an answer of a gateway, and so could not keep S14.
 func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) {
 	const op = "head"
 	if err := s.checkName(name); err != nil {
 		return backend.Version{}, &backend.Error{Op: op, Name: name, Err: err}
 	}
-	if s.tearsReads { // which only the body shows
+	if s.tearsReads { // only the body tells
 		object, err := s.get(ctx, op, name, &s3.GetObjectInput{Bucket: &s.bucket, Key: &name})
 		if err != nil {
 			return backend.Version{}, s.headError(op, name, err)
@@ -96,15 +95,15 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 	}
 	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: &name, Range: aws.String("bytes=0-0")}
 	out, err := s.client.GetObject(ctx, in, s.read)
-	if err != nil && examine(err).code == "InvalidRange" { // it has no first byte
+	if err != nil && examine(err).code == "InvalidRange" { // the object has no first byte
 		in.Range = nil
 		out, err = s.client.GetObject(ctx, in, s.read)
 	}
 	if err != nil {
 		return backend.Version{}, s.headError(op, name, s.readError(op, name, "", err))
 	}
-	// Reading to the end keeps the connection. A server that ignored the range
-	// sends more than is worth reading.
+	// Reading to the end allows the connection to be reused. A server that ignored the
+	// range sends too much to read.
 	_, _ = io.CopyN(io.Discard, out.Body, 4<<10)
 	out.Body.Close()
 	v, err := s.versionRead("", out)
@@ -114,7 +113,7 @@ func (s *Store) Head(ctx context.Context, name string) (backend.Version, error) 
 	return v, nil
 }
 
-// headError is the error of Head for that of a read.
+// headError returns the error of Head for the error of a read.
 func (s *Store) headError(op, name string, err error) error {
 	if errors.Is(err, backend.ErrNotFound) {
 		if refused := s.checkNew(name); refused != nil {
@@ -124,18 +123,18 @@ func (s *Store) headError(op, name string, err error) error {
 	return err
 }
 
-// versionRead is the version that an answer to a read carries. It must be the
-// one asked for, if one was.
+// versionRead returns the version in an answer to a read. It must be the requested one,
+// if one was requested.
 func (s *Store) versionRead(asked backend.VersionID, out *s3.GetObjectOutput) (backend.Version, error) {
-	v, err := properVersion("S8", "keep ImmuKV's objects in a bucket whose versioning was enabled before they were written, and stays so",
+	v, err := properVersion("S8", "keep ImmuKV's objects in a bucket whose versioning was enabled before they were written, and remains enabled",
 		out.VersionId, out.ETag)
 	if err != nil {
 		return backend.Version{}, err
 	}
 	if asked != "" && v.ID != asked {
 		return backend.Version{}, &backend.UnsupportedError{Clause: "S8",
-			Problem: fmt.Sprintf("the answer has version %q, though another was asked for", v.ID),
-			Remedy:  "use a server that reads old versions back"}
+			Problem: fmt.Sprintf("the answer has version %q instead of the requested one", v.ID),
+			Remedy:  "use a server that returns old versions"}
 	}
 	return v, nil
 }
@@ -143,11 +142,11 @@ func (s *Store) versionRead(asked backend.VersionID, out *s3.GetObjectOutput) (b
 // readBody reads a body of a size that a store may return.
 func readBody(out *s3.GetObjectOutput) ([]byte, error) {
 	if endsWithConnection(out) {
-		return nil, errors.New("the answer does not say where its body ends, so that half of it would pass for the whole")
+		return nil, errors.New("the answer has no length, so a body that is cut off could not be detected")
 	}
 	size := aws.ToInt64(out.ContentLength)
 	if size > backend.MaxBodyBytes {
-		return nil, fmt.Errorf("%w: %d bytes, of which a store returns %d at most", backend.ErrTooLarge, size, backend.MaxBodyBytes)
+		return nil, fmt.Errorf("%w: the body has %d bytes; the limit is %d", backend.ErrTooLarge, size, backend.MaxBodyBytes)
 	}
 	var buf bytes.Buffer
 	buf.Grow(int(size) + bytes.MinRead)
@@ -155,13 +154,13 @@ func readBody(out *s3.GetObjectOutput) ([]byte, error) {
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
 	if buf.Len() > backend.MaxBodyBytes {
-		return nil, fmt.Errorf("%w: more than the %d bytes that a store returns at most", backend.ErrTooLarge, backend.MaxBodyBytes)
+		return nil, fmt.Errorf("%w: the body has more than %d bytes, the limit", backend.ErrTooLarge, backend.MaxBodyBytes)
 	}
 	return buf.Bytes(), nil
 }
 
-// endsWithConnection reports whether the body has no other end than that of the
-// connection (S6).
+// endsWithConnection reports whether only the end of the connection marks the end of the
+// body (S6).
 func endsWithConnection(out *s3.GetObjectOutput) bool {
 	response, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
 	return ok && response.ProtoMajor == 1 && response.ContentLength < 0 && len(response.TransferEncoding) == 0 && !response.Uncompressed

@@ -21,19 +21,19 @@ type Store struct {
 	client     *s3.Client
 	bucket     string
 	encryption encryption
-	// paths is set for servers that may keep names as paths.
+	// paths is set for servers that may store names as paths.
 	paths bool
 	// maxSegment is the longest part of a name there, in bytes.
 	maxSegment int
-	// tearsReads is set for servers that may give parts of different versions
-	// in one answer.
+	// tearsReads is set for servers that may return parts of different versions in one
+	// answer.
 	tearsReads bool
 	// anyName is set for the store that AnyName returns.
 	anyName bool
-	// endsEarly is set for servers that may end a listing of names in small
-	// pages before its end.
+	// endsEarly is set for servers that may end a listing of names too early if its pages
+	// are small.
 	endsEarly bool
-	// release frees what opening took; nil if nothing.
+	// release frees what opening acquired; nil if nothing.
 	release func()
 }
 
@@ -45,20 +45,19 @@ var (
 // Option is an option of [New] and [FromBucket].
 type Option func(*Store)
 
-// WithEncryption has every write ask for server-side encryption of that type,
-// with that KMS key if kmsKeyID is not empty. An empty type with a key means
-// aws:kms.
+// WithEncryption makes every write request server-side encryption of that type, with that
+// KMS key if kmsKeyID is not empty. An empty type with a key means aws:kms.
 func WithEncryption(sse types.ServerSideEncryption, kmsKeyID string) Option {
 	return func(s *Store) { s.encryption = encryption{sse, kmsKeyID} }
 }
 
-// New opens the store in a bucket through a client, which it uses as it is but
-// for one thing: a write is attempted once, whatever the client's retryer. It
-// makes one request, and retains the client; Close leaves it alone.
+// New opens the store in a bucket through a client. It uses the client as it is, with one
+// exception: a write is attempted once, whatever the client's retryer. It makes one
+// request, and retains the client; Close does not close it.
 //
-// The client should not set an Idempotency-Key header, nor speak HTTP/2 to the
-// server: with either, net/http may send a write twice, which the protocol
-// survives but the contract does not allow. [Open] sees to both.
+// The client should not set an Idempotency-Key header, nor use HTTP/2: with either,
+// net/http may send a write twice. The protocol survives that, but the contract does not
+// allow it. [Open] makes such a client.
 func New(ctx context.Context, client *s3.Client, bucket string, opts ...Option) (*Store, error) {
 	s := &Store{client: client, bucket: bucket}
 	for _, opt := range opts {
@@ -81,30 +80,30 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Bucket is the client of the store and the name of its bucket, for what is asked of
-// a bucket and not of a store. The client belongs to the store.
+// Bucket returns the client of the store and the name of its bucket, for requests about
+// the bucket. The client belongs to the store.
 func (s *Store) Bucket() (client *s3.Client, name string) { return s.client, s.bucket }
 
-// inspect sees what can be seen without writing, in one request: whether the
-// bucket is there, and keeps versions; and who answers.
+// inspect makes the checks that need no write, in one request: whether the bucket exists
+// and keeps versions, and which server answers.
 func (s *Store) inspect(ctx context.Context) error {
 	out, err := s.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &s.bucket}, s.read)
 	if err != nil {
 		f := examine(err)
 		s.learnServer(f.response)
 		if f.code == "AccessDenied" {
-			return nil // those who may not ask see at the first write
+			return nil // without the permission, the first write checks it
 		}
 		if f.code == "NotImplemented" {
 			return &backend.UnsupportedError{Clause: "S4",
-				Problem: fmt.Sprintf("the server does not know versioning (%v)", err),
-				Remedy:  "use a server that keeps object versions, or a gocloud bucket by numbered objects (package blobstore)"}
+				Problem: fmt.Sprintf("the server does not support versioning (%v)", err),
+				Remedy:  "use a server that keeps object versions, or a gocloud bucket with numbered objects (package blobstore)"}
 		}
 		kind := f.kind()
 		if errors.Is(kind, backend.ErrNotFound) {
-			kind = nil // nothing but the bucket was asked for
+			kind = nil // the request was only about the bucket
 		}
-		const op = "look at the versioning of"
+		const op = "read the versioning state of"
 		return &backend.Error{Op: op, Name: s.bucket, Kind: kind, RetryAfter: f.retryAfter(), Err: f.explain(s, op, s.bucket, "")}
 	}
 	response, _ := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
@@ -114,20 +113,20 @@ func (s *Store) inspect(ctx context.Context) error {
 		return nil
 	case types.BucketVersioningStatusSuspended:
 		return &backend.UnsupportedError{Clause: "S8",
-			Problem: fmt.Sprintf("versioning of bucket %q is suspended, so that a write replaces the one before", s.bucket),
+			Problem: fmt.Sprintf("versioning of bucket %q is suspended, so a write replaces the previous one", s.bucket),
 			Remedy:  enableVersioning(s.bucket)}
 	default:
 		return &backend.UnsupportedError{Clause: "S4",
-			Problem: fmt.Sprintf("versioning of bucket %q was never enabled, so that a write has no version ID", s.bucket),
+			Problem: fmt.Sprintf("versioning of bucket %q was never enabled, so a write has no version ID", s.bucket),
 			Remedy:  enableVersioning(s.bucket)}
 	}
 }
 
 func enableVersioning(bucket string) string {
-	return fmt.Sprintf("enable it, for instance with: aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", bucket)
+	return fmt.Sprintf("enable it, for example with: aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", bucket)
 }
 
-// learnServer takes in whose response it is.
+// learnServer records which server sent a response.
 func (s *Store) learnServer(response *smithyhttp.Response) {
 	s.paths = !ofAWS(response)
 	s.maxSegment = maxSegment
@@ -143,9 +142,9 @@ func (s *Store) learnServer(response *smithyhttp.Response) {
 	}
 }
 
-// ofAWS reports whether the response came from S3 itself, which keeps names as
-// they are. The host alone does not tell: machines that AWS rents out, and their
-// load balancers, have names in the same domains.
+// ofAWS reports whether the response came from S3 itself, which stores names as they are.
+// The host alone is not enough: rented machines and load balancers have names in the same
+// domains.
 func ofAWS(response *smithyhttp.Response) bool {
 	if response == nil || response.Response == nil || response.Request == nil || response.Request.URL == nil ||
 		response.Header.Get("Server") != "AmazonS3" {
@@ -160,9 +159,9 @@ func ofAWS(response *smithyhttp.Response) bool {
 	return false
 }
 
-// read is what the calls of reading set.
+// read has the options of read calls.
 func (s *Store) read(o *s3.Options) {
-	// The SDK would print a line for each answer without a checksum.
+	// The SDK would log a line for each answer without a checksum.
 	o.DisableLogOutputChecksumValidationSkipped = true
 }
 
@@ -173,7 +172,7 @@ func (s *Store) once(o *s3.Options) {
 	o.DisableLogOutputChecksumValidationSkipped = true
 }
 
-// encryption is what every write asks for.
+// encryption is the encryption that every write requests.
 type encryption struct {
 	sse      types.ServerSideEncryption
 	kmsKeyID string
@@ -185,7 +184,7 @@ func (e *encryption) complete() error {
 	case e.sse == "":
 		e.sse = types.ServerSideEncryptionAwsKms
 	case e.sse == types.ServerSideEncryptionAes256:
-		return fmt.Errorf("encryption of type %s takes no KMS key", e.sse)
+		return fmt.Errorf("encryption of type %s does not use a KMS key", e.sse)
 	}
 	return nil
 }
@@ -197,8 +196,8 @@ func (e *encryption) apply(in *s3.PutObjectInput) {
 	}
 }
 
-// properVersion returns the version of an answer, or the error with which an
-// answer is refused that names none.
+// properVersion returns the version of an answer, or the error for an answer without a
+// proper version ID or ETag.
 func properVersion(clause, remedy string, id, etag *string) (backend.Version, error) {
 	v := backend.Version{ID: backend.VersionID(aws.ToString(id)), ETag: backend.ETag(aws.ToString(etag))}
 	if v.ID == "" || v.ID == "null" {

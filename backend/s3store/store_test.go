@@ -275,11 +275,11 @@ func TestURLErrors(t *testing.T) {
 		"s3://bucket?colour=red":                      {`unknown parameter "colour"`, "region", "endpoint", "kmskeyid", "use_path_style"},
 		"s3://bucket?region=a&region=b":               {`"region" is given 2 times`},
 		"s3://bucket?ssetype=rot13":                   {`unknown ssetype "rot13"`, "aws:kms"},
-		"s3://bucket?ssetype=AES256&kmskeyid=k":       {"AES256 takes no KMS key"},
+		"s3://bucket?ssetype=AES256&kmskeyid=k":       {"AES256 does not use a KMS key"},
 		"s3://bucket?use_path_style=perhaps":          {`"use_path_style" is neither true nor false`},
 		"s3://bucket/prefix/":                         {"path after the bucket"},
 		"s3://?region=a":                              {"names no bucket"},
-		"s3://key:secret@bucket?region=a&endpoint=b:": {"credentials do not belong"},
+		"s3://key:secret@bucket?region=a&endpoint=b:": {"must not contain credentials"},
 	} {
 		_, err := backend.Open(t.Context(), storeURL)
 		if !errors.Is(err, backend.ErrInvalidURL) {

@@ -14,15 +14,14 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Scheme is the URL scheme that importing this package makes known to
-// [backend.Open].
+// Scheme is the URL scheme that importing this package registers with [backend.Open].
 const Scheme = "s3"
 
 func init() {
 	backend.Register(Scheme, func(ctx context.Context, u *url.URL) (backend.Store, error) {
 		s, err := openURL(ctx, u)
 		if err != nil {
-			return nil, err // and no *Store in the interface
+			return nil, err // not a nil *Store in the interface
 		}
 		return s, nil
 	})
@@ -40,22 +39,22 @@ const (
 	checksumValidation  = "response_checksum_validation"
 )
 
-// openURL opens s3://bucket with the parameters that gocloud's s3blob knows,
-// which mean the same here. One thing differs: a server other than AWS gets
-// checksums only when required, unless the parameters say otherwise.
+// openURL opens s3://bucket with the parameters of gocloud's s3blob, which have the same
+// meaning here. One thing differs: a server other than AWS gets checksums only when
+// required, unless the parameters say otherwise.
 func openURL(ctx context.Context, u *url.URL) (*Store, error) {
 	if err := backend.CheckParams(u, append(configParams, clientParams...)...); err != nil {
 		return nil, err
 	}
 	switch {
 	case u.Host == "":
-		return nil, fmt.Errorf("%w: it names no bucket", backend.ErrInvalidURL)
+		return nil, fmt.Errorf("%w: it does not name a bucket", backend.ErrInvalidURL)
 	case strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("%w: it has a path after the bucket; give it as the prefix of the client", backend.ErrInvalidURL)
 	case u.Fragment != "":
-		return nil, fmt.Errorf("%w: it has a #, and what follows is no parameter; write %%23 if it belongs to one", backend.ErrInvalidURL)
+		return nil, fmt.Errorf("%w: it has a #, after which there are no parameters; write %%23 if the # belongs to one", backend.ErrInvalidURL)
 	case u.User != nil:
-		return nil, fmt.Errorf("%w: credentials do not belong in it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", backend.ErrInvalidURL)
+		return nil, fmt.Errorf("%w: it must not contain credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", backend.ErrInvalidURL)
 	}
 	params := u.Query()
 	opt, enc, err := clientOptions(params)
