@@ -159,7 +159,7 @@ func TestRefusedAtOpening(t *testing.T) {
 		}{
 			{"never enabled", server.NewPlainBucket(t), nil, backend.ErrUnsupported, []string{"S4", "never enabled", "put-bucket-versioning"}},
 			{"suspended", suspended, nil, backend.ErrUnsupported, []string{"S8", "suspended", "put-bucket-versioning"}},
-			{"no such bucket", "no-such-bucket", nil, nil, []string{`no bucket "no-such-bucket"`}},
+			{"no such bucket", "no-such-bucket", nil, nil, []string{`bucket "no-such-bucket" does not exist`}},
 			{"unknown key", suspended, badKey, backend.ErrAccessDenied, []string{"InvalidAccessKeyId"}},
 			{"wrong secret", suspended, badSecret, backend.ErrAccessDenied, []string{"SignatureDoesNotMatch"}},
 		} {
@@ -278,7 +278,7 @@ func TestURLErrors(t *testing.T) {
 		"s3://bucket?ssetype=AES256&kmskeyid=k":       {"AES256 does not use a KMS key"},
 		"s3://bucket?use_path_style=perhaps":          {`"use_path_style" is neither true nor false`},
 		"s3://bucket/prefix/":                         {"path after the bucket"},
-		"s3://?region=a":                              {"names no bucket"},
+		"s3://?region=a":                              {"does not name a bucket"},
 		"s3://key:secret@bucket?region=a&endpoint=b:": {"must not contain credentials"},
 	} {
 		_, err := backend.Open(t.Context(), storeURL)

@@ -47,7 +47,7 @@ func TestBucket(t *testing.T) {
 		}
 		return string(out)
 	}
-	immukv(exitFindings, "bucket: it is none", "bucket", "check", file)
+	immukv(exitFindings, "bucket: have: none", "bucket", "check", file)
 	immukv(exitChanges, "change   bucket", "bucket", "plan", file)
 	immukv(exitDone, "done    versioning: never enabled -> enabled", "bucket", "apply", file)
 	immukv(exitDone, "nothing to change", "bucket", "plan", file)
@@ -76,12 +76,12 @@ func TestBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	immukv(exitDone, `somebody else's rule "cleanup"`, "doctor")
+	immukv(exitDone, `other rule "cleanup"`, "doctor")
 	var report doctorJSON
 	if err := json.Unmarshal([]byte(immukv(exitDone, "", "--json", "doctor")), &report); err != nil || len(report.Dangers) != 1 || report.Dangers[0].Aspect != provision.Lifecycle {
 		t.Errorf("%+v, %v", report, err)
 	}
-	immukv(exitFindings, `somebody else's rule "cleanup"`, "bucket", "check", file)
+	immukv(exitFindings, `other rule "cleanup"`, "bucket", "check", file)
 	var plan provision.Plan
 	if err := json.Unmarshal([]byte(immukv(exitChanges, "", "--json", "bucket", "plan", file)), &plan); err != nil || len(plan.Changes) != 1 || len(plan.Dangers) != 1 {
 		t.Errorf("%+v, %v", plan, err)

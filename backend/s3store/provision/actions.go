@@ -30,19 +30,19 @@ var (
 var Actions = []Action{
 	{"s3:GetObject", "object", readers, "reads an entry, and the newest value of a key"},
 	{"s3:GetObjectVersion", "object", readers, "reads earlier entries, and the history of a key"},
-	{"s3:ListBucket", "bucket", everybody, "lists keys; without it, S3 denies access where an object is absent"},
+	{"s3:ListBucket", "bucket", everybody, "lists keys; without it, S3 denies access to an absent object"},
 	{"s3:ListBucketVersions", "bucket", everybody, "lists the versions of the log and of keys"},
-	{"s3:GetBucketVersioning", "bucket", everybody, "notices at opening that versioning is off"},
-	{"s3:PutObject", "object", []Role{Writer, Sealer}, "appends to the log and applies to the key; a sealer writes below tlog/ alone"},
+	{"s3:GetBucketVersioning", "bucket", everybody, "detects at opening that versioning is off"},
+	{"s3:PutObject", "object", []Role{Writer, Sealer}, "appends to the log and applies to the key; a sealer writes only below tlog/"},
 
 	{"kms:Decrypt", "key", readers, "decrypts with a KMS key"},
 	{"kms:GenerateDataKey", "key", []Role{Writer, Sealer}, "encrypts with a KMS key"},
 
-	{"s3:CreateBucket", "bucket", admins, "makes the bucket"},
+	{"s3:CreateBucket", "bucket", admins, "creates the bucket"},
 	{"s3:GetBucketLocation", "bucket", admins, "finds the bucket's region"},
 	{"s3:PutBucketVersioning", "bucket", admins, "enables versioning; denied to others, as it can also suspend it"},
-	{"s3:GetEncryptionConfiguration", "bucket", admins, "reads how the bucket encrypts"},
-	{"s3:PutEncryptionConfiguration", "bucket", admins, "sets how the bucket encrypts"},
+	{"s3:GetEncryptionConfiguration", "bucket", admins, "reads the bucket's encryption"},
+	{"s3:PutEncryptionConfiguration", "bucket", admins, "sets the bucket's encryption"},
 	{"s3:GetLifecycleConfiguration", "bucket", admins, "reads the lifecycle"},
 	{"s3:PutLifecycleConfiguration", "bucket", admins, "sets the lifecycle; denied to others, as it can delete versions"},
 	{"s3:GetBucketNotification", "bucket", admins, "reads the notifications"},
@@ -55,8 +55,8 @@ var Actions = []Action{
 	{"s3:PutBucketObjectLockConfiguration", "bucket", admins, "sets the default retention; denied to others, as it can also remove it"},
 
 	{"s3:DeleteObject", "object", nobody, "hides a log or a key behind a delete marker"},
-	{"s3:DeleteObjectVersion", "object", nobody, "changes the past"},
-	{"s3:BypassGovernanceRetention", "object", nobody, "deletes in spite of Object Lock in governance mode"},
+	{"s3:DeleteObjectVersion", "object", nobody, "deletes versions, and so changes the history"},
+	{"s3:BypassGovernanceRetention", "object", nobody, "deletes despite Object Lock in governance mode"},
 	{"s3:DeleteBucket", "bucket", nobody, "deletes everything"},
 	{"s3:DeleteBucketPolicy", "bucket", nobody, "removes all denials"},
 }

@@ -13,7 +13,7 @@ import (
 
 // ErrShortens means that a change would shorten a retention, and that [ApplyOptions]
 // did not allow it.
-var ErrShortens = errors.New("it would keep versions for less time than they are kept now, and that was not asked for (--shorten)")
+var ErrShortens = errors.New("it would shorten a retention, which needs --shorten")
 
 // ApplyOptions are the options of [Bucket.Apply].
 type ApplyOptions struct {
@@ -49,7 +49,7 @@ func (b *Bucket) Apply(ctx context.Context, opts ApplyOptions) error {
 	}
 	var errs []error
 	for _, f := range unseen(s) {
-		errs = append(errs, fmt.Errorf("%s: left as it is: %w", f.Aspect, s.unseen[f.Aspect]))
+		errs = append(errs, fmt.Errorf("%s: not changed: %w", f.Aspect, s.unseen[f.Aspect]))
 	}
 	for _, step := range b.steps(s) {
 		err := b.take(ctx, step, opts)
@@ -61,7 +61,7 @@ func (b *Bucket) Apply(ctx context.Context, opts ApplyOptions) error {
 	return errors.Join(errs...)
 }
 
-// take takes one step.
+// take makes one step.
 func (b *Bucket) take(ctx context.Context, step step, opts ApplyOptions) error {
 	var err error
 	if step.Shortens && !opts.Shorten {
@@ -87,9 +87,9 @@ func (b *Bucket) Check(ctx context.Context) ([]Finding, error) {
 	for _, step := range b.steps(s) {
 		remedy := "immukv bucket apply"
 		if step.Shortens {
-			remedy += " --shorten, which lets versions go sooner; or change the description"
+			remedy += " --shorten, which shortens a retention; or change the description"
 		}
-		all = append(all, Finding{step.Aspect, fmt.Sprintf("it is %s; wanted is %s", step.Have, step.Want), remedy})
+		all = append(all, Finding{step.Aspect, fmt.Sprintf("have: %s; want: %s", step.Have, step.Want), remedy})
 		if !s.exists {
 			return all, nil
 		}
@@ -105,45 +105,45 @@ func Inspect(ctx context.Context, client *s3.Client, bucket, prefix string) (dan
 		return nil, nil, err
 	}
 	if !s.exists {
-		return []Finding{{Existence, "there is none of that name", "immukv bucket apply"}}, nil, nil
+		return []Finding{{Existence, "the bucket does not exist", "immukv bucket apply"}}, nil, nil
 	}
 	d := &Description{BucketName: bucket, Prefixes: []Prefix{{S3Prefix: prefix}}}
 	if s.unseen[Versioning] == nil && s.versioning != types.BucketVersioningStatusEnabled {
-		dangers = append(dangers, Finding{Versioning, "it is not enabled: a write replaces the one before", "immukv bucket apply"})
+		dangers = append(dangers, Finding{Versioning, "it is not enabled: a write replaces the previous one", "immukv bucket apply"})
 	}
 	b := New(client, d)
 	if s.unseen[PublicAccess] == nil && !s.server.lacks(PublicAccess) {
 		if open := b.publicAccess(s); open != nil {
-			dangers = append(dangers, Finding{PublicAccess, "it is not wholly blocked: " + open.Have, "immukv bucket apply"})
+			dangers = append(dangers, Finding{PublicAccess, "it is only partly blocked: " + open.Have, "immukv bucket apply"})
 		}
 	}
 	for _, l := range s.rules {
 		if strings.HasPrefix(aws.ToString(l.ID), ownID) && expires(l) && d.touches(rulePrefix(l)) {
-			dangers = append(dangers, Finding{Lifecycle, describeRule(l, true) + "; as its description asks", "see immukv bucket plan for what that costs"})
+			dangers = append(dangers, Finding{Lifecycle, describeRule(l, true) + "; as in its description", "immukv bucket plan describes the consequences"})
 		}
 	}
 	return append(dangers, d.dangers(s)...), unseen(s), nil
 }
 
-// guarded are the actions that a bucket policy should allow nobody.
+// guarded are the actions that a bucket policy should not allow to everybody.
 var guarded = []string{"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:DeleteBucketPolicy",
 	"s3:PutBucketVersioning", "s3:PutLifecycleConfiguration", "s3:PutBucketPolicy"}
 
-// dangers are what somebody else put into the bucket.
+// dangers returns the dangerous settings that others made in the bucket.
 func (d *Description) dangers(s *state) []Finding {
 	var all []Finding
 	for _, l := range s.rules {
 		if strings.HasPrefix(aws.ToString(l.ID), ownID) || !expires(l) || !d.touches(rulePrefix(l)) {
 			continue
 		}
-		all = append(all, Finding{Lifecycle, "somebody else's " + describeRule(l, true),
-			"remove the rule with what made it, or: aws s3api put-bucket-lifecycle-configuration without it"})
+		all = append(all, Finding{Lifecycle, "other " + describeRule(l, true),
+			"remove the rule with the tool that made it, or: aws s3api put-bucket-lifecycle-configuration without it"})
 	}
 	for _, l := range s.policy {
 		if effect, _ := l["Effect"].(string); effect != allow || strings.HasPrefix(l.sid(), ownSid) {
 			continue
 		}
-		remedy := "remove the statement with what made it, or: aws s3api put-bucket-policy without it"
+		remedy := "remove the statement with the tool that made it, or: aws s3api put-bucket-policy without it"
 		if l.public() {
 			all = append(all, Finding{Access, fmt.Sprintf("statement %q allows %s to everybody", l.sid(), strings.Join(l.values("Action"), ", ")), remedy})
 		}

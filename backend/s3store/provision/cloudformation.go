@@ -5,8 +5,8 @@ import "strings"
 // object is a JSON object of a template.
 type object = map[string]any
 
-// cloudFormation is a template with the bucket, its policy, the policies of roles,
-// and the roles of identity providers. The bucket stays when the stack goes.
+// cloudFormation returns a template with the bucket, its policy, the policies of roles,
+// and the roles of identity providers. The bucket remains when the stack is deleted.
 func (d *Description) cloudFormation(grants []grant) string {
 	ids := identifiers{}
 	ids.of("", "Bucket")

@@ -79,7 +79,7 @@ func TestParseErrors(t *testing.T) {
 		"":                  "empty",
 		"- a":               "not an object",
 		"a: [":              "yaml",
-		whole + "---\nx: 1": "follows the first document",
+		whole + "---\nx: 1": "more than one document",
 		whole + "bucket: x": `unknown member "bucket"; known: bucketName, region, encryption, kmsKeyId, objectLock, administrators, prefixes, wildcardPrefixes, sealerPrefixes`,
 		whole + "objectLock: {mode: compliance, days: 1, years: 2}": `objectLock has the unknown member "years"; known: mode, days`,
 		whole + "region: x":                                        "already defined",
@@ -89,29 +89,29 @@ func TestParseErrors(t *testing.T) {
 		head + "prefixes: [{s3Prefix: /a}]":                        "begins with a slash",
 		head + "prefixes: [{s3Prefix: a/../b}]":                    "two dots",
 		head + "prefixes: [{s3Prefix: 'a*'}]":                      "wildcard",
-		head + "prefixes: [{s3Prefix: 'a${b}'}]":                   "cannot hold",
+		head + "prefixes: [{s3Prefix: 'a${b}'}]":                   "policies do not support",
 		head + "prefixes: [{s3Prefix: a}, {s3Prefix: a/b}]":        "overlap",
 		head + "prefixes: [{s3Prefix: a/}, {s3Prefix: a}]":         "overlap",
-		head + "prefixes: [{s3Prefix: ''}, {s3Prefix: a}]":         "the empty prefix stands alone",
-		head + "prefixes: [{s3Prefix: a, logVersionsToRetain: 5}]": "S3 refuses a rule that counts versions without days",
+		head + "prefixes: [{s3Prefix: ''}, {s3Prefix: a}]":         "the empty prefix allows no other",
+		head + "prefixes: [{s3Prefix: a, logVersionsToRetain: 5}]": "S3 rejects a rule that counts versions without days",
 		head + "prefixes: [{s3Prefix: a, keyVersionsToRetain: 5}]": "set keyVersionRetentionDays",
 		head + "prefixes: [{s3Prefix: a, logVersionRetentionDays: 5, logVersionsToRetain: 101}]":                            "not from 0 to 100",
 		head + "prefixes: [{s3Prefix: a, logVersionRetentionDays: -5}]":                                                     "not from 0 (for ever)",
 		head + "prefixes: [{s3Prefix: a, onLogEntryCreated: queue}]":                                                        "not the ARN of a queue",
-		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'http://x', clientIds: [a], allowedEmails: [b]}]}]":    "no https URL",
+		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'http://x', clientIds: [a], allowedEmails: [b]}]}]":    "not an https URL",
 		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'https://x', clientIds: [a]}]}]":                       "allowedEmails: there is none",
 		head + "prefixes: [{s3Prefix: a, oidcProviders: [{issuerUrl: 'https://x', clientIds: ['*'], allowedEmails: [b]}]}]": "a pattern",
-		whole + "encryption: kms\nkmsKeyId: alias/a":                                                                        "not by alias",
+		whole + "encryption: kms\nkmsKeyId: alias/a":                                                                        "do not support aliases",
 		whole + "encryption: rot13":                                      "neither s3 nor kms",
 		whole + "encryption: kms":                                        "kmsKeyId",
 		whole + "kmsKeyId: x":                                            "kmsKeyId",
 		whole + "objectLock: {mode: soft, days: 1}":                      "neither governance nor compliance",
 		whole + "objectLock: {mode: governance}":                         "not from 1 to",
 		whole + "administrators: ['*']":                                  "not the ARN of one principal",
-		whole + "sealerPrefixes: [b]":                                    "none of prefixes",
-		whole + "wildcardPrefixes: [{pattern: a/}]":                      "belongs to prefixes",
-		"bucketName: Upper\nregion: a\nprefixes: [{s3Prefix: ''}]":       "no name of a bucket",
-		"bucketName: 192.168.0.1\nregion: a\nprefixes: [{s3Prefix: ''}]": "no name of a bucket",
+		whole + "sealerPrefixes: [b]":                                    "is not in prefixes",
+		whole + "wildcardPrefixes: [{pattern: a/}]":                      "put it into prefixes",
+		"bucketName: Upper\nregion: a\nprefixes: [{s3Prefix: ''}]":       "not the name of a bucket",
+		"bucketName: 192.168.0.1\nregion: a\nprefixes: [{s3Prefix: ''}]": "not the name of a bucket",
 		"bucketName: calibration\nprefixes: [{s3Prefix: ''}]":            "region",
 		strings.Repeat("#", 1<<20+1):                                     "longer than",
 	} {
@@ -125,7 +125,7 @@ func TestParseErrors(t *testing.T) {
 // What history and verification lose is said.
 func TestWarnings(t *testing.T) {
 	text := strings.Join(full(t).Warnings(), "\n")
-	for _, want := range []string{"3650 days", "trusted checkpoint", "History then ends"} {
+	for _, want := range []string{"3650 days", "trusted checkpoint", "the history of a key ends"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q does not say %q", text, want)
 		}

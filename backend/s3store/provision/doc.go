@@ -1,7 +1,7 @@
 // Package provision creates and checks the bucket of a store of package s3store. A
 // [Description] says how the bucket must be configured: versioning, encryption, Object
-// Lock, public access, lifecycle and notifications. It also says who may do what in the
-// bucket. These use the description:
+// Lock, public access, lifecycle and notifications. It also says who has which
+// permissions in the bucket. The description is used by:
 //
 //   - [Bucket.Plan] compares the bucket with it and lists what would change;
 //   - [Bucket.Apply] makes the changes, reports each of them, and is safe to repeat;

@@ -35,7 +35,7 @@ func TestHalfApplied(t *testing.T) {
 		t.Errorf("done: %v; %v", done, err)
 	}
 	for _, want := range []string{"encryption: the credentials lack s3:PutEncryptionConfiguration on arn:aws:s3:::" + d.BucketName,
-		"lifecycle: left as it is: the credentials lack s3:GetLifecycleConfiguration"} {
+		"lifecycle: not changed: the credentials lack s3:GetLifecycleConfiguration"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -65,7 +65,7 @@ func TestSomebodyElsesBucket(t *testing.T) {
 			stranger = provision.New(server.Client(t, s3test.As(creds)), d)
 		}
 		err := stranger.Apply(t.Context(), provision.ApplyOptions{Report: func(c provision.Change, err error) { t.Errorf("a step was taken: %v, %v", c, err) }})
-		if err == nil || !strings.Contains(err.Error(), "somebody else's") {
+		if err == nil || !strings.Contains(err.Error(), "belongs to another account") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -89,7 +89,7 @@ func TestLockOfOldBucket(t *testing.T) {
 			t.Log("the server added it")
 			return
 		}
-		if !strings.Contains(err.Error(), "make another bucket and copy the store there") {
+		if !strings.Contains(err.Error(), "create another bucket and copy the store") {
 			t.Errorf("%v", err)
 		}
 		if findings := check(t, b); len(findings) != 1 || findings[0].Aspect != provision.Lock {

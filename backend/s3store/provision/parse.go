@@ -11,25 +11,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDescription is the longest description that is read, in bytes.
+// maxDescription is the largest size of a description, in bytes.
 const maxDescription = 1 << 20
 
 // Parse reads a description from YAML, which includes JSON. It is strict: an unknown
-// member is an error that lists the known ones. The error names all faults of the
+// member is an error that lists the known ones. The error names all problems of the
 // description at once, and wraps [ErrInvalid].
 func Parse(text []byte) (*Description, error) {
 	if len(text) > maxDescription {
-		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrInvalid, maxDescription)
+		return nil, fmt.Errorf("%w: the description is longer than %d bytes", ErrInvalid, maxDescription)
 	}
 	var root yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: it is empty", ErrInvalid)
+		return nil, fmt.Errorf("%w: the description is empty", ErrInvalid)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows the first document", ErrInvalid)
+		return nil, fmt.Errorf("%w: there is more than one document", ErrInvalid)
 	}
 	if err := known(root.Content[0], reflect.TypeFor[Description](), ""); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -44,14 +44,14 @@ func Parse(text []byte) (*Description, error) {
 	return d, nil
 }
 
-// known checks that all members of a document are those of the type that it is read
-// into. The decoder's own check does not say which those are.
+// known checks that all members of a document are fields of the type into which it is
+// decoded. The decoder's own check does not list the known ones.
 func known(node *yaml.Node, t reflect.Type, at string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if node.Kind == yaml.AliasNode || node.Anchor != "" {
-		return fmt.Errorf("line %d: anchors and aliases are not read here", node.Line)
+		return fmt.Errorf("line %d: anchors and aliases are not supported", node.Line)
 	}
 	switch {
 	case node.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
@@ -87,7 +87,7 @@ func orRoot(at string) string {
 	return at
 }
 
-// member is the type of the field of that name, and the names of all.
+// member returns the type of the field of that name, and the names of all fields.
 func member(t reflect.Type, name string) (found reflect.Type, names []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)

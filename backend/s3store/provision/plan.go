@@ -75,36 +75,36 @@ func (b *Bucket) Plan(ctx context.Context) (*Plan, error) {
 		}
 	}
 	if !s.server.knowsConditionalWrites() {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s cannot be told by a policy to refuse a PUT without condition.", s.server))
+		p.Notes = append(p.Notes, fmt.Sprintf("On %s, a policy cannot deny a PUT without a condition.", s.server))
 	}
 	return p, nil
 }
 
 func limit(server Server, aspect Aspect) string {
 	if server == MinIO && aspect == Access {
-		return "minio asks bucket policies of anonymous requests alone, so none is set; policies of roles hold there."
+		return "minio applies bucket policies to anonymous requests only, so none is set; the policies of roles apply."
 	}
-	return fmt.Sprintf("%s has no setting for %s, so none is made.", server, aspect)
+	return fmt.Sprintf("%s has no setting for %s, so it is not set.", server, aspect)
 }
 
 func unseen(s *state) []Finding {
 	var all []Finding
 	for _, aspect := range Aspects {
 		if err := s.unseen[aspect]; err != nil {
-			all = append(all, Finding{aspect, fmt.Sprintf("it could not be seen: %v", err), "use credentials that may " + reading[aspect]})
+			all = append(all, Finding{aspect, fmt.Sprintf("it could not be read: %v", err), "use credentials that may " + reading[aspect]})
 		}
 	}
 	return all
 }
 
-// step is a change with its doing.
+// step is a change with the function that makes it.
 type step struct {
 	Change
 	do func(ctx context.Context) error
 }
 
-// steps are the changes that bring a bucket of that state into line. Aspects that
-// could not be seen have none.
+// steps returns the changes that make a bucket of that state match the description.
+// Aspects that could not be read have none.
 func (b *Bucket) steps(s *state) []step {
 	var all []step
 	for _, aspect := range Aspects {
@@ -119,7 +119,7 @@ func (b *Bucket) steps(s *state) []step {
 	return all
 }
 
-// step is the change of one aspect, or nil.
+// step returns the change of one aspect, or nil.
 func (b *Bucket) step(aspect Aspect, s *state) *step {
 	switch aspect {
 	case Existence:
@@ -149,9 +149,9 @@ func (b *Bucket) create(ctx context.Context) error {
 	_, err := b.client.CreateBucket(ctx, in)
 	switch codeOf(err) {
 	case "BucketAlreadyOwnedByYou":
-		return nil // made by somebody who applies too
+		return nil // created by another Apply
 	case "BucketAlreadyExists":
-		return fmt.Errorf("the name %q is taken by somebody else's bucket; choose another: %w", b.d.BucketName, err)
+		return fmt.Errorf("the bucket %q belongs to another account; choose another name: %w", b.d.BucketName, err)
 	}
 	return err
 }
@@ -206,7 +206,7 @@ func (b *Bucket) lock(s *state) *step {
 		}
 		_, err := b.client.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: &b.d.BucketName, ObjectLockConfiguration: config})
 		if err != nil && s.lock == nil && statusOf(err) != 403 {
-			return fmt.Errorf("bucket %q was made without Object Lock, and the server does not add it; make another bucket and copy the store there: %w", b.d.BucketName, err)
+			return fmt.Errorf("bucket %q was created without Object Lock, and the server cannot add it; create another bucket and copy the store: %w", b.d.BucketName, err)
 		}
 		return err
 	}}
@@ -234,7 +234,7 @@ func (b *Bucket) encryption(s *state) *step {
 		_, err := b.client.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{Bucket: &b.d.BucketName,
 			ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{rule}}})
 		if codeOf(err) == "NotImplemented" {
-			return fmt.Errorf("the server does not encrypt as it is set up; give it a key (MinIO: MINIO_KMS_SECRET_KEY, or a KMS): %w", err)
+			return fmt.Errorf("the server is not set up for encryption; give it a key (MinIO: MINIO_KMS_SECRET_KEY, or a KMS): %w", err)
 		}
 		return err
 	}}
@@ -288,18 +288,18 @@ func (b *Bucket) policy(s *state) *step {
 		case got == "":
 			differ = append(differ, statement.Sid+" is missing")
 		case got != loose.normal():
-			differ = append(differ, statement.Sid+" is another")
+			differ = append(differ, statement.Sid+" differs")
 		}
 		delete(have, statement.Sid)
 	}
 	for sid := range have {
-		differ = append(differ, sid+" is not wanted")
+		differ = append(differ, sid+" must not exist")
 	}
 	if differ == nil {
 		return nil
 	}
 	slices.Sort(differ)
-	return &step{Change{Have: strings.Join(differ, ", "), Want: fmt.Sprintf("%d statements, beside %d of others", len(want.Statement), len(foreign))},
+	return &step{Change{Have: strings.Join(differ, ", "), Want: fmt.Sprintf("%d statements, and %d of others", len(want.Statement), len(foreign))},
 		func(ctx context.Context) error {
 			_, err := b.client.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &b.d.BucketName, Policy: aws.String(joined(all))})
 			return err

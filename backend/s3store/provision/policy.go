@@ -15,7 +15,7 @@ type Policy struct {
 	Statement []Statement
 }
 
-// policyVersion is that of the policy language, not of a policy.
+// policyVersion is the version of the policy language.
 const policyVersion = "2012-10-17"
 
 // Statement is one statement of a policy.
@@ -49,11 +49,11 @@ const (
 	deny  = "Deny"
 )
 
-// looseStatement is a statement as anybody may have written it: with single
-// values in place of lists, and members that Statement does not have.
+// looseStatement is a statement in any valid form: with single values in place of lists,
+// and members that Statement does not have.
 type looseStatement map[string]any
 
-// parsePolicy reads a policy that somebody else may have written.
+// parsePolicy parses a policy that others may have written.
 func parsePolicy(text string) ([]looseStatement, error) {
 	var p struct{ Statement json.RawMessage }
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
@@ -70,7 +70,7 @@ func parsePolicy(text string) ([]looseStatement, error) {
 	return list, nil
 }
 
-// loose is a statement in the form of parsePolicy.
+// loose returns a statement in the form of parsePolicy.
 func (s Statement) loose() looseStatement {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s Statement) loose() looseStatement {
 
 func (l looseStatement) sid() string { s, _ := l["Sid"].(string); return s }
 
-// values are the strings of a member that may be one or a list.
+// values returns the strings of a member that is a string or a list.
 func (l looseStatement) values(member string) []string { return texts(l[member]) }
 
 func texts(v any) []string {
@@ -105,8 +105,8 @@ func texts(v any) []string {
 	return nil
 }
 
-// normal is a text that two statements share if they mean the same: servers give
-// policies back in another order, and single values without their list.
+// normal returns a text that is equal for two statements with the same meaning: servers
+// return policies in another order, and single values without their list.
 func (l looseStatement) normal() string {
 	var b strings.Builder
 	var write func(v any)
@@ -150,7 +150,7 @@ func (l looseStatement) public() bool {
 	return everybody(l["Principal"]) || l["NotPrincipal"] != nil
 }
 
-// covers reports whether the statement's actions include one.
+// covers reports whether the statement's actions include the given one.
 func (l looseStatement) covers(action string) bool {
 	if not := l.values("NotAction"); not != nil {
 		return !slices.ContainsFunc(not, func(pattern string) bool { return matches(pattern, action) })
@@ -179,7 +179,7 @@ func matches(pattern, action string) bool {
 	return action == ""
 }
 
-// joined is the policy of those statements.
+// joined returns the policy of those statements.
 func joined(statements []looseStatement) string {
 	text, err := json.Marshal(struct {
 		Version   string

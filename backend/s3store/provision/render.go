@@ -41,10 +41,10 @@ func (d *Description) Render(format Format, opts RenderOptions) (string, error) 
 		opts.Server = AWS
 	}
 	if !slices.Contains(Servers, opts.Server) {
-		return "", fmt.Errorf("%w: there is no server %q; there are %v", ErrInvalid, opts.Server, Servers)
+		return "", fmt.Errorf("%w: unknown server %q; the servers are %v", ErrInvalid, opts.Server, Servers)
 	}
 	if opts.Role != "" && !slices.Contains(Roles, opts.Role) {
-		return "", fmt.Errorf("%w: there is no role %q; there are %v", ErrInvalid, opts.Role, Roles)
+		return "", fmt.Errorf("%w: unknown role %q; the roles are %v", ErrInvalid, opts.Role, Roles)
 	}
 	grants, err := d.grants(opts)
 	if err != nil {
@@ -64,17 +64,17 @@ func (d *Description) Render(format Format, opts RenderOptions) (string, error) 
 		return d.BucketPolicy(opts.Server, true).JSON() + "\n", nil
 	case FormatCloudFormation, FormatTerraform:
 		if opts.Server != AWS {
-			return "", fmt.Errorf("%w: format %s is for AWS alone", ErrInvalid, format)
+			return "", fmt.Errorf("%w: format %s is only for AWS", ErrInvalid, format)
 		}
 		if format == FormatCloudFormation {
 			return d.cloudFormation(grants), nil
 		}
 		return d.terraform(grants), nil
 	}
-	return "", fmt.Errorf("%w: there is no format %q; there are %v", ErrInvalid, format, Formats)
+	return "", fmt.Errorf("%w: unknown format %q; the formats are %v", ErrInvalid, format, Formats)
 }
 
-// grant is a role on a prefix.
+// grant is a role for a prefix.
 type grant struct {
 	role   Role
 	prefix string
@@ -88,10 +88,10 @@ func (g grant) name() string {
 	return string(g.role) + " " + g.prefix
 }
 
-// grants are the roles on the prefixes that the options leave.
+// grants returns the roles for the prefixes that the options select.
 func (d *Description) grants(opts RenderOptions) ([]grant, error) {
 	if opts.Prefix != nil && !slices.Contains(d.prefixes(), withSlash(*opts.Prefix)) {
-		return nil, fmt.Errorf("%w: it has no prefix %q; it has %s", ErrInvalid, *opts.Prefix, quoted(d.prefixes()))
+		return nil, fmt.Errorf("%w: it has no prefix %q; its prefixes are %s", ErrInvalid, *opts.Prefix, quoted(d.prefixes()))
 	}
 	var all []grant
 	add := func(role Role, prefix string) error {
@@ -119,7 +119,7 @@ func (d *Description) grants(opts RenderOptions) ([]grant, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%w: no prefix chosen has the role %s; sealerPrefixes are %s", ErrInvalid, opts.Role, quoted(d.SealerPrefixes))
+		return nil, fmt.Errorf("%w: no selected prefix has the role %s; sealerPrefixes are %s", ErrInvalid, opts.Role, quoted(d.SealerPrefixes))
 	}
 	return all, nil
 }
@@ -130,7 +130,7 @@ type federation struct {
 	providers []OIDCProvider
 }
 
-// federations are the roles for identity providers.
+// federations returns the roles for identity providers.
 func (d *Description) federations() []federation {
 	var all []federation
 	add := func(prefix string, providers []OIDCProvider, readOnly bool) {
@@ -156,8 +156,8 @@ func (d *Description) federations() []federation {
 	return all
 }
 
-// issuers are the providers of all federations, each once, with all its clients: an
-// account can have one provider for a URL.
+// issuers returns the providers of all federations, each once, with all its clients: an
+// account can have only one provider for a URL.
 func (d *Description) issuers() []OIDCProvider {
 	var all []OIDCProvider
 	for _, f := range d.federations() {
@@ -177,8 +177,8 @@ func (d *Description) issuers() []OIDCProvider {
 	return all
 }
 
-// trust is the policy of who may assume a role. A provider's ARN is what the format
-// makes of its URL.
+// trust returns the trust policy of a role. arn returns a provider's ARN, in the form of
+// the output format.
 func (f federation) trust(arn func(issuer string) any) map[string]any {
 	var statements []any
 	for _, p := range f.providers {
@@ -192,7 +192,7 @@ func (f federation) trust(arn func(issuer string) any) map[string]any {
 	return map[string]any{"Version": policyVersion, "Statement": statements}
 }
 
-// indented is a value as JSON, in lines.
+// indented returns a value as indented JSON.
 func indented(v any) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -204,7 +204,7 @@ func indented(v any) string {
 	return b.String()
 }
 
-// identifiers gives each thing a name of letters and digits that no other has.
+// identifiers gives each thing a unique name of letters and digits.
 type identifiers map[string]int
 
 func (ids identifiers) of(separator string, words ...string) string {

@@ -191,11 +191,11 @@ func TestRenderErrors(t *testing.T) {
 	d := full(t)
 	other, eight := "plant-9", "plant-8"
 	for want, call := range map[string]func() (string, error){
-		"no format": func() (string, error) { return d.Render("pulumi", provision.RenderOptions{}) },
-		"no role":   func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Role: "root"}) },
-		"no prefix": func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Prefix: &other}) },
-		"no server": func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Server: "ceph"}) },
-		"AWS alone": func() (string, error) {
+		"unknown format": func() (string, error) { return d.Render("pulumi", provision.RenderOptions{}) },
+		"unknown role":   func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Role: "root"}) },
+		"no prefix":      func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Prefix: &other}) },
+		"unknown server": func() (string, error) { return d.Render(provision.FormatIAM, provision.RenderOptions{Server: "ceph"}) },
+		"only for AWS": func() (string, error) {
 			return d.Render(provision.FormatTerraform, provision.RenderOptions{Server: provision.MinIO})
 		},
 		"sealerPref": func() (string, error) {

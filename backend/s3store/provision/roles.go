@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Role is what a program may do in the bucket.
+// Role is a set of permissions in the bucket.
 type Role string
 
 // The roles.
@@ -34,8 +34,8 @@ const (
 // Servers lists all servers.
 var Servers = []Server{AWS, MinIO, VersityGW}
 
-// knowsConditionalWrites reports whether policies may ask for If-Match and
-// If-None-Match. The other servers take a policy with those keys for malformed.
+// knowsConditionalWrites reports whether policies may require If-Match and If-None-Match.
+// The other servers reject a policy with those keys as malformed.
 func (s Server) knowsConditionalWrites() bool { return s == AWS }
 
 // Names of objects of a store, below its prefix.
@@ -53,7 +53,7 @@ func (d *Description) RolePolicy(role Role, prefix string, server Server) (Polic
 	}
 	prefix = withSlash(prefix)
 	if !slices.Contains(d.prefixes(), prefix) {
-		return Policy{}, fmt.Errorf("%w: it has no prefix %q; it has %s", ErrInvalid, prefix, quoted(d.prefixes()))
+		return Policy{}, fmt.Errorf("%w: it has no prefix %q; its prefixes are %s", ErrInvalid, prefix, quoted(d.prefixes()))
 	}
 	statements := d.reading(prefix)
 	switch role {
@@ -62,11 +62,11 @@ func (d *Description) RolePolicy(role Role, prefix string, server Server) (Polic
 		statements = append(statements, d.writing("Write", server, prefix+logName, prefix+keysDir+"*")...)
 	case Sealer:
 		if !slices.Contains(d.SealerPrefixes, prefix) {
-			return Policy{}, fmt.Errorf("%w: %q is none of sealerPrefixes, which are %s", ErrInvalid, prefix, quoted(d.SealerPrefixes))
+			return Policy{}, fmt.Errorf("%w: %q is not in sealerPrefixes, which are %s", ErrInvalid, prefix, quoted(d.SealerPrefixes))
 		}
 		statements = append(statements, d.writing("Seal", server, prefix+sealsDir+"*")...)
 	default:
-		return Policy{}, fmt.Errorf("%w: there is no role %q; there are writer, reader, sealer and administrator", ErrInvalid, role)
+		return Policy{}, fmt.Errorf("%w: unknown role %q; the roles are writer, reader, sealer and administrator", ErrInvalid, role)
 	}
 	if d.Encryption == EncryptionKMS && server == AWS {
 		statements = append(statements, d.useKey(role))
@@ -74,7 +74,7 @@ func (d *Description) RolePolicy(role Role, prefix string, server Server) (Polic
 	return Policy{policyVersion, statements}, nil
 }
 
-// useKey allows to use the bucket's KMS key.
+// useKey allows the use of the bucket's KMS key.
 func (d *Description) useKey(role Role) Statement {
 	actions := []string{"kms:Decrypt"}
 	if role != Reader {
@@ -87,7 +87,7 @@ func (d *Description) useKey(role Role) Statement {
 	return Statement{Sid: "UseKey", Effect: allow, Action: actions, Resource: []string{key}}
 }
 
-// prefixes are those that a role may have, patterns among them.
+// prefixes returns those that a role may have, including patterns.
 func (d *Description) prefixes() []string {
 	var all []string
 	for _, p := range d.Prefixes {
@@ -132,9 +132,9 @@ func (d *Description) reading(prefix string) []Statement {
 	}
 }
 
-// writing allows to PUT objects, with a condition where the server can tell. What a
-// policy allows under one of two conditions takes two statements: the conditions of
-// one must all hold.
+// writing allows to PUT objects, with a condition if the server supports that. To allow
+// either of two conditions, it takes two statements: all conditions of one statement must
+// hold.
 func (d *Description) writing(sid string, server Server, names ...string) []Statement {
 	put := Statement{Sid: sid, Effect: allow, Action: []string{"s3:PutObject"}, Resource: d.objects(names...)}
 	if !server.knowsConditionalWrites() {
@@ -146,9 +146,8 @@ func (d *Description) writing(sid string, server Server, names ...string) []Stat
 	return []Statement{create, replace}
 }
 
-// administration allows what plan, apply and check do. It has no deletion, neither
-// of objects nor of the bucket. MinIO refuses a policy with actions that it does not
-// know.
+// administration allows what plan, apply and check do. It includes no deletion of objects
+// or of the bucket. MinIO rejects a policy with actions that it does not know.
 func (d *Description) administration(server Server) []Statement {
 	var actions []string
 	for _, a := range Actions {
@@ -161,8 +160,8 @@ func (d *Description) administration(server Server) []Statement {
 		Action: actions, Resource: []string{d.bucketARN()}}}
 }
 
-// Sids of the bucket policy. Statements of other Sids are somebody else's, and left
-// alone.
+// Sids of the bucket policy. Statements with other Sids belong to others and are not
+// changed.
 const (
 	sidNoDeletion      = "ImmuKVNobodyDeletes"
 	sidNoBucketRemoval = "ImmuKVNobodyRemovesTheBucket"
@@ -189,7 +188,7 @@ func (d *Description) BucketPolicy(server Server, encrypted bool) Policy {
 			Condition: Conditions{"ArnNotEquals": {"aws:PrincipalArn": d.Administrators}}})
 	}
 	if server.knowsConditionalWrites() {
-		// Both keys absent is what is denied. That includes uploads in parts,
+		// The denied case is that both keys are absent. That includes multipart uploads,
 		// which no client makes.
 		statements = append(statements, Statement{Sid: sidConditional, Effect: deny, Principal: "*", Action: []string{"s3:PutObject"},
 			Resource: everything, Condition: Conditions{"Null": {"s3:if-match": {"true"}, "s3:if-none-match": {"true"}}}})

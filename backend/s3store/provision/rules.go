@@ -9,18 +9,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// ownID begins the IDs of lifecycle rules and notifications that are this
-// package's. Others are somebody else's, and left alone.
+// ownID begins the IDs of this package's lifecycle rules and notifications. Others are
+// not changed.
 const ownID = "immukv "
 
 // rule is a lifecycle rule of the description: noncurrent versions below a name
 // expire.
 type rule struct {
 	id, prefix     string
-	days, versions int // versions 0 retains none beyond the days
+	days, versions int // 0 retains none after the days
 }
 
-// rules are the lifecycle rules that the description asks for.
+// rules returns the lifecycle rules of the description.
 func (d *Description) rules() []rule {
 	var all []rule
 	for _, p := range d.Prefixes {
@@ -61,8 +61,8 @@ func (r rule) same(l types.LifecycleRule) bool {
 		l.Expiration == nil && len(l.Transitions) == 0 && len(l.NoncurrentVersionTransitions) == 0
 }
 
-// rulePrefix is the prefix of the names that a rule is for. One that has other
-// conditions besides is taken for what it may touch at most.
+// rulePrefix returns the prefix of the names that a rule applies to. A rule with further
+// conditions is treated as if it had only the prefix.
 func rulePrefix(l types.LifecycleRule) string {
 	if f := l.Filter; f != nil {
 		if f.And != nil {
@@ -73,14 +73,14 @@ func rulePrefix(l types.LifecycleRule) string {
 	return aws.ToString(l.Prefix) //nolint:staticcheck // old rules have it
 }
 
-// expires reports whether a rule deletes versions, or hides them behind delete
-// markers, once it is enabled.
+// expires reports whether a rule, if enabled, deletes versions or hides them behind
+// delete markers.
 func expires(l types.LifecycleRule) bool {
 	hides := l.Expiration != nil && (l.Expiration.Days != nil || l.Expiration.Date != nil)
 	return l.Status == types.ExpirationStatusEnabled && (l.NoncurrentVersionExpiration != nil || hides)
 }
 
-// touches reports whether a rule for names of that prefix reaches a store.
+// touches reports whether a rule for names with that prefix affects a store.
 func (d *Description) touches(prefix string) bool {
 	for _, p := range d.Prefixes {
 		if strings.HasPrefix(prefix, p.S3Prefix) || strings.HasPrefix(p.S3Prefix, prefix) {
@@ -90,7 +90,7 @@ func (d *Description) touches(prefix string) bool {
 	return len(d.WildcardPrefixes) > 0
 }
 
-// bounded keeps an ID within the 255 characters that S3 allows.
+// bounded limits an ID to the 255 characters that S3 allows.
 func bounded(id string) string {
 	if len(id) > 255 {
 		return fmt.Sprintf("%s~%08x", id[:246], crc32.ChecksumIEEE([]byte(id)))
@@ -98,7 +98,7 @@ func bounded(id string) string {
 	return id
 }
 
-// target is a kind of receiver of notifications.
+// target is a kind of notification receiver.
 type target string
 
 const (
@@ -107,7 +107,7 @@ const (
 	function target = "Function"
 )
 
-// targetOf is the kind of receiver that an ARN names, or empty. MinIO's ARNs, such
+// targetOf returns the kind of receiver that an ARN names, or empty. MinIO's ARNs, such
 // as arn:minio:sqs::1:webhook, are queues.
 func targetOf(arn string) target {
 	parts := strings.SplitN(arn, ":", 6)
@@ -136,7 +136,7 @@ const created = "s3:ObjectCreated:*"
 func (n notice) filter() *types.NotificationConfigurationFilter {
 	return &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: []types.FilterRule{
 		{Name: types.FilterRuleNamePrefix, Value: aws.String(n.name)},
-		// Without it, names that go on behind the log's would be told of.
+		// Without the suffix, objects whose names begin with the log's would match, too.
 		{Name: types.FilterRuleNameSuffix, Value: aws.String(logName)},
 	}}}
 }

@@ -232,10 +232,10 @@ func changesBehind(server *s3test.Server, user string) []behind {
 			{"versions fewer", provision.Lifecycle, "newest 1", rule(func(r *types.LifecycleRule) { *r.NoncurrentVersionExpiration.NewerNoncurrentVersions = 1 })},
 			{"rule disabled", provision.Lifecycle, "disabled", rule(func(r *types.LifecycleRule) { r.Status = types.ExpirationStatusDisabled })},
 			{"rule for another name", provision.Lifecycle, `below "myapp/"`, rule(func(r *types.LifecycleRule) { r.Filter = prefix("myapp/") })},
-			{"everything expires", provision.Lifecycle, "somebody else's", foreign(types.LifecycleRule{Filter: prefix(""), NoncurrentVersionExpiration: noncurrent(1)})},
-			{"the prefix expires", provision.Lifecycle, "somebody else's", foreign(types.LifecycleRule{Filter: prefix("myapp/keys/a"), NoncurrentVersionExpiration: noncurrent(9)})},
+			{"everything expires", provision.Lifecycle, "other rule", foreign(types.LifecycleRule{Filter: prefix(""), NoncurrentVersionExpiration: noncurrent(1)})},
+			{"the prefix expires", provision.Lifecycle, "other rule", foreign(types.LifecycleRule{Filter: prefix("myapp/keys/a"), NoncurrentVersionExpiration: noncurrent(9)})},
 			{"objects expire", provision.Lifecycle, "delete markers", foreign(types.LifecycleRule{Filter: prefix("my"), Expiration: &types.LifecycleExpiration{Days: aws.Int32(9)}})},
-			{"no encryption", provision.Encryption, "it is none", func(ctx context.Context, c *s3.Client, bucket string) error {
+			{"no encryption", provision.Encryption, "have: none", func(ctx context.Context, c *s3.Client, bucket string) error {
 				_, err := c.DeleteBucketEncryption(ctx, &s3.DeleteBucketEncryptionInput{Bucket: &bucket})
 				return err
 			}},
@@ -255,11 +255,11 @@ func changesBehind(server *s3test.Server, user string) []behind {
 		{"deletion is not denied", provision.Access, "ImmuKVNobodyDeletes is missing", without("ImmuKVNobodyDeletes")},
 		{"removal is not denied", provision.Access, "ImmuKVNobodyRemovesTheBucket is missing", without("ImmuKVNobodyRemovesTheBucket")},
 		{"configuration is not denied", provision.Access, "ImmuKVAdministratorsConfigure is missing", without("ImmuKVAdministratorsConfigure")},
-		{"one deletion less is denied", provision.Access, "ImmuKVNobodyDeletes is another", edit("ImmuKVNobodyDeletes", "Action", "s3:DeleteObject")},
-		{"deletion is denied to one alone", provision.Access, "ImmuKVNobodyDeletes is another", edit("ImmuKVNobodyDeletes", "Principal", somebody)},
-		{"one more administrator", provision.Access, "ImmuKVAdministratorsConfigure is another", edit("ImmuKVAdministratorsConfigure", "Condition",
+		{"one deletion less is denied", provision.Access, "ImmuKVNobodyDeletes differs", edit("ImmuKVNobodyDeletes", "Action", "s3:DeleteObject")},
+		{"deletion is denied to one alone", provision.Access, "ImmuKVNobodyDeletes differs", edit("ImmuKVNobodyDeletes", "Principal", somebody)},
+		{"one more administrator", provision.Access, "ImmuKVAdministratorsConfigure differs", edit("ImmuKVAdministratorsConfigure", "Condition",
 			map[string]any{"ArnNotEquals": map[string]any{"aws:PrincipalArn": []string{"arn:aws:iam::111122223333:role/administrator", "arn:aws:iam::111122223333:role/other"}}})},
-		{"a denial turned over", provision.Access, "ImmuKVNobodyRemovesTheBucket is another", edit("ImmuKVNobodyRemovesTheBucket", "Effect", "Allow")},
+		{"a denial turned over", provision.Access, "ImmuKVNobodyRemovesTheBucket differs", edit("ImmuKVNobodyRemovesTheBucket", "Effect", "Allow")},
 		{"no policy", provision.Access, "is missing", func(ctx context.Context, c *s3.Client, bucket string) error {
 			_, err := c.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: &bucket})
 			return err

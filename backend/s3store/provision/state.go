@@ -34,8 +34,8 @@ const (
 // Aspects lists all aspects, in the order in which they are applied.
 var Aspects = []Aspect{Existence, Versioning, Lock, Encryption, PublicAccess, Access, Lifecycle, Notification}
 
-// lacks reports whether the server is known not to have an aspect. What a bucket
-// policy says to MinIO holds for anonymous requests alone.
+// lacks reports whether the server is known not to support an aspect. MinIO applies
+// bucket policies to anonymous requests only.
 func (s Server) lacks(a Aspect) bool {
 	switch s {
 	case MinIO:
@@ -46,11 +46,11 @@ func (s Server) lacks(a Aspect) bool {
 	return false
 }
 
-// state is what a bucket is.
+// state is the configuration of a bucket.
 type state struct {
 	server     Server
 	exists     bool
-	empty      bool // holds no version of any object
+	empty      bool // has no version of any object
 	versioning types.BucketVersioningStatus
 	lock       *types.ObjectLockConfiguration
 	encryption types.ServerSideEncryptionByDefault
@@ -62,7 +62,7 @@ type state struct {
 	unseen map[Aspect]error
 }
 
-// reading is the action that reading an aspect takes.
+// reading is the action needed to read an aspect.
 var reading = map[Aspect]string{
 	Existence:    "s3:ListBucket",
 	Versioning:   "s3:GetBucketVersioning",
@@ -74,7 +74,7 @@ var reading = map[Aspect]string{
 	Notification: "s3:GetBucketNotification",
 }
 
-// writing is the action that writing an aspect takes.
+// writing is the action needed to change an aspect.
 var writing = map[Aspect]string{
 	Existence:    "s3:CreateBucket",
 	Versioning:   "s3:PutBucketVersioning",
@@ -86,8 +86,8 @@ var writing = map[Aspect]string{
 	Notification: "s3:PutBucketNotification",
 }
 
-// read reads all that the bucket is. Its error is one that leaves nothing to say; an
-// aspect that the credentials do not show is noted instead.
+// read reads the whole configuration of the bucket. It returns an error if it cannot read
+// any of it. An aspect that the credentials may not read is recorded as unseen.
 func read(ctx context.Context, client *s3.Client, bucket string) (*state, error) {
 	s := &state{server: AWS, unseen: make(map[Aspect]error)}
 	_, err := client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket}, s.learn)
@@ -97,7 +97,7 @@ func read(ctx context.Context, client *s3.Client, bucket string) (*state, error)
 		s.empty = true
 		return s, nil
 	case status == http.StatusForbidden:
-		return nil, fmt.Errorf("bucket %q: access is denied: it is somebody else's, or the credentials lack %s on arn:aws:s3:::%s: %w",
+		return nil, fmt.Errorf("bucket %q: access denied: the bucket belongs to another account, or the credentials lack %s on arn:aws:s3:::%s: %w",
 			bucket, reading[Existence], bucket, err)
 	case status == http.StatusMovedPermanently:
 		return nil, fmt.Errorf("bucket %q is in another region: %w", bucket, err)
@@ -106,7 +106,7 @@ func read(ctx context.Context, client *s3.Client, bucket string) (*state, error)
 	}
 	s.exists = true
 	for _, aspect := range Aspects[1:] {
-		if s.server.lacks(aspect) && aspect != Access { // of a policy the dangers are read
+		if s.server.lacks(aspect) && aspect != Access { // the policy is read for its dangers
 			continue
 		}
 		err := s.readAspect(ctx, client, bucket, aspect)
@@ -122,7 +122,7 @@ func read(ctx context.Context, client *s3.Client, bucket string) (*state, error)
 	return s, nil
 }
 
-// absent are the codes that say that an aspect was never set.
+// absent are the error codes for an aspect that was never set.
 var absent = map[string]bool{
 	"ObjectLockConfigurationNotFoundError":           true,
 	"ServerSideEncryptionConfigurationNotFoundError": true,
@@ -179,7 +179,7 @@ func (s *state) readAspect(ctx context.Context, client *s3.Client, bucket string
 	return lacking(err, reading[aspect], bucket)
 }
 
-// lacking adds to an error of denied access the permission that it takes.
+// lacking adds the missing permission to an error of denied access.
 func lacking(err error, action, bucket string) error {
 	if statusOf(err) == http.StatusForbidden {
 		return fmt.Errorf("the credentials lack %s on arn:aws:s3:::%s: %w", action, bucket, err)
@@ -187,7 +187,7 @@ func lacking(err error, action, bucket string) error {
 	return err
 }
 
-// learn is an option of a call that learns which server answers, errors too.
+// learn is an option of a call that records which server answers, also with an error.
 func (s *state) learn(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("ImmuKVServer",

@@ -11,8 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// lifecycle compares the rules that are this package's, and keeps those that are
-// not.
+// lifecycle compares this package's rules with the description, and keeps the others.
 func (b *Bucket) lifecycle(s *state) *step {
 	wanted := b.d.rules()
 	var kept []types.LifecycleRule
@@ -57,11 +56,11 @@ func (b *Bucket) lifecycle(s *state) *step {
 	}}
 }
 
-// shortens reports whether versions would go sooner by the rule than by the one
-// that stands in its place.
+// shortens reports whether a rule would delete versions sooner than the one that it
+// replaces.
 func (r rule) shortens(l types.LifecycleRule, found bool) bool {
 	if !found || !expires(l) || rulePrefix(l) != r.prefix || l.NoncurrentVersionExpiration == nil {
-		return true // now they stay for ever, or so it must be taken
+		return true // versions are kept for ever now, as far as is known
 	}
 	e := l.NoncurrentVersionExpiration
 	return r.days < int(aws.ToInt32(e.NoncurrentDays)) || r.versions < int(aws.ToInt32(e.NewerNoncurrentVersions))
@@ -85,8 +84,8 @@ func describeRule(l types.LifecycleRule, found bool) string {
 	return text
 }
 
-// notification compares the notifications that are this package's, and keeps those
-// that are not.
+// notification compares this package's notifications with the description, and keeps the
+// others.
 func (b *Bucket) notification(s *state) *step {
 	config := &types.NotificationConfiguration{}
 	own := make(map[string]string)
@@ -140,7 +139,7 @@ func (b *Bucket) notification(s *state) *step {
 	}}
 }
 
-// keep reports whether a notification is somebody else's, and notes one that is not.
+// keep reports whether a notification belongs to others, and records it if it does not.
 func keep(own map[string]string, id, arn *string, events []types.Event, filter *types.NotificationConfigurationFilter) bool {
 	if !strings.HasPrefix(aws.ToString(id), ownID) {
 		return true

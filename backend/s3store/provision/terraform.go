@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// terraform is a configuration with what cloudFormation has, in the language of
-// Terraform and OpenTofu. Neither destroys the bucket.
+// terraform returns a configuration with the same content as cloudFormation, in the
+// language of Terraform and OpenTofu. The bucket cannot be destroyed with it.
 func (d *Description) terraform(grants []grant) string {
 	w := &hclWriter{}
 	w.line("# An ImmuKV bucket, made by: immukv bucket render")
@@ -136,7 +136,7 @@ func (d *Description) terraformRoles(w *hclWriter, grants []grant) {
 	}
 }
 
-// bounded64 keeps a prefix of a name within what IAM and the provider allow.
+// bounded64 limits a prefix of a name to the length that IAM and the provider allow.
 func bounded64(name string) string {
 	if len(name) > 64 {
 		return name[:64]
@@ -144,7 +144,7 @@ func bounded64(name string) string {
 	return name
 }
 
-// hclWriter writes the language of Terraform.
+// hclWriter writes Terraform's language.
 type hclWriter struct {
 	b      strings.Builder
 	indent string
@@ -165,7 +165,7 @@ func (w *hclWriter) block(head string, body func()) {
 	w.line("}")
 }
 
-// ofBucket is a resource that belongs to the bucket.
+// ofBucket writes a resource that belongs to the bucket.
 func (w *hclWriter) ofBucket(kind string, body func()) {
 	w.block("resource "+quote(kind)+` "immukv"`, func() {
 		w.line("bucket = aws_s3_bucket.immukv.id")
@@ -188,10 +188,10 @@ func (w *hclWriter) attr(name string, value any) {
 	w.line(name + " = " + text)
 }
 
-// text is an attribute of several lines, taken as it stands.
+// text writes an attribute of several lines, taken literally.
 func (w *hclWriter) text(name, value string) { w.template(name, literal(value)) }
 
-// template is an attribute of several lines, in which ${ } is replaced.
+// template writes an attribute of several lines, in which ${ } is replaced.
 func (w *hclWriter) template(name, value string) {
 	w.line(name + " = <<-EOT")
 	for line := range strings.Lines(strings.TrimSpace(value)) {
@@ -200,12 +200,12 @@ func (w *hclWriter) template(name, value string) {
 	w.line("EOT")
 }
 
-// literal keeps a text from being taken for a template.
+// literal escapes a text that would be interpreted as a template.
 func literal(text string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text)
 }
 
-// quote is a string of the language. Its escapes are those of JSON that occur in
+// quote returns a string of the language. Its escapes are those of JSON that occur in
 // printable text.
 func quote(text string) string {
 	quoted, err := json.Marshal(text)

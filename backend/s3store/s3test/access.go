@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// Reading and Writing are the IAM actions that package s3store needs to read
-// and to write, and AskVersioning the one without which it works too.
+// Reading and Writing are the IAM actions that package s3store needs to read and to
+// write. AskVersioning is the one that it can do without.
 var (
 	Reading       = []string{"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"}
 	Writing       = append([]string{"s3:PutObject"}, Reading...)
@@ -63,7 +63,7 @@ func (s *Server) restrictMinIO(bucket string, actions []string) (aws.Credentials
 	return s.assume(context.Background(), s.Endpoint(), policy(allow(bucket, actions)))
 }
 
-// Assume makes temporary credentials with MinIO's own STS: root's, cut down by a
+// Assume makes temporary credentials with MinIO's own STS: root's, restricted by a
 // policy.
 func (s *Server) Assume(tb testing.TB, policy string) aws.CredentialsProvider {
 	tb.Helper()
@@ -77,7 +77,7 @@ func (s *Server) Assume(tb testing.TB, policy string) aws.CredentialsProvider {
 func (s *Server) assume(ctx context.Context, endpoint, policy string) (aws.CredentialsProvider, error) {
 	client := sts.New(sts.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: s.Root()})
 	out, err := client.AssumeRole(ctx, &sts.AssumeRoleInput{
-		RoleArn:         aws.String("arn:aws:iam::000000000000:role/any"), // which MinIO disregards
+		RoleArn:         aws.String("arn:aws:iam::000000000000:role/any"), // which MinIO ignores
 		RoleSessionName: aws.String("test"),
 		Policy:          &policy,
 	})
@@ -88,7 +88,7 @@ func (s *Server) assume(ctx context.Context, endpoint, policy string) (aws.Crede
 	return credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken), nil
 }
 
-// restrictVersityGW makes a user, who as such may do nothing, and names him in
+// restrictVersityGW makes a user, who has no permissions at first, and names the user in
 // the policy of the bucket.
 func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.CredentialsProvider, error) {
 	s.mu.Lock()
@@ -115,7 +115,7 @@ func (s *Server) restrictVersityGW(bucket string, actions []string) (aws.Credent
 	return creds, nil
 }
 
-// NewUser makes a user of VersityGW, who may do what bucket policies allow him.
+// NewUser makes a user of VersityGW, who has the permissions that bucket policies grant.
 func (s *Server) NewUser(tb testing.TB) (name string, creds aws.CredentialsProvider) {
 	tb.Helper()
 	s.mu.Lock()

@@ -1,7 +1,6 @@
-// Package s3test is the set-up of tests that run against real S3 servers. It
-// starts and stops the pinned servers on free loopback ports, makes buckets and
-// restricted credentials on them, and stands between client and server: a
-// [Proxy] loses, delays and forges answers.
+// Package s3test is the set-up of tests that run on real S3 servers. It starts and stops
+// the pinned servers on free loopback ports, and makes buckets and restricted credentials
+// on them. Its [Proxy], between client and server, loses, delays and forges answers.
 //
 // A test binary shares its servers:
 //
@@ -20,6 +19,6 @@
 //
 //	go run ./backend/s3store/s3test/install
 //
-// A test that needs one that is missing is skipped; with IMMUKV_NO_SKIP=1 it
-// fails. Nothing but tests imports this package.
+// A test that needs a missing program is skipped; with IMMUKV_NO_SKIP=1 it fails. Only
+// tests import this package.
 package s3test

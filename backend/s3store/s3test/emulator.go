@@ -18,8 +18,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 )
 
-// FakeGCS emulates Google Cloud Storage. Like Omniwitness it is here because it is
-// installed and started as the servers of S3 are.
+// FakeGCS emulates Google Cloud Storage. It is in this package because it is installed
+// and started like the S3 servers.
 var FakeGCS = &Software{
 	Name:    "fake-gcs-server",
 	Package: "github.com/fsouza/fake-gcs-server",
@@ -27,8 +27,8 @@ var FakeGCS = &Software{
 	Binary:  "fake-gcs-server",
 }
 
-// AzuriteVersion is the version of Azurite, a package of npm, that this project is
-// tested with.
+// AzuriteVersion is the version of Azurite, an npm package, that this project is tested
+// with.
 const AzuriteVersion = "3.37.0"
 
 // Emulator is a running emulator of another cloud, with an empty bucket.
@@ -40,8 +40,8 @@ type Emulator struct {
 	Environ []string
 }
 
-// EachEmulator runs a test on every emulator, side by side. Azurite is left out, for it
-// needs npm, unless IMMUKV_AZURITE is 1.
+// EachEmulator runs a test on every emulator in parallel. Azurite needs npm, so it is
+// only used if IMMUKV_AZURITE is 1.
 func EachEmulator(t *testing.T, test func(*testing.T, *Emulator)) {
 	t.Helper()
 	t.Run("fake-gcs-server", func(t *testing.T) {
@@ -51,14 +51,14 @@ func EachEmulator(t *testing.T, test func(*testing.T, *Emulator)) {
 	t.Run("Azurite", func(t *testing.T) {
 		t.Parallel()
 		if os.Getenv("IMMUKV_AZURITE") != "1" {
-			t.Log("left out: it needs npm; run make azurite, and set IMMUKV_AZURITE=1")
+			t.Log("skipped: it needs npm; run make azurite, and set IMMUKV_AZURITE=1")
 			return
 		}
 		test(t, StartAzurite(t))
 	})
 }
 
-// StartFakeGCS starts an emulator of Google Cloud Storage, as a process of its own that
+// StartFakeGCS starts an emulator of Google Cloud Storage, in a separate process that
 // ends with the test.
 func StartFakeGCS(tb testing.TB) *Emulator {
 	tb.Helper()
@@ -88,14 +88,14 @@ func StartFakeGCS(tb testing.TB) *Emulator {
 	}
 }
 
-// The account and the key that Azurite documents for everybody.
+// The account and the key from Azurite's documentation.
 const (
 	azuriteAccount = "devstoreaccount1"
 	azuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
-// StartAzurite starts an emulator of Azure Blob Storage, as a process of its own that
-// ends with the test.
+// StartAzurite starts an emulator of Azure Blob Storage, in a separate process that ends
+// with the test.
 func StartAzurite(tb testing.TB) *Emulator {
 	tb.Helper()
 	dir, err := Dir()
@@ -154,8 +154,8 @@ func emulate(tb testing.TB, command func(host, port string) *exec.Cmd) (addr str
 	}
 }
 
-// emulatorEnviron is an environment with nothing from the machine's configuration of
-// the clouds.
+// emulatorEnviron returns an environment without the machine's configuration of the
+// clouds.
 func emulatorEnviron(vars ...string) []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -168,11 +168,11 @@ func emulatorEnviron(vars ...string) []string {
 
 func azuriteDir(dir string) string { return filepath.Join(dir, "azurite") }
 
-// AzuriteInstalled is nil if dir has Azurite at its pinned version.
+// AzuriteInstalled returns nil if dir has Azurite at its pinned version.
 func AzuriteInstalled(dir string) error {
 	text, err := os.ReadFile(filepath.Join(azuriteDir(dir), "node_modules", "azurite", "package.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("Azurite is not installed in %s", dir) //nolint:staticcheck // it is a name
+		return fmt.Errorf("Azurite is not installed in %s", dir) //nolint:staticcheck // Azurite is a name
 	}
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func AzuriteInstalled(dir string) error {
 		return err
 	}
 	if p.Version != AzuriteVersion {
-		return fmt.Errorf("Azurite in %s is %s, not %s", dir, p.Version, AzuriteVersion) //nolint:staticcheck // it is a name
+		return fmt.Errorf("Azurite in %s is %s, not %s", dir, p.Version, AzuriteVersion) //nolint:staticcheck // Azurite is a name
 	}
 	return nil
 }

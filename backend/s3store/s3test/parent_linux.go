@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent has the kernel kill the process if the tests end without
-// stopping it, as those do that run into go test's time limit.
+// dieWithParent makes the kernel kill the process if the tests end without stopping it,
+// for example because of go test's time limit.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

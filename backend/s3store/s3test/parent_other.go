@@ -4,5 +4,5 @@ package s3test
 
 import "os/exec"
 
-// dieWithParent does nothing where the kernel offers nothing of the kind.
+// dieWithParent does nothing: the kernel has no such function.
 func dieWithParent(*exec.Cmd) {}

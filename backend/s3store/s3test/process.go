@@ -20,12 +20,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// startDeadline bounds the wait for a server to answer. It starts in a second;
-// the rest is for a machine with much else to do.
+// startDeadline bounds the wait for a server to answer. It starts in a second; the rest
+// is for a busy machine.
 const startDeadline = time.Minute
 
-// portAttempts bounds how often a free port is looked for anew because another
-// process took it before the server did.
+// portAttempts bounds how often a new free port is chosen because another process took
+// the last one.
 const portAttempts = 5
 
 // process is one process of a server.
@@ -43,8 +43,8 @@ func launch(cmd *exec.Cmd, addr string, ready func(context.Context) error) (*pro
 	dieWithParent(cmd)
 	started := make(chan error)
 	go func() {
-		// The parent that the kernel watches for is the thread, so the one
-		// that starts the process stays until it has ended.
+		// The kernel watches the thread that started the process, so that thread must
+		// stay until the process has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
@@ -82,9 +82,9 @@ func (p *process) await(ready func(context.Context) error) error {
 	}
 }
 
-// answers is nil if a server at addr answers requests of S3 and of STS. The health
-// checks of servers are not enough: MinIO's are passed before it is, and it answers
-// S3's before it makes credentials.
+// answers returns nil if a server at addr answers requests of S3 and of STS. The health
+// checks of servers are not enough: MinIO's pass before it answers, and it answers S3
+// requests before it makes credentials.
 func (s *Server) answers(ctx context.Context, addr string) error {
 	client := s.client(&http.Transport{DisableKeepAlives: true}, At("http://"+addr), func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	_, err := client.ListBuckets(ctx, &s3.ListBucketsInput{})
@@ -99,7 +99,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// startMinIO starts the one process that a MinIO on one drive has.
+// startMinIO starts the single process of a MinIO on one drive.
 func (s *Server) startMinIO(binary string) error {
 	return s.launchOn(0, func(addr string) *exec.Cmd {
 		cmd := exec.Command(binary, "server", "--quiet", "--address", addr,
@@ -107,7 +107,7 @@ func (s *Server) startMinIO(binary string) error {
 		cmd.Env = append(s.environ(),
 			"MINIO_ROOT_USER="+rootUser, "MINIO_ROOT_PASSWORD="+rootPassword,
 			"MINIO_REGION="+Region, "MINIO_BROWSER=off", "MINIO_UPDATE=off",
-			// The key of buckets that encrypt; the others do not.
+			// The key for buckets with encryption.
 			"MINIO_KMS_SECRET_KEY=test:"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 		return cmd
 	})
@@ -138,13 +138,13 @@ func (s *Server) startVersityGW(binary string) error {
 	return nil
 }
 
-// environ keeps the settings of whoever runs the tests away from a server.
+// environ returns the environment without settings that would affect a server.
 func (s *Server) environ() []string {
 	return []string{"HOME=" + s.dir, "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH")}
 }
 
-// launchOn launches the i-th process of the server, on the port that it had
-// before or on a free one.
+// launchOn launches the i-th process of the server, on its previous port or on a free
+// one.
 func (s *Server) launchOn(i int, command func(addr string) *exec.Cmd) error {
 	if i < len(s.ports) {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.ports[i]))
@@ -185,8 +185,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// output keeps what a process printed, for the error message if it does not
-// start.
+// output keeps the output of a process, for the error message if it does not start.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Proxy stands between clients and one endpoint of a server, and does to
-// requests what networks and servers do. Clients reach it at its URL.
+// Proxy is a proxy between clients and one endpoint of a server, which treats requests as
+// networks and servers may. Clients use its URL.
 type Proxy struct {
 	URL string
 
@@ -28,23 +28,22 @@ type Proxy struct {
 	requests []*http.Request
 }
 
-// Plan decides what happens to a request; nil passes it on. It is called for one
-// request at a time, in the order in which they arrive, and must leave the body
-// alone.
+// Plan decides what happens to a request; nil forwards it. It is called for one request
+// at a time, in the order in which they arrive, and must not change the body.
 type Plan func(*http.Request) Fault
 
-// Fault is one thing that happens to a request, in place of passing it on.
+// Fault is what happens to a request instead of being forwarded.
 type Fault func(p *Proxy, w http.ResponseWriter, r *http.Request)
 
-// NewProxy starts a proxy that passes everything on. It ends with the test, when
-// what it still has to deliver is delivered.
+// NewProxy starts a proxy that forwards everything. It ends with the test, after its last
+// deliveries.
 func NewProxy(tb testing.TB, endpoint string) *Proxy {
 	target, err := url.Parse(endpoint)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	p := &Proxy{target: target}
-	p.link.DisableCompression = true // answers go back as they came
+	p.link.DisableCompression = true // answers are not decompressed
 	p.link.MaxIdleConnsPerHost = 128
 	server := httptest.NewServer(p)
 	p.URL = server.URL
@@ -57,14 +56,15 @@ func NewProxy(tb testing.TB, endpoint string) *Proxy {
 	return p
 }
 
-// Follow sets the plan for the requests from now on; nil passes all on.
+// Follow sets the plan for the requests from now on; nil forwards all.
 func (p *Proxy) Follow(plan Plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan = plan
 }
 
-// Requests returns what has arrived since it was last called, without bodies.
+// Requests returns the requests, without bodies, that have arrived since the last call of
+// Requests.
 func (p *Proxy) Requests() []*http.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *Proxy) Requests() []*http.Request {
 	return seen
 }
 
-// ServeHTTP is the side that clients see.
+// ServeHTTP handles a client's request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := p.arrived(r)
 	if fault == nil {
@@ -94,12 +94,12 @@ func (p *Proxy) arrived(r *http.Request) Fault {
 	return p.plan(r)
 }
 
-// IsWrite tells whether a request writes an object.
+// IsWrite reports whether a request writes an object.
 func IsWrite(r *http.Request) bool { return r.Method == http.MethodPut }
 
 // forward sends the request to the server and returns its whole answer.
 func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, []byte, error) {
-	out := r.Clone(context.WithoutCancel(r.Context())) // what has been sent arrives, whatever the client does
+	out := r.Clone(context.WithoutCancel(r.Context())) // the request arrives even if the client is gone
 	out.URL.Scheme, out.URL.Host = p.target.Scheme, p.target.Host
 	out.RequestURI = ""
 	out.Body = io.NopCloser(bytes.NewReader(body))
@@ -138,10 +138,10 @@ func reply(w http.ResponseWriter, resp *http.Response, answer []byte) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 	w.WriteHeader(resp.StatusCode)
-	w.Write(answer) // a client that has gone does not mind
+	w.Write(answer) // the client may be gone
 }
 
-// Delay passes a request on after some time, as if the server were that far away.
+// Delay forwards a request after some time, as if the server were far away.
 func Delay(away time.Duration) Fault {
 	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
 		time.Sleep(away)
@@ -149,25 +149,25 @@ func Delay(away time.Duration) Fault {
 	}
 }
 
-// Cut breaks the connection before the server has seen the request.
+// Cut closes the connection before the server gets the request.
 func Cut(*Proxy, http.ResponseWriter, *http.Request) { cutConnection() }
 
-// LoseAnswer has the server carry the request out, and breaks the connection
-// instead of answering.
+// LoseAnswer has the server execute the request, and closes the connection instead of
+// answering.
 func LoseAnswer(p *Proxy, _ http.ResponseWriter, r *http.Request) {
-	p.forward(r, mustRead(r)) // whether it was answered is what nobody learns
+	p.forward(r, mustRead(r)) // the answer is lost, whatever it is
 	cutConnection()
 }
 
 // Stall does nothing until the client gives up.
 func Stall(_ *Proxy, _ http.ResponseWriter, r *http.Request) {
-	mustRead(r) // without it, the server would not see that the client went
+	mustRead(r) // otherwise the server would not notice that the client is gone
 	<-r.Context().Done()
 	cutConnection()
 }
 
-// Late breaks the connection, and delivers the request to the server when
-// release is closed, which must be before the test ends.
+// Late closes the connection, and delivers the request to the server when release is
+// closed, which must be before the test ends.
 func Late(release <-chan struct{}) Fault {
 	return func(p *Proxy, _ http.ResponseWriter, r *http.Request) {
 		body := mustRead(r)
@@ -179,8 +179,8 @@ func Late(release <-chan struct{}) Fault {
 	}
 }
 
-// Twice delivers the request to the server twice in succession, and passes on
-// the second answer.
+// Twice delivers the request to the server twice in succession, and forwards the second
+// answer.
 func Twice(p *Proxy, w http.ResponseWriter, r *http.Request) {
 	body := mustRead(r)
 	if _, _, err := p.forward(r, body); err != nil {
@@ -193,8 +193,8 @@ func Twice(p *Proxy, w http.ResponseWriter, r *http.Request) {
 	reply(w, resp, answer)
 }
 
-// Answer answers with an error of S3 in place of the server. Retry-After is the
-// wait to ask for, in seconds; zero asks for none.
+// Answer answers with an error of S3 in place of the server. retryAfter is the requested
+// wait in seconds; zero requests none.
 func Answer(status int, code string, retryAfter int) Fault {
 	return func(_ *Proxy, w http.ResponseWriter, r *http.Request) {
 		mustRead(r)
@@ -202,8 +202,8 @@ func Answer(status int, code string, retryAfter int) Fault {
 	}
 }
 
-// AnswerAfterwards has the server carry the request out, and answers with an
-// error all the same.
+// AnswerAfterwards has the server execute the request, and answers with an error
+// nevertheless.
 func AnswerAfterwards(status int, code string) Fault {
 	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
 		p.forward(r, mustRead(r))
@@ -211,8 +211,8 @@ func AnswerAfterwards(status int, code string) Fault {
 	}
 }
 
-// AnswerPlainly answers as a gateway does that is no S3 server: with that status,
-// body and nothing else.
+// AnswerPlainly answers like a gateway that is not an S3 server: with only that status
+// and body.
 func AnswerPlainly(status int, contentType, body string) Fault {
 	return func(_ *Proxy, w http.ResponseWriter, r *http.Request) {
 		mustRead(r)
@@ -222,7 +222,7 @@ func AnswerPlainly(status int, contentType, body string) Fault {
 	}
 }
 
-// Edit passes the request on, and the answer back as edit leaves it.
+// Edit forwards the request, and the answer as changed by edit.
 func Edit(edit func(header http.Header, body []byte) []byte) Fault {
 	return func(p *Proxy, w http.ResponseWriter, r *http.Request) {
 		resp, answer, err := p.forward(r, mustRead(r))

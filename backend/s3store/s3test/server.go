@@ -26,8 +26,7 @@ const (
 	rootPassword = "immukv-test-secret"
 )
 
-// Server is a running server, with everything it keeps in a directory of its
-// own.
+// Server is a running server, with all its data in its own directory.
 type Server struct {
 	*Software
 
@@ -42,8 +41,8 @@ type Server struct {
 	policies map[string][]statement // of the buckets that have one
 }
 
-// Start starts a server for one test alone, which may kill and restart it. It
-// ends with the test.
+// Start starts a server for one test only, which may kill and restart it. It ends with
+// the test.
 func Start(tb testing.TB, sw *Software) *Server {
 	tb.Helper()
 	s, err := start(sw, sw.find(tb), tb.TempDir())
@@ -63,8 +62,8 @@ func start(sw *Software, binary, dir string) (*Server, error) {
 	return s, nil
 }
 
-// Kill kills the server's processes as a crash of the machine's power would
-// stop them: without a word. It returns when they are gone.
+// Kill kills the server's processes without warning, as a power failure would. It returns
+// when they have ended.
 func (s *Server) Kill() {
 	for _, p := range s.running {
 		p.kill()
@@ -80,8 +79,8 @@ func (s *Server) Restart(tb testing.TB) {
 	}
 }
 
-// Endpoints are the URLs under which the server answers, each from a process of
-// its own over the same data where the server offers that.
+// Endpoints returns the URLs of the server. If the server supports several processes over
+// the same data, each URL is that of one process.
 func (s *Server) Endpoints() []string {
 	var urls []string
 	for _, p := range s.running {
@@ -90,17 +89,17 @@ func (s *Server) Endpoints() []string {
 	return urls
 }
 
-// Endpoint is the first of [Server.Endpoints].
+// Endpoint returns the first of [Server.Endpoints].
 func (s *Server) Endpoint() string { return s.Endpoints()[0] }
 
-// Root is the credentials that may do everything.
+// Root returns the credentials with all permissions.
 func (s *Server) Root() aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(rootUser, rootPassword, "")
 }
 
-// Environ is the environment, as in [os.Environ], of a program that uses the
-// server with the credentials of [Server.Root] and nothing from the machine's
-// AWS configuration.
+// Environ returns the environment, as [os.Environ] does, for a program that uses the
+// server with the credentials of [Server.Root] and without the machine's AWS
+// configuration.
 func (s *Server) Environ() []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -118,14 +117,14 @@ func (s *Server) Environ() []string {
 	)
 }
 
-// StoreURL is the URL under which package s3store opens a bucket of the server,
-// for a program with the environment of [Server.Environ].
+// StoreURL returns the URL with which package s3store opens a bucket of the server, for a
+// program with the environment of [Server.Environ].
 func (s *Server) StoreURL(bucket string) string {
 	return "s3://" + bucket + "?region=" + Region + "&use_path_style=true&endpoint=" + s.Endpoint()
 }
 
-// Client is a client of the server's first endpoint with the credentials of
-// [Server.Root] and connections of its own, which end with the test.
+// Client returns a client of the server's first endpoint with the credentials of
+// [Server.Root] and its own connections, which end with the test.
 func (s *Server) Client(tb testing.TB, opts ...func(*s3.Options)) *s3.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 128, 128
@@ -139,7 +138,7 @@ func (s *Server) client(transport http.RoundTripper, opts ...func(*s3.Options)) 
 		UsePathStyle: true,
 		Credentials:  s.Root(),
 		HTTPClient:   &http.Client{Transport: transport},
-		// Reads that fail are repeated as usual, but not after seconds.
+		// Failed reads are retried as usual, but without waits of seconds.
 		Retryer:                    retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond }),
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Servers shares servers among the tests of one binary: each is started when
-// first asked for, and all are stopped by [Servers.Main]. Its zero value is
-// ready for use, by any number of goroutines.
+// Servers shares servers among the tests of one binary: each is started when it is first
+// used, and all are stopped by [Servers.Main]. Its zero value is ready for use, by any
+// number of goroutines.
 type Servers struct {
 	mu      sync.Mutex
 	started map[*Software]*Server
@@ -31,8 +31,8 @@ func (s *Servers) stop() {
 	}
 }
 
-// Get returns the shared server. A test must leave it running; one that kills
-// its server uses [Start].
+// Get returns the shared server. A test must not stop it; one that kills its server uses
+// [Start].
 func (s *Servers) Get(tb testing.TB, sw *Software) *Server {
 	tb.Helper()
 	binary := sw.find(tb)

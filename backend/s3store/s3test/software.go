@@ -10,9 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// DirEnv names the environment variable with the folder of the servers'
-// programs. Without it they are looked for in the folder .servers of the
-// module that the test runs in.
+// DirEnv names the environment variable with the folder of the servers' programs. The
+// default is the folder .servers of the module that contains the test.
 const DirEnv = "IMMUKV_SERVERS"
 
 // noSkipEnv, set to 1, turns a missing server from a skip into a failure.
@@ -20,8 +19,8 @@ const noSkipEnv = "IMMUKV_NO_SKIP"
 
 // Software is a server program at the version that this project is tested with.
 type Software struct {
-	Name    string // as subtests and tables show it
-	Package string // what to go install
+	Name    string // the name in subtests and tables
+	Package string // the argument of go install
 	Version string // the module version, pinned
 	Binary  string // the name of the program that go install makes
 
@@ -30,8 +29,8 @@ type Software struct {
 	restrict func(s *Server, bucket string, actions []string) (aws.CredentialsProvider, error)
 }
 
-// MinIO is archived upstream and still the name that users ask for. This is
-// the newest version that the Go module proxy has.
+// MinIO is archived upstream, but users still ask for it. This is the newest version that
+// the Go module proxy has.
 var MinIO = &Software{
 	Name:    "MinIO",
 	sts:     true,
@@ -43,8 +42,8 @@ var MinIO = &Software{
 	restrict: (*Server).restrictMinIO,
 }
 
-// VersityGW serves a directory of a file system, here with a directory for old
-// versions and through two gateway processes at once.
+// VersityGW serves a directory of a file system, here with a directory for old versions
+// and through two gateway processes at once.
 var VersityGW = &Software{
 	Name:    "VersityGW",
 	Package: "github.com/versity/versitygw/cmd/versitygw",
@@ -58,7 +57,7 @@ var VersityGW = &Software{
 // All is the servers that every test of the store runs on.
 var All = []*Software{MinIO, VersityGW}
 
-// Installed is nil if dir has the program at its pinned version.
+// Installed returns nil if dir has the program at its pinned version.
 func (sw *Software) Installed(dir string) error {
 	info, err := buildinfo.ReadFile(filepath.Join(dir, sw.Binary))
 	if err != nil {
@@ -70,7 +69,7 @@ func (sw *Software) Installed(dir string) error {
 	return nil
 }
 
-// Dir is the folder where the servers' programs are looked for.
+// Dir returns the folder with the servers' programs.
 func Dir() (string, error) {
 	if dir := os.Getenv(DirEnv); dir != "" {
 		return dir, nil
@@ -91,8 +90,8 @@ func Dir() (string, error) {
 	}
 }
 
-// find returns the path of the program, or skips the test, saying how to get
-// it.
+// find returns the path of the program, or skips the test with instructions for the
+// installation.
 func (sw *Software) find(tb testing.TB) string {
 	tb.Helper()
 	dir, err := Dir()

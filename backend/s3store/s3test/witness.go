@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Omniwitness is a witness of transparency logs. It is no server of S3, and is here
-// because it is installed and started as those are.
+// Omniwitness is a witness of transparency logs. It is in this package because it is
+// installed and started like the S3 servers.
 var Omniwitness = &Software{
 	Name:    "omniwitness",
 	Package: "github.com/transparency-dev/witness/cmd/omniwitness",
@@ -19,12 +19,12 @@ var Omniwitness = &Software{
 	Binary:  "omniwitness",
 }
 
-// Programs is everything that the tests need installed.
+// Programs lists all programs that the tests need.
 var Programs = append(All[:len(All):len(All)], Omniwitness, FakeGCS)
 
-// StartWitness starts a witness on a free port, as a process of its own that ends
-// with the test, and returns its URL. The files are those of its signing key and of
-// the logs that it knows.
+// StartWitness starts a witness on a free port, in a separate process that ends with the
+// test, and returns its URL. The files are those of its signing key and of the logs that
+// it accepts.
 func StartWitness(tb testing.TB, keyFile, logsFile string) string {
 	tb.Helper()
 	binary := Omniwitness.find(tb)
@@ -48,7 +48,7 @@ func StartWitness(tb testing.TB, keyFile, logsFile string) string {
 	}
 }
 
-// answersHTTP is nil if a server at addr answers requests, whatever it answers.
+// answersHTTP returns nil if a server at addr answers requests in any way.
 func answersHTTP(ctx context.Context, addr string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
 	if err != nil {

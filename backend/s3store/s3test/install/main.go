@@ -1,8 +1,7 @@
-// Command install puts the servers that the tests run on into the folder
-// where they look for them: .servers at the root of the module, or the one that
-// IMMUKV_SERVERS names. A server that is there at its pinned version is left
-// alone. It takes minutes the first time. With -azurite it installs Azurite alone,
-// for which it needs npm.
+// Command install installs the servers that the tests run on into the folder where the
+// tests expect them: .servers at the root of the module, or the one that IMMUKV_SERVERS
+// names. It skips a server that is installed at its pinned version. The first run takes
+// minutes. With -azurite it installs only Azurite, for which it needs npm.
 package main
 
 import (
@@ -15,7 +14,7 @@ import (
 )
 
 func main() {
-	azurite := flag.Bool("azurite", false, "install Azurite alone")
+	azurite := flag.Bool("azurite", false, "install only Azurite")
 	flag.Parse()
 	if err := install(*azurite); err != nil {
 		fmt.Fprintln(os.Stderr, "install:", err)
