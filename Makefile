@@ -14,7 +14,7 @@ LINTER_VERSION := v2.15.0
 # Nothing may leave itself out: a test that would skip for want of a server fails.
 STRICT := IMMUKV_NO_SKIP=1 IMMUKV_LONG=1
 
-.PHONY: demo test full lint cover race sweep soak matrix bench servers azurite chromium
+.PHONY: demo test full lint cover race sweep soak matrix bench servers azurite chromium screenshots
 
 ## demo: a guided tour on local files
 demo:
@@ -44,6 +44,10 @@ servers:
 ## chromium: the browser that pages are tested in, unless there is one; it needs root and apt-get
 chromium:
 	$(GO) run ./immukv/cli/internal/serve/chromium/install
+
+## screenshots: the pictures of docs/serve.md, anew
+screenshots: chromium
+	$(GO) run ./immukv/cli/internal/serve/screenshots
 
 ## azurite: Azure's emulator, at a pinned version, in .servers; it needs npm
 azurite:
