@@ -10,40 +10,37 @@ import (
 	"testing"
 )
 
-// Explorer visits every history of a small world, each once. Of equivalent
-// histories, which no process can tell apart, it visits one. Histories are
-// equivalent if they differ only in the order of adjacent requests of different
-// processes that do not touch the same object, or one of which is a write that
-// fails in either order; and if they differ only in whether a write arrives late
-// without effect, never arrives, or was lost.
+// Explorer visits every history of a small world once. Of equivalent histories, which no
+// process can distinguish, it visits one. Histories are equivalent if they differ only in
+// the order of adjacent requests of different processes that do not use the same object,
+// or one of which is a write that fails in either order. They are also equivalent if they
+// differ only in whether a write arrives late without effect, never arrives, or was lost.
 type Explorer struct {
-	// Faults lists what a request may meet, besides no fault; nil stands for
-	// none. Held answers, pauses and jumps are not explored.
+	// Faults lists the faults that a request may meet, besides no fault; nil means none.
+	// Held answers, pauses and jumps are not explored.
 	Faults func(Pending) []Fault
 	// Budget is how many faults there can be in one history.
 	Budget int
 	// Workers is how many histories are made at a time.
 	Workers int
-	// All makes it visit equivalent histories too.
+	// All makes it visit equivalent histories, too.
 	All bool
 }
 
 // Coverage is what an exploration visited.
 type Coverage struct {
-	// Histories were made to their end, and are distinct: no two have the same
-	// hash.
+	// Histories is the number of complete, distinct histories: no two have the same hash.
 	Histories int
-	// Cut is how many were abandoned because everything that could follow was
-	// equivalent to what was visited.
+	// Cut is the number of histories that were abandoned because every continuation was
+	// equivalent to a visited one.
 	Cut int
-	// Steps is how many choices the histories were made of, Longest how many
-	// the longest was.
+	// Steps is the number of choices in all histories, Longest that of the longest one.
 	Steps, Longest int
-	// Faults is how often each was met.
+	// Faults is how often each fault was met.
 	Faults map[Fault]int
 }
 
-// Add adds what another exploration visited.
+// Add adds the coverage of another exploration.
 func (c *Coverage) Add(d Coverage) {
 	c.Histories += d.Histories
 	c.Cut += d.Cut
@@ -57,9 +54,9 @@ func (c *Coverage) Add(d Coverage) {
 	}
 }
 
-// Explore makes all histories by calling run, which makes one with the given
-// source, always in the same way. It ends at the first that has an error, and
-// returns that history.
+// Explore makes all histories by calling run, which must make one with the given source,
+// always in the same way. It ends at the first history with an error, and returns that
+// history.
 func (x Explorer) Explore(t *testing.T, run func(*testing.T, Source) *History) (Coverage, *History) {
 	s := &search{explorer: x, seen: make(map[uint64]struct{}), todo: []*branch{{}}}
 	s.changed.L = &s.mu
@@ -77,13 +74,13 @@ func (x Explorer) Explore(t *testing.T, run func(*testing.T, Source) *History) (
 	return s.coverage, s.failed
 }
 
-// search is what the workers of an exploration share.
+// search is the shared state of the workers of an exploration.
 type search struct {
 	explorer Explorer
 
 	mu       sync.Mutex
 	changed  sync.Cond
-	todo     []*branch // the last is next: depth first, so that few are kept
+	todo     []*branch // the last is next: depth first, to keep few
 	busy     int
 	seen     map[uint64]struct{}
 	coverage Coverage
@@ -133,8 +130,7 @@ func (s *search) done(w *walk, h *History) {
 	s.coverage.Add(Coverage{Histories: 1, Steps: len(h.Schedule), Longest: len(h.Schedule), Faults: h.Faults()})
 }
 
-// branch is a choice that is to be made, after those of its parents. The root
-// has none.
+// branch is a choice to be made after those of its parents. The root has none.
 type branch struct {
 	parent *branch
 	choice Choice
@@ -158,15 +154,14 @@ type move struct {
 	all    bool // object is the prefix of all objects touched
 }
 
-// walk is the source of one history of an exploration: it follows a branch to
-// its end, then always takes the first choice that is awake, and notes the
-// others as branches to follow later.
+// walk is the source of one history of an exploration. It follows a branch to its end.
+// Then it always takes the first choice that is awake, and adds the others as branches
+// for later.
 //
-// A choice falls asleep when it was taken, for all that is visited afterwards
-// from the same point, and wakes when one is taken that it depends on: until
-// then, taking it leads to what was visited already. These are the sleep sets
-// of Godefroid, "Partial-Order Methods for the Verification of Concurrent
-// Systems".
+// A choice falls asleep when it has been taken, for all that is visited later from the
+// same point. It wakes when a choice is taken that it depends on: until then, taking it
+// leads to visited histories. These are the sleep sets of Godefroid, "Partial-Order
+// Methods for the Verification of Concurrent Systems".
 type walk struct {
 	explorer Explorer
 	path     []Choice
@@ -177,7 +172,7 @@ type walk struct {
 	found    []*branch
 }
 
-var errSeen = errors.New("all that can follow was visited")
+var errSeen = errors.New("all continuations have been visited")
 
 // Next implements [Source].
 func (w *walk) Next(p *Point) (Choice, error) {
@@ -220,8 +215,8 @@ func (w *walk) spend(c Choice) {
 	}
 }
 
-// moves lists what can be chosen: first what goes well, then faults, then what
-// arrives late.
+// moves lists the possible choices: first those without a fault, then faults, then late
+// arrivals.
 func (w *walk) moves(p *Point) []move {
 	var moves []move
 	for _, at := range p.Waiting {
@@ -239,7 +234,7 @@ func (w *walk) moves(p *Point) []move {
 			continue
 		}
 		if i > 0 && at.Process == p.Late[i-1].Process && at.Request.compare(p.Late[i-1].Request) == 0 {
-			continue // a copy of the one before it, which nobody waits for
+			continue // a copy of the one before it, for which no caller waits
 		}
 		c := Choice{Move: Arrive, Process: at.Process, Nth: at.Nth}
 		moves = append(moves, move{Choice: c, object: at.Request.Name, writes: true})
@@ -247,7 +242,7 @@ func (w *walk) moves(p *Point) []move {
 	return moves
 }
 
-// faults are those that lead to histories of their own.
+// faults returns the faults that lead to distinct histories.
 func (x Explorer) faults(at Pending) []Fault {
 	if x.Faults == nil {
 		return nil
@@ -271,7 +266,7 @@ func step(at Pending, f Fault) move {
 	switch at.Request.Op {
 	case OpGetVersion: // of what never changes
 	case OpPut:
-		// One whose condition does not hold changes nothing, whenever it comes.
+		// A write whose condition does not hold changes nothing at any time.
 		if at.Holds {
 			m.object, m.writes = at.Request.Name, true
 		}
@@ -292,8 +287,8 @@ func asleep(sleep []move, m move) bool {
 	return false
 }
 
-// sleepAfter returns what is asleep after m: of what was asleep before, and of
-// what was taken from the same point, all that does not depend on it.
+// sleepAfter returns the choices that are asleep after m: of those asleep before, and of
+// those taken from the same point, all that do not depend on m.
 func (w *walk) sleepAfter(m move, taken []move) []move {
 	if w.explorer.All {
 		return nil
@@ -309,10 +304,9 @@ func (w *walk) sleepAfter(m move, taken []move) []move {
 	return after
 }
 
-// dependsOn reports whether it matters which of two choices comes first. Those
-// of one process always do, and so do a write of a process that arrives late
-// and anything that the process does: whether it was told the truth must be
-// found out.
+// dependsOn reports whether the order of two choices matters. It does for those of one
+// process. It also does for a late write of a process and any later request of that
+// process, because the history must show whether the earlier answer was true.
 func (m move) dependsOn(n move) bool {
 	if m.Process == n.Process {
 		return true

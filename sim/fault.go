@@ -11,40 +11,40 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Effect is what becomes of a request at the store.
+// Effect is the effect of a request at the store.
 type Effect uint8
 
 const (
 	// Now: the request takes effect when it is chosen.
 	Now Effect = iota
-	// Never: it does not reach the store, or is refused there.
+	// Never: it does not reach the store, or the store rejects it.
 	Never
-	// Later: it is still under way after its caller was answered, and takes
-	// effect when the scheduler chooses, or never.
+	// Later: it is still under way after its caller was answered. It takes effect when
+	// the scheduler chooses, or never.
 	Later
 	// Again: it takes effect now, and a duplicate of it is still under way.
 	Again
-	// Copy: a duplicate takes effect now and its answer is lost; the request
-	// itself goes on waiting.
+	// Copy: a duplicate takes effect now and its answer is lost; the request itself
+	// continues to wait.
 	Copy
 )
 
 var effectNames = [...]string{"now", "never", "later", "again", "copy"}
 
-// String is the effect as schedules print it.
+// String returns the effect as schedules print it.
 func (e Effect) String() string { return effectNames[e] }
 
-// Answer is what the caller is told.
+// Answer is the answer that the caller gets.
 type Answer uint8
 
 const (
-	// Own: what the store answered.
+	// Own: the store's answer.
 	Own Answer = iota
-	// Held: the same, but on its way until the request is chosen once more.
+	// Held: the same, but delayed until the request is chosen once more.
 	Held
-	// Lost: the connection broke, or the store failed in the middle. For a
-	// write that is [backend.ErrOutcomeUnknown], for a read an error of no
-	// promised kind.
+	// Lost: the connection broke, or the store failed during the request. The error is
+	// [backend.ErrOutcomeUnknown] for a write, and one of no kind of the contract for a
+	// read.
 	Lost
 	// Precondition to Damaged are the errors of the contract.
 	Precondition
@@ -54,12 +54,12 @@ const (
 	InvalidName
 	TooLarge
 	Damaged
-	// Cancelled: the context of the call ends. What belongs to a whole
-	// [Process.Do] is cancelled with it.
+	// Cancelled: the context of the call ends. If the call belongs to a [Process.Do], the
+	// whole Do is cancelled.
 	Cancelled
-	// Crashed: the process dies before the answer reaches it.
+	// Crashed: the process crashes before it gets the answer.
 	Crashed
-	// Short: one item and a token, however many were asked for.
+	// Short: one item and a token, whatever the requested number.
 	Short
 	// Hollow: an empty page with a token that continues where it began.
 	Hollow
@@ -72,26 +72,26 @@ var answerNames = [...]string{
 	"invalid-name", "too-large", "damaged", "cancelled", "crashed", "short", "hollow", "disordered",
 }
 
-// String is the answer as schedules print it.
+// String returns the answer as schedules print it.
 func (a Answer) String() string { return answerNames[a] }
 
-// Fault is what a request meets: its effect and its answer. The zero value is
-// no fault: the effect is now, the answer the store's own.
+// Fault is the effect and the answer of a request. The zero value is no fault: the
+// request takes effect now, and the answer is the store's own.
 type Fault struct {
 	Effect Effect
 	Answer Answer
 }
 
-// String shows a fault as effect/answer: "later/lost".
+// String returns a fault as effect/answer: "later/lost".
 func (f Fault) String() string { return f.Effect.String() + "/" + f.Answer.String() }
 
-// ParseFault reads what String prints.
+// ParseFault parses the output of String.
 func ParseFault(s string) (Fault, error) {
 	effect, answer, _ := strings.Cut(s, "/")
 	e := slices.Index(effectNames[:], effect)
 	a := slices.Index(answerNames[:], answer)
 	if e < 0 || a < 0 {
-		return Fault{}, fmt.Errorf("%q is no fault: want effect/answer, such as later/lost", s)
+		return Fault{}, fmt.Errorf("%q is not a fault: want effect/answer, such as later/lost", s)
 	}
 	return Fault{Effect(e), Answer(a)}, nil
 }
@@ -116,9 +116,9 @@ var (
 	}
 )
 
-// Faults lists every fault that a request of the given kind can meet. An error
-// is listed with and without effect where both are possible: to a read its own
-// effect makes no difference.
+// Faults lists every fault that a request of the given kind can meet. For a write, an
+// error is listed with and without effect where both are possible; a read has no effect
+// that would make a difference.
 func Faults(op Op) []Fault { return slices.Clone(faultsOf(op)) }
 
 func faultsOf(op Op) []Fault {
@@ -150,15 +150,15 @@ func (f Fault) fits(op Op) bool {
 	return f == Fault{} || slices.Contains(faultsOf(op), f)
 }
 
-// fitsHeld reports whether an answer that is held can meet the fault: it may be
-// lost, or come too late.
+// fitsHeld reports whether a held answer can meet the fault: it may be lost, or come too
+// late.
 func (f Fault) fitsHeld() bool {
 	return f.Effect == Now && slices.Contains([]Answer{Own, Lost, Cancelled, Crashed}, f.Answer)
 }
 
-// ErrCrashed is the error of every request of a process that has crashed, for
-// errors.Is. It is context.Canceled, too, so that code winds up instead of
-// trying again; nothing that it still does has any effect.
+// ErrCrashed is the error of every request of a process that has crashed, for errors.Is.
+// It is context.Canceled, too, so that code stops instead of retrying. Nothing that the
+// code still does has any effect.
 var ErrCrashed error = crashedError{}
 
 type crashedError struct{}
@@ -171,8 +171,7 @@ var errLost = errors.New("the connection broke")
 // askedWait is the wait that the store asks for with [Unavailable].
 const askedWait = 2 * time.Second
 
-// err is the error that the caller gets for an answer that is not the store's
-// own.
+// err returns the error that the caller gets for an answer that is not the store's own.
 func (a Answer) err(r *Request) error {
 	e := r.failed(nil)
 	switch a {
@@ -186,7 +185,7 @@ func (a Answer) err(r *Request) error {
 		e.Kind, e.RetryAfter = backend.ErrUnavailable, askedWait
 	case Unsupported:
 		e.Kind = nil
-		e.Err = &backend.UnsupportedError{Clause: "S4", Problem: "the answer has the version ID null", Remedy: "switch versioning on"}
+		e.Err = &backend.UnsupportedError{Clause: "S4", Problem: "the answer has the version ID null", Remedy: "enable versioning"}
 	case InvalidName:
 		e.Kind = backend.ErrInvalidName
 	case TooLarge:

@@ -7,13 +7,13 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// gate decides what becomes of a request.
+// gate decides the effect and the answer of a request.
 type gate interface {
 	pass(ctx context.Context, r *Request) Reply
 }
 
-// handle is the store as one process sees it. It names every method itself, so
-// that one added to the contract cannot pass by the gate.
+// handle is the store as one process uses it. It implements every method itself, so that
+// a new one cannot bypass the gate.
 type handle struct{ gate gate }
 
 var _ backend.VersionedStore = handle{}
@@ -34,7 +34,7 @@ func (h handle) Head(ctx context.Context, name string) (backend.Version, error) 
 }
 
 func (h handle) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-	// The request may outlive the call, of which the body is no longer then.
+	// The request may outlive the call, after which the caller may change the body.
 	reply := h.gate.pass(ctx, &Request{Op: OpPut, Name: name, Body: slices.Clone(body), Cond: cond})
 	return reply.Version, reply.Err
 }

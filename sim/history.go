@@ -34,7 +34,7 @@ const (
 
 var eventKindNames = [...]string{"began", "ended", "stepped", "arrived", "restarted", "paused", "jumped"}
 
-// String is the kind in a word.
+// String returns the kind as one word.
 func (k EventKind) String() string { return eventKindNames[k] }
 
 // Event is one thing that happened. Observers must not change or keep it.
@@ -51,10 +51,10 @@ type Event struct {
 
 	// Of Stepped and Arrived.
 	Request *Request
-	Twin    int // how many equal requests of the process stood before it
+	Twin    int // how many equal requests of the process waited before it
 	Fault   Fault
-	Effect  *Reply // what the store answered; nil if the request did not reach it
-	Told    *Reply // what the caller was told; nil if nothing yet, or nobody
+	Effect  *Reply // the store's answer; nil if the request did not reach it
+	Told    *Reply // the caller's answer; nil if there is none yet, or no caller
 
 	By time.Duration // of Paused and Jumped
 }
@@ -64,15 +64,15 @@ func (e *Event) Wrote() bool {
 	return e.Effect != nil && e.Request.Writes() && e.Effect.Err == nil
 }
 
-// History is what happened, from beginning to end.
+// History is the list of events, from beginning to end.
 type History struct {
-	// Schedule is what the source chose. Replayed, it yields an equal history.
+	// Schedule has the choices of the source. A replay of it yields an equal history.
 	Schedule Schedule
-	// Skipped counts choices that were not possible at their point.
+	// Skipped counts choices that were not possible when they came.
 	Skipped int
 	Events  []*Event
-	// Err is why the history ended early: what an observer found, or what the
-	// scheduler found, such as a process that neither makes a request nor ends.
+	// Err is why the history ended early: the error of an observer, or of the scheduler,
+	// for example because a process neither makes a request nor ends.
 	Err error
 
 	digest hash.Hash
@@ -88,7 +88,7 @@ func (h *History) Hash() [sha256.Size]byte {
 	return sum
 }
 
-// record appends an event and digests what is repeatable in it.
+// record appends an event and adds its repeatable part to the digest.
 func (h *History) record(e *Event) {
 	h.Events = append(h.Events, e)
 	b := append(h.buf[:0], byte(e.Kind), byte(e.Life), byte(e.Fault.Effect), byte(e.Fault.Answer), byte(e.Twin))
@@ -144,7 +144,7 @@ var errorWords = []struct {
 	{backend.ErrDamaged, "damaged"},
 }
 
-// errorWord is the kind of an error of the store, in a word or two.
+// errorWord returns the kind of an error of the store in one or two words.
 func errorWord(err error) string {
 	if err == nil {
 		return ""
@@ -157,7 +157,7 @@ func errorWord(err error) string {
 	return "failed"
 }
 
-// Faults counts the faults that were met.
+// Faults returns how often each fault was met.
 func (h *History) Faults() map[Fault]int {
 	met := make(map[Fault]int)
 	for _, e := range h.Events {
@@ -168,8 +168,8 @@ func (h *History) Faults() map[Fault]int {
 	return met
 }
 
-// Tell writes the history for a person to follow: a line for each event, and
-// beneath it what note, if it is not nil, has to say of it.
+// Tell writes the history for a person: a line for each event and, if note is not nil,
+// the note of the event below it.
 func (h *History) Tell(w io.Writer, note func(*Event) string) {
 	for i, e := range h.Events {
 		fmt.Fprintf(w, "%4d %9v  %v\n", i+1, e.At.Truncate(time.Millisecond), e)
@@ -182,7 +182,7 @@ func (h *History) Tell(w io.Writer, note func(*Event) string) {
 	}
 }
 
-// String is the event as a line of the history.
+// String returns the event as a line of the history.
 func (e *Event) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-7s ", e.who())
@@ -240,7 +240,7 @@ func (e *Event) appendOutcome(b *strings.Builder) {
 	}
 }
 
-// word is a reply in a word or two.
+// word returns a reply in one or two words.
 func (r *Reply) word(req *Request) string {
 	if r.Err != nil {
 		return errorWord(r.Err)

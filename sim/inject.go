@@ -9,9 +9,8 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Injection lets one request of a process meet a fault: a chosen one, counted
-// from the process's first. It needs no scheduler, no virtual time and no
-// testing.T.
+// Injection lets one request of a process meet a given fault. It needs no scheduler, no
+// virtual time and no testing.T.
 type Injection struct {
 	Fault Fault
 	// At is the request that meets the fault, counted from 1.
@@ -26,32 +25,32 @@ type Injection struct {
 	cancel  context.CancelFunc
 }
 
-// CrashBefore and CrashAfter kill a process before and after the effect of a
+// CrashBefore and CrashAfter crash a process before and after the effect of a
 // request.
 var (
 	CrashBefore = Fault{Never, Crashed}
 	CrashAfter  = Fault{Now, Crashed}
 )
 
-// Crashes yields one injection for each place at which a process can crash:
-// before each of its requests, and after each of its writes. It ends after a run
-// that made fewer requests than it takes to reach the next place.
+// Crashes yields one injection for each place at which a process can crash: before each
+// of its requests, and after each of its writes. It ends after a run that made too few
+// requests to reach the next place.
 //
 //	for crash := range sim.Crashes() {
 //		store := memstore.New()
-//		crash.Run(ctx, store, enroll)                             // dies on its way
+//		crash.Run(ctx, store, enroll)                             // crashes
 //		if err := enroll(ctx, store); err != nil { … }            // starts again
 //	}
 func Crashes() iter.Seq[*Injection] { return Injections(CrashBefore, CrashAfter) }
 
-// Injections yields, for each request that a process makes, one injection for
-// each of the faults that it can meet. Faults that need a scheduler, which are
-// those whose effect is Later and whose answer is Held, are left out.
+// Injections yields, for each request that a process makes, one injection for each fault
+// that it can meet. It omits faults that need a scheduler: those whose effect is Later or
+// whose answer is Held.
 func Injections(faults ...Fault) iter.Seq[*Injection] {
 	return func(yield func(*Injection) bool) {
 		for at := 1; ; at++ {
-			// What the request is, and so which faults it can meet, is known
-			// once a process has made it.
+			// The kind of the request, and so the faults that it can meet, is known once
+			// a process has made it.
 			var met *Request
 			for _, f := range faults {
 				if f.Effect == Later || f.Answer == Held || met != nil && !f.fits(met.Op) {
@@ -78,8 +77,8 @@ func (i *Injection) reached() *Request {
 	return i.Request
 }
 
-// String says what the process meets: "now/crashed at request 3, put _log.json
-// if absent".
+// String names the fault and the request: "now/crashed at request 3, put _log.json if
+// absent".
 func (i *Injection) String() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -89,10 +88,10 @@ func (i *Injection) String() string {
 	return fmt.Sprintf("%v at request %d, %v", i.Fault, i.At, i.Request)
 }
 
-// Run runs a process until it returns, and returns its error. If it crashes,
-// its context ends, and no request of its has any effect any more. The process
-// may make requests from any number of goroutines; the store gets them one at a
-// time. An injection is for one run.
+// Run runs a process until it returns, and returns its error. If it crashes, its context
+// ends, and none of its later requests has any effect. The process may make requests from
+// any number of goroutines; the store gets them one at a time. An injection can be used
+// for one run only.
 func (i *Injection) Run(ctx context.Context, store backend.VersionedStore, process func(context.Context, backend.VersionedStore) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

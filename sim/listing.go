@@ -8,18 +8,18 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// hollowMark begins the token of an empty page, once for each such page in a
-// row. What follows is the token with which the first was asked for.
+// hollowMark begins the token of an empty page, once for each consecutive empty page.
+// After it comes the token with which the first one was requested.
 const hollowMark = "hollow:"
 
-// hollow is an empty page that continues where it began.
+// hollow returns an empty page that continues where it began.
 func hollow(r *Request) (reply Reply) {
 	reply.Versions.Next = hollowMark + r.Versions.Token
 	reply.Names.Next = hollowMark + r.Names.Token
 	return reply
 }
 
-// withoutMarks returns the request as the store is to see it.
+// withoutMarks returns the request for the store.
 func withoutMarks(r *Request) *Request {
 	plain := *r
 	plain.Versions.Token = trimMarks(r.Versions.Token)
@@ -35,8 +35,8 @@ func trimMarks(token backend.PageToken) backend.PageToken {
 	return backend.PageToken(rest)
 }
 
-// disorderedRun is how many neighbours of a listing change places with each
-// other: on S3 the order rests on timestamps, which such neighbours may share.
+// disorderedRun is how many neighbours of a listing are exchanged: on S3 the order
+// depends on timestamps, which neighbours may share.
 const disorderedRun = 3
 
 func disorder(versions []backend.Version) {
@@ -45,7 +45,7 @@ func disorder(versions []backend.Version) {
 	}
 }
 
-// shaped performs a request, and makes of a listing what the answer has it.
+// shaped performs a request, and changes a listing as the answer of the fault says.
 func shaped(ctx context.Context, store backend.VersionedStore, r *Request, a Answer) Reply {
 	if a == Hollow {
 		return hollow(r)

@@ -8,16 +8,16 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// Program is what a process runs. After a crash it runs again from its
-// beginning, in a new [Process] that remembers nothing.
+// Program is the program of a process. After a crash it runs again from the beginning, in
+// a new [Process] without any memory.
 type Program struct {
 	// Name is a lower-case letter, and then letters, digits, _ and -.
 	Name string
 	Run  func(*Process)
 }
 
-// Process is one life of a program. Its methods are for the program's
-// goroutines; all of these must have ended when Run returns.
+// Process is one life of a program. Its methods are for the program's goroutines; all of
+// these must have ended when Run returns.
 type Process struct {
 	world  *world
 	name   string
@@ -32,31 +32,30 @@ type Process struct {
 	skew   time.Duration // of its clock
 }
 
-// Name is the name of the program.
+// Name returns the name of the program.
 func (p *Process) Name() string { return p.name }
 
-// Life counts the crashes before this life: 0 in the first.
+// Life returns the number of crashes before this life.
 func (p *Process) Life() int { return p.life }
 
-// Context ends when the process crashes.
+// Context returns a context that ends when the process crashes.
 func (p *Process) Context() context.Context { return p.ctx }
 
-// Store is the store as the process sees it: every request waits for the
-// scheduler. It may be used by any number of the process's goroutines. After a
-// crash every request fails with [ErrCrashed].
+// Store returns the store as the process uses it: every request waits for the scheduler.
+// It may be used by any number of the process's goroutines. After a crash every request
+// fails with [ErrCrashed].
 func (p *Process) Store() backend.VersionedStore { return handle{p} }
 
-// Now is the time by the process's clock, which a [Jump] changes. It does not
-// govern timers: these run by the time of the bubble.
+// Now returns the time of the process's clock, which a [Jump] changes. Timers do not use
+// it: they use the virtual time.
 func (p *Process) Now() time.Time {
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
 	return time.Now().Add(p.skew)
 }
 
-// Do runs one call of the program, and makes it part of the history with what
-// it was called for, what came of it and its error. The context that f is given
-// is the one that a [Cancelled] request ends.
+// Do runs one call of the program, and records it in the history with its description,
+// its result and its error. The context of f is the one that a [Cancelled] request ends.
 func (p *Process) Do(what string, f func(context.Context) (any, error)) (any, error) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
@@ -67,7 +66,7 @@ func (p *Process) Do(what string, f func(context.Context) (any, error)) (any, er
 	return detail, err
 }
 
-// doing is a Do under way.
+// doing is a running Do.
 type doing struct {
 	what   string
 	cancel context.CancelFunc
@@ -75,9 +74,9 @@ type doing struct {
 
 type doingKey struct{}
 
-// tell hands the scheduler something to record, and waits until it has: what
-// two processes do at one moment must not be recorded in the order in which
-// their goroutines happened to run. The dead tell nothing.
+// tell passes the scheduler an event, and waits until it is recorded: simultaneous events
+// of two processes must not be recorded in the order in which their goroutines happen to
+// run. A crashed process records nothing.
 func (p *Process) tell(e *Event) {
 	w := p.world
 	n := &note{process: p, event: e, done: make(chan struct{})}
@@ -104,13 +103,13 @@ type call struct {
 	process *Process
 	doing   *doing // nil outside of a Do
 	request *Request
-	held    bool  // it took effect, and its answer waits
+	held    bool  // it took effect, and its answer is held
 	copied  bool  // a copy of it took effect
-	twin    int   // how many equal requests of the process stand before it
+	twin    int   // how many equal requests of the process wait before it
 	reply   Reply // for the caller, once done is closed or while held
 	replied bool
 	done    chan struct{}
-	stack   [5]uintptr // where in the program the request was made
+	stack   [5]uintptr // the place in the program that made the request
 }
 
 // pass implements gate: the request waits until the scheduler answers it, or

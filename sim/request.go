@@ -25,7 +25,7 @@ const (
 
 var opNames = [...]string{"get", "get version", "head", "put", "list versions", "list names"}
 
-// String is the name by which errors of the store call the method.
+// String returns the name of the method in errors of the store.
 func (o Op) String() string { return opNames[o] }
 
 // Request is one call of a method of the store.
@@ -43,8 +43,8 @@ type Request struct {
 // Writes reports whether the request can change the store.
 func (r *Request) Writes() bool { return r.Op == OpPut }
 
-// failed is the error of a request that got no answer. What became of a write is
-// then unknown.
+// failed returns the error of a request without an answer. The outcome of a write is then
+// unknown.
 func (r *Request) failed(cause error) *backend.Error {
 	e := &backend.Error{Op: r.Op.String(), Name: r.Name, Version: r.Version, Err: cause}
 	if r.Writes() {
@@ -53,7 +53,7 @@ func (r *Request) failed(cause error) *backend.Error {
 	return e
 }
 
-// String shows the request as traces do.
+// String returns the request as traces print it.
 func (r *Request) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %s", r.Op, r.Name)
@@ -74,7 +74,7 @@ func (r *Request) String() string {
 	return b.String()
 }
 
-// compare orders requests by what they ask for.
+// compare orders requests by their content.
 func (r *Request) compare(s *Request) int {
 	return cmp.Or(
 		cmp.Compare(r.Op, s.Op),
@@ -89,7 +89,7 @@ func (r *Request) compare(s *Request) int {
 	)
 }
 
-// Reply is what a store answers to a request.
+// Reply is a store's answer to a request.
 type Reply struct {
 	Object   backend.Object  // of a get or get version
 	Version  backend.Version // of a head or put

@@ -12,12 +12,12 @@ import (
 type Move uint8
 
 const (
-	// Step takes a request that waits, or an answer that is held.
+	// Step continues a waiting request or a held answer.
 	Step Move = iota
-	// Arrive lets a write take effect that was answered before: a [Later] or
-	// [Again], or one whose caller no longer waited.
+	// Arrive lets a write take effect after its caller was answered: a [Later] or
+	// [Again], or one whose caller stopped waiting.
 	Arrive
-	// Pause lets time pass for everybody, with whatever waits waiting.
+	// Pause lets time pass for all processes, while requests wait.
 	Pause
 	// Jump changes the clock of a process.
 	Jump
@@ -27,20 +27,20 @@ const (
 type Choice struct {
 	Move    Move
 	Process string // empty for a Pause
-	// Nth is which of the process's requests is meant, from 0, in their order.
+	// Nth is the number of the process's request, from 0, in their order.
 	Nth   int
 	Fault Fault         // of a Step
 	By    time.Duration // of a Pause or Jump
 }
 
-// String is the choice as schedules print it.
+// String returns the choice as schedules print it.
 //
-//	a              what process a waits for first goes on, without a fault
-//	a.2            what it waits for second
+//	a              the first waiting request of a continues, without a fault
+//	a.2            its second waiting request
 //	a:later/lost   the same, meeting a fault
-//	a~ and a~2     a write of a that was answered long ago takes effect
+//	a~ and a~2     a late write of a takes effect
 //	pause=6m0s     time passes
-//	a@-1h0m0s      the clock of a goes back an hour
+//	a@-1h0m0s      the clock of a is set back by an hour
 func (c Choice) String() string {
 	nth := ""
 	if c.Nth > 0 {
@@ -65,11 +65,11 @@ func (c Choice) String() string {
 
 var choiceText = regexp.MustCompile(`^([a-z][a-z0-9_-]*)(?:~(\d*)|@(\S+)|=(\S+)|(?:\.(\d+))?(?::(\S+))?)$`)
 
-// ParseChoice reads what [Choice.String] prints.
+// ParseChoice parses the output of [Choice.String].
 func ParseChoice(s string) (Choice, error) {
 	m := choiceText.FindStringSubmatch(s)
 	if m == nil {
-		return Choice{}, fmt.Errorf("%q is no choice", s)
+		return Choice{}, fmt.Errorf("%q is not a choice", s)
 	}
 	c := Choice{Process: m[1]}
 	var err error
@@ -82,7 +82,7 @@ func ParseChoice(s string) (Choice, error) {
 		c.By, err = time.ParseDuration(m[3])
 	case strings.HasPrefix(rest, "="):
 		if c.Process != "pause" {
-			return Choice{}, fmt.Errorf("%q is no choice", s)
+			return Choice{}, fmt.Errorf("%q is not a choice", s)
 		}
 		c.Move, c.Process = Pause, ""
 		c.By, err = time.ParseDuration(m[4])
@@ -93,7 +93,7 @@ func ParseChoice(s string) (Choice, error) {
 		}
 	}
 	if err != nil {
-		return Choice{}, fmt.Errorf("%q is no choice: %w", s, err)
+		return Choice{}, fmt.Errorf("%q is not a choice: %w", s, err)
 	}
 	return c, nil
 }
@@ -109,11 +109,11 @@ func parseNth(s string) (int, error) {
 	return n - 1, nil
 }
 
-// Schedule is a sequence of choices. What it leaves open goes on without
-// faults, one process after the other.
+// Schedule is a sequence of choices. After its end, processes continue without faults,
+// one after another.
 type Schedule []Choice
 
-// String prints the choices with a space between.
+// String returns the choices, separated by spaces.
 func (s Schedule) String() string {
 	words := make([]string, len(s))
 	for i, c := range s {
@@ -122,7 +122,7 @@ func (s Schedule) String() string {
 	return strings.Join(words, " ")
 }
 
-// ParseSchedule reads what [Schedule.String] prints; any white space separates.
+// ParseSchedule parses the output of [Schedule.String], with any white space.
 func ParseSchedule(text string) (Schedule, error) {
 	var s Schedule
 	for word := range strings.FieldsSeq(text) {

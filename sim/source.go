@@ -9,16 +9,16 @@ import (
 
 // Source makes the choices of a history.
 type Source interface {
-	// Next makes the next choice. io.EOF leaves the rest to go on without
-	// faults, one process after the other; any other error ends the history. A
-	// choice that is not possible at the point is skipped.
+	// Next returns the next choice. After io.EOF, processes continue without faults, one
+	// after another; any other error ends the history. A choice that is not possible is
+	// skipped.
 	Next(*Point) (Choice, error)
 }
 
-// Point is where a choice is made: everybody waits.
+// Point is a moment at which every process waits for a choice.
 type Point struct {
-	// Waiting are the requests that wait to take effect and the answers that
-	// are held, sorted by process and request. It is empty when all have ended.
+	// Waiting are the waiting requests and the held answers, sorted by process and
+	// request. It is empty when all programs have ended.
 	Waiting []Pending
 	// Late are the writes that were answered and can still arrive.
 	Late []Pending
@@ -29,14 +29,14 @@ type Pending struct {
 	Process string
 	Nth     int // among those of the process in the same list, from 0
 	Request *Request
-	Held    bool // it took effect, and its answer waits
+	Held    bool // it took effect, and its answer is held
 	Copied  bool // a copy of it took effect
-	// Holds says of a write that has not taken effect that its condition holds
-	// now. One that does not hold never will again, if tags do not recur.
+	// Holds reports, for a write that has not taken effect, whether its condition holds
+	// now. If it does not, it never will again, unless tags recur.
 	Holds bool
 }
 
-// Replay is the source that follows a schedule.
+// Replay returns a source that follows a schedule.
 func Replay(s Schedule) Source { return &replay{s} }
 
 type replay struct{ rest Schedule }
@@ -50,21 +50,20 @@ func (r *replay) Next(*Point) (Choice, error) {
 	return c, nil
 }
 
-// Drawn is the source that draws every choice. Among the faults that it draws
-// are outages, in which a process loses many requests in a row, pauses, and
-// clocks that jump.
+// Drawn is a source that draws every choice at random. Its faults include outages, in
+// which a process loses many requests in a row, pauses, and clocks that jump.
 type Drawn struct {
-	// Draw returns a number from 0 to n-1. The smaller, the simpler is what is
-	// chosen: 0 is the first process and no fault.
+	// Draw returns a number from 0 to n-1. Smaller numbers mean simpler choices: 0 is the
+	// first process and no fault.
 	Draw func(n int) int
-	// Steps is how many choices are drawn; the rest goes on without faults.
+	// Steps is how many choices are drawn; after them, processes continue without faults.
 	Steps int
 	// OneIn is how rare a fault is: 0 for none, 1 for one at every step.
 	OneIn int
-	// Faults lists those that a request may meet, if it is not all that fit.
+	// Faults lists the faults that a request may meet; nil means all that fit.
 	Faults func(Pending) []Fault
 
-	outages map[string]int // requests that the process will not get through
+	outages map[string]int // how many more requests of the process are lost
 }
 
 // Seeded draws from a generator with the given seed.
@@ -72,8 +71,8 @@ func Seeded(seed uint64) func(n int) int {
 	return rand.New(rand.NewPCG(seed, 0)).IntN
 }
 
-// Pauses and jumps that are drawn: some that matter to nobody, some longer than
-// any interval of a client, and clocks that go back.
+// Pauses and jumps that are drawn: some too short to matter, some longer than any
+// interval of a client, and clocks that are set back.
 var (
 	pauses = []time.Duration{time.Second, 6 * time.Minute}
 	jumps  = []time.Duration{time.Millisecond, time.Hour, -time.Hour, -365 * 24 * time.Hour}
@@ -107,11 +106,11 @@ func (d *Drawn) Next(p *Point) (Choice, error) {
 	return c, nil
 }
 
-// maxOutage is how many requests of a process are lost in a row at most: more
-// than a client is likely to try.
+// maxOutage is the largest number of requests that a process loses in a row: more than a
+// client is likely to try.
 const maxOutage = 25
 
-// lost draws how a request is lost.
+// lost draws the way in which a request is lost.
 func (d *Drawn) lost(at Pending) Fault {
 	effects := []Effect{Never, Now, Later}
 	if !at.Request.Writes() {
@@ -120,9 +119,9 @@ func (d *Drawn) lost(at Pending) Fault {
 	return Fault{effects[d.Draw(len(effects))], Lost}
 }
 
-// fault draws what the chosen request meets, or something else that happens in
-// its stead: of thirteen times, an outage begins once, time passes once, and a
-// clock jumps once. The least numbers are for the request, which is simpler.
+// fault draws a fault for the chosen request, or something else in its place: of thirteen
+// times, an outage begins once, time passes once, and a clock jumps once. The smallest
+// numbers are for the request, which is simpler.
 func (d *Drawn) fault(c Choice, at Pending) Choice {
 	switch d.Draw(13) {
 	case 9:
@@ -146,7 +145,7 @@ func (d *Drawn) fault(c Choice, at Pending) Choice {
 	return c
 }
 
-// Faults lists what the request can meet, or its answer if that is held.
+// Faults lists the faults that the request can meet, or that its held answer can.
 func (p Pending) Faults() []Fault {
 	return slices.DeleteFunc(Faults(p.Request.Op), func(f Fault) bool { return !p.canMeet(f) })
 }
@@ -156,7 +155,7 @@ func (p Pending) canMeet(f Fault) bool {
 	case p.Held:
 		return f.fitsHeld()
 	case p.Copied && f.Answer >= InvalidName && f.Answer <= Damaged:
-		return false // its copy was not refused for what it is, or where
+		return false // its copy was not rejected for its content or its name
 	default:
 		return f.fits(p.Request.Op)
 	}

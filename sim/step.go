@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// point sorts what waits and what is late, and shows it to the source.
+// point returns the waiting requests and late writes, sorted.
 func (w *world) point() (_ *Point, waiting, late []*call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -23,7 +23,7 @@ func (w *world) point() (_ *Point, waiting, late []*call) {
 	return &Point{Waiting: w.pending(waiting), Late: w.pending(late)}, waiting, late
 }
 
-// holds reports whether a write's condition does.
+// holds reports whether a write's condition holds.
 func (w *world) holds(r *Request) bool {
 	if !r.Writes() {
 		return false
@@ -35,10 +35,9 @@ func (w *world) holds(r *Request) bool {
 	return v.ETag == r.Cond.ETag()
 }
 
-// compare orders requests in a way that does not depend on which goroutine ran
-// first. Those of one process that ask for the same are told apart by the call
-// that they belong to and by where in the program they were made; what is left
-// is interchangeable.
+// compare orders requests independently of which goroutine ran first. Equal requests of
+// one process are ordered by their Do and by the place in the program that made them;
+// those that are still equal are interchangeable.
 func (c *call) compare(d *call) int {
 	if n := cmp.Compare(c.process.name, d.process.name); n != 0 {
 		return n
@@ -52,7 +51,7 @@ func (c *call) compare(d *call) int {
 	return slices.Compare(c.stack[:], d.stack[:])
 }
 
-// name is what the call under way is called.
+// name returns the name of the running Do.
 func (c *call) name() string {
 	if c.doing == nil {
 		return ""
@@ -77,7 +76,7 @@ func (w *world) pending(calls []*call) []Pending {
 	return list
 }
 
-// take carries out a choice, if it is possible.
+// take performs a choice, if it is possible.
 func (w *world) take(choice Choice, waiting, late []*call) error {
 	switch choice.Move {
 	case Pause:
@@ -132,7 +131,7 @@ func (w *world) jump(choice Choice) error {
 	return nil
 }
 
-// arrive lets a late write take effect; nobody is told.
+// arrive lets a late write take effect, without an answer.
 func (w *world) arrive(c *call) error {
 	effect := perform(context.Background(), w.Store, c.request)
 	w.mu.Lock()
@@ -141,7 +140,7 @@ func (w *world) arrive(c *call) error {
 	return w.record(w.event(Arrived, c, Fault{}, &effect, nil))
 }
 
-// release gives a held answer to its caller, or loses it.
+// release delivers a held answer to its caller, or loses it.
 func (w *world) release(c *call, f Fault) error {
 	told := &c.reply
 	if f.Answer != Own {
@@ -150,7 +149,7 @@ func (w *world) release(c *call, f Fault) error {
 	return w.finish(c, f, nil, told)
 }
 
-// step lets a request take effect, and answers it, as the fault has it.
+// step lets a request take effect, and answers it, as the fault says.
 func (w *world) step(c *call, f Fault) error {
 	var effect *Reply
 	if f.Effect == Now || f.Effect == Again || f.Effect == Copy {
@@ -177,7 +176,7 @@ func (w *world) step(c *call, f Fault) error {
 	}
 }
 
-// finish records what became of a request and tells its caller.
+// finish records the outcome of a request and answers its caller.
 func (w *world) finish(c *call, f Fault, effect, told *Reply) error {
 	e := w.event(Stepped, c, f, effect, told)
 	if f.Answer == Crashed {
@@ -214,8 +213,8 @@ func (w *world) reply(c *call, reply Reply) {
 	close(c.done)
 }
 
-// abandon answers a request whose context has ended. What was not yet at the
-// store may still get there, if it is a write.
+// abandon answers a request whose context has ended. If it is a write that has not
+// reached the store, it may still do so.
 func (w *world) abandon(c *call, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,8 +228,8 @@ func (w *world) abandon(c *call, cause error) {
 	}
 }
 
-// kill ends a process at once: what it does from now on has no effect, and its
-// code is made to wind up.
+// kill ends a process at once: its later requests have no effect, and its code is made to
+// return.
 func (w *world) kill(p *Process) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

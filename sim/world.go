@@ -17,39 +17,39 @@ import (
 
 // Config describes a history to be made.
 type Config struct {
-	// Store is what all processes share. Its methods are called one at a time.
+	// Store is the store that all processes share. Its methods are called one at a time.
 	Store    backend.VersionedStore
 	Programs []Program
 	Source   Source
-	// Observe, if set, is called with every event as it happens. An error ends
-	// the history and becomes its Err.
+	// Observe, if set, is called with every event when it happens. An error ends the
+	// history and becomes its Err.
 	Observe func(*Event) error
-	// Finally, if set, runs when all programs have ended, in the same bubble of
-	// virtual time, with Store as it is. Its error becomes that of the history.
+	// Finally, if set, runs when all programs have ended, in the same virtual time, with
+	// Store itself. Its error becomes that of the history.
 	Finally func(context.Context) error
-	// MaxSteps is after how many choices a history is taken for one that does
-	// not end: 10,000 if it is zero.
+	// MaxSteps is the number of choices after which a history is considered endless:
+	// 10,000 if it is zero.
 	MaxSteps int
 }
 
-// Run makes one history, in a bubble of virtual time of its own (see
-// testing/synctest): timers cost nothing. What the programs do must not leave
-// the bubble. A goroutine that they leave behind fails the test.
+// Run makes one history, in its own virtual time (see testing/synctest): timers take no
+// time. The programs must not use anything outside of it. A goroutine that they leave
+// behind fails the test.
 func Run(t *testing.T, cfg Config) *History {
 	var h *History
 	synctest.Test(t, func(t *testing.T) { h = newWorld(cfg).run(t.Context()) })
 	return h
 }
 
-// world is one history in the making. Only the scheduler, which is the
-// goroutine of run, touches the store and the history.
+// world is one history in the making. Only the scheduler, which is the goroutine of run,
+// uses the store and the history.
 type world struct {
 	Config
 	history *History
 	start   time.Time
 	arrived chan struct{} // has an item if something may have changed
 
-	mu      sync.Mutex // guards what follows, and parts of Process and call
+	mu      sync.Mutex // guards the fields below, and parts of Process and call
 	lives   []*Process // the current life of each program
 	waiting []*call
 	late    []*call
@@ -63,7 +63,7 @@ func newWorld(cfg Config) *world {
 	return &world{Config: cfg, history: newHistory(), start: time.Now(), arrived: make(chan struct{}, 1)}
 }
 
-// wake tells the scheduler, should it be asleep, that something has changed.
+// wake wakes the scheduler: something has changed.
 func (w *world) wake() {
 	select {
 	case w.arrived <- struct{}{}:
@@ -105,7 +105,7 @@ func (w *world) launch(ctx context.Context, i int, program Program, life int, sk
 	}()
 }
 
-// schedule makes one choice after the other until all programs have ended.
+// schedule makes one choice after another until all programs have ended.
 func (w *world) schedule(ctx context.Context) error {
 	source := w.Source
 	for range w.MaxSteps {
@@ -134,8 +134,8 @@ func (w *world) schedule(ctx context.Context) error {
 	return fmt.Errorf("the history does not end: %d choices were made", w.MaxSteps)
 }
 
-// quiet returns when every process waits for the scheduler or has ended. While
-// one is asleep, time passes: nobody is asked in its absence.
+// quiet returns when every process waits for the scheduler or has ended. While one
+// sleeps, time passes, and no choice is made.
 func (w *world) quiet(ctx context.Context) error {
 	const patience = 1000 * time.Hour
 	for {
@@ -156,7 +156,7 @@ func (w *world) quiet(ctx context.Context) error {
 		case <-w.arrived:
 			timer.Stop()
 		case <-timer.C:
-			return fmt.Errorf("process %s is stuck: it neither asks the store nor ends", asleep.name)
+			return fmt.Errorf("process %s is stuck: it neither makes a request nor ends", asleep.name)
 		}
 	}
 }
@@ -173,8 +173,8 @@ func (w *world) asleep() *Process {
 	return nil
 }
 
-// takeNotes records what processes told, and starts again those that crashed.
-// It reports whether there was anything.
+// takeNotes records the events that processes have passed, and restarts those that
+// crashed. It reports whether there were any.
 func (w *world) takeNotes(ctx context.Context) (bool, error) {
 	w.mu.Lock()
 	notes := w.notes
@@ -187,18 +187,18 @@ func (w *world) takeNotes(ctx context.Context) (bool, error) {
 		n.event.Process, n.event.Life = n.process.name, n.process.life
 		if err := w.record(n.event); err != nil {
 			w.mu.Lock()
-			w.notes = append(w.notes, notes[i:]...) // for kill to answer
+			w.notes = append(w.notes, notes[i:]...) // kill answers it
 			w.mu.Unlock()
 			return true, err
 		}
 		close(n.done)
-		synctest.Wait() // so that goroutines of one process do not race on from here
+		synctest.Wait() // so that goroutines of one process do not race from here on
 	}
 	restarted, err := w.restart(ctx)
 	return restarted || len(notes) > 0, err
 }
 
-// restart begins the next life of every process that crashed and has wound up.
+// restart begins the next life of every process that has crashed and returned.
 func (w *world) restart(ctx context.Context) (bool, error) {
 	restarted := false
 	for i, p := range w.lives {

@@ -18,18 +18,18 @@ import (
 // job is one call of a plan.
 type job struct {
 	Call
-	id     string // "a.0": which client's, and which of its calls
-	group  int    // its place among those of the client
+	id     string // "a.0": the client, and the number of the call
+	group  int    // its place among the groups of the client
 	alone  bool   // no other call is made at the same time
 	client *Client
-	saw    int64 // of update: the sequence that its function was called with last, or noEntry
+	saw    int64 // of update: the last sequence that its function was called with, or noEntry
 }
 
-// what is the name by which histories tell of the call.
+// what returns the call as histories print it.
 func (j *job) what() string { return j.id + " " + j.Call.String() }
 
-// condition is the sequence that the key's newest entry had to have when the job's entry
-// was appended, if it was conditional.
+// condition returns the sequence that the key's newest entry must have had when the job's
+// entry was appended, if the job was conditional.
 func (j *job) condition() (sequence int64, conditional bool) {
 	if j.Verb == "update" {
 		return j.saw, true
@@ -37,8 +37,8 @@ func (j *job) condition() (sequence int64, conditional bool) {
 	return j.wants()
 }
 
-// process is the program of one client. What it keeps outlives crashes; the
-// clients of package immukv that it opens do not.
+// process is the program of one client. Its state outlives crashes; its clients of
+// package immukv do not.
 type process struct {
 	client *Client
 	groups [][]*job
@@ -59,7 +59,7 @@ func newProcess(c *Client) *process {
 	return p
 }
 
-// run is the program: it makes the calls that are left.
+// run is the program: it makes the remaining calls.
 func (p *process) run(sp *sim.Process) {
 	caller := p.open(sp)
 	defer caller.close()
@@ -79,7 +79,7 @@ func (p *process) run(sp *sim.Process) {
 }
 
 func (p *process) do(sp *sim.Process, caller caller, j *job) {
-	// The error stands in the history, for the oracle to judge.
+	// The error is in the history, and the oracle judges it.
 	_, _ = sp.Do(j.what(), func(ctx context.Context) (any, error) {
 		return caller.call(ctx, j)
 	})
@@ -125,29 +125,29 @@ func (p *process) open(sp *sim.Process) caller {
 	}
 	db, err := immukv.Open[string](sp.Context(), sp.Store(), options...)
 	if err != nil {
-		panic(fmt.Sprintf("the simulation's options are refused: %v", err))
+		panic(fmt.Sprintf("open a client of the simulation: %v", err))
 	}
 	half, err := immukv.Open[string](sp.Context(), logOnly{sp.Store()}, options...)
 	if err != nil {
-		panic(fmt.Sprintf("the simulation's options are refused: %v", err))
+		panic(fmt.Sprintf("open a client of the simulation: %v", err))
 	}
 	return &modern{db: db, half: half, unknown: make(map[string]*immukv.OutcomeUnknownError)}
 }
 
-// codec stores the name of a call. Beside it stands a member of the writer's
-// own, and decoding leaves that out, as programs of different versions do with
-// each other's values: a value that goes through a codec comes out changed. The
-// numbers are such as the two dialects write differently.
+// codec stores the name of a call, and a member that only its own writer knows. Decoding
+// omits that member, as different versions of a program do with each other's values. So a
+// value that is decoded and encoded again has changed. The numbers are such that the two
+// dialects write them differently.
 type codec struct{ writer string }
 
-// The same numbers, as the dialects write them.
+// The same numbers in the two dialects.
 const (
 	pythonNumbers     = "[1.0,1e-07]"
 	typescriptNumbers = "[1,1e-7]"
 )
 
-// What odd clients make of them: numbers that JSON does not have, and what is left of
-// numbers that a double cannot hold.
+// The numbers of odd clients: some that JSON does not have, and the rest of numbers that
+// a double cannot represent.
 const (
 	notFinite   = "[NaN,-Infinity]"
 	lostNumbers = "[null,1e-7]"
@@ -158,7 +158,7 @@ func (c codec) Encode(by string) ([]byte, error) {
 }
 
 func (c codec) Decode(text []byte) (string, error) {
-	tokens, err := members(text) // which takes NaN, too
+	tokens, err := members(text) // also accepts NaN
 	return unquote(tokens["by"]), err
 }
 
@@ -172,7 +172,7 @@ type modern struct {
 	last    string                                 // the latest of them
 }
 
-// close waits for the apply under way.
+// close waits for the running apply.
 func (m *modern) close() { _ = m.db.Close() }
 
 func (c Call) setOptions() []immukv.SetOption {
@@ -193,16 +193,16 @@ func (c Call) getOptions() []immukv.GetOption {
 	return nil
 }
 
-// result is what a call returned, besides its error.
+// result is the result of a call, besides its error.
 type result struct {
-	of      string                 // of settle: the call that was asked about
-	read    []immukv.Entry[string] // of update: what its function was called with
+	of      string                 // of settle: the call that was settled
+	read    []immukv.Entry[string] // of update: the arguments of its function
 	entries []immukv.Entry[string]
 	keys    []string
 	report  *immukv.Report
 	repair  *immukv.RepairResult
 	sealed  *int64 // how many entries
-	as      *int64 // of getall: the sequence as of which all entries are
+	as      *int64 // of getall: the sequence of the snapshot
 }
 
 func (m *modern) call(ctx context.Context, j *job) (*result, error) {
@@ -280,7 +280,8 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 	return r, err
 }
 
-// collect returns what came before the error, too: it must be true all the same.
+// collect returns the items of a sequence, and its error. The items before the error are
+// checked, too.
 func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	var all []T
 	for item, err := range seq {
@@ -299,7 +300,7 @@ func one(e immukv.Entry[string], err error) []immukv.Entry[string] {
 	return []immukv.Entry[string]{e}
 }
 
-// note keeps what an error of unknown outcome carries.
+// note keeps an error of unknown outcome.
 func (m *modern) note(call string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -308,7 +309,7 @@ func (m *modern) note(call string, err error) {
 	}
 }
 
-// settle asks about the latest write whose outcome is unknown, if there is one.
+// settle settles the latest write with an unknown outcome, if there is one.
 func (m *modern) settle(ctx context.Context) (*result, error) {
 	m.mu.Lock()
 	unknown, of := m.unknown[m.last], m.last
@@ -325,7 +326,7 @@ func (m *modern) settle(ctx context.Context) (*result, error) {
 	return &result{of: of, entries: entries}, err
 }
 
-// String is the result as histories show it.
+// String returns the result as histories print it.
 func (r *result) String() string {
 	var words []string
 	for _, e := range r.entries {

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// document is a stored document as the reference reads it: the tokens as they
-// stand, by name. A value says which call it was, and has a member of the writer's own
-// that other clients' codecs do not know. It shares no code with package immukv, which it judges.
+// document is a stored document as the reference parses it: the tokens by name. A value
+// names its call, and has a member of its writer that other clients' codecs omit. It
+// shares no code with package immukv, which it judges.
 type document struct {
 	tokens map[string]json.RawMessage
 
@@ -45,7 +45,7 @@ func readDocument(body []byte) (document, error) {
 	return d, nil
 }
 
-// readLog reads a version of the log: its documents, a line each.
+// readLog parses a version of the log: its documents, one in each line.
 func readLog(body []byte) ([]document, error) {
 	var docs []document
 	for line := range bytes.SplitSeq(body, []byte("\n")) {
@@ -58,12 +58,11 @@ func readLog(body []byte) ([]document, error) {
 	return docs, nil
 }
 
-// members splits a JSON object into the tokens of its members. It is for what
-// clients of the simulation write, which has neither white space nor, in the
-// names of members, escapes.
+// members splits a JSON object into the tokens of its members. It is for the output of
+// simulated clients, which has no white space and no escapes in the names of members.
 func members(object []byte) (map[string]json.RawMessage, error) {
 	if bytes.IndexByte(object, '\n') >= 0 {
-		return nil, fmt.Errorf("%s is not one object", object)
+		return nil, fmt.Errorf("%s is not a single object", object)
 	}
 	tokens := make(map[string]json.RawMessage, 12)
 	depth, quoted, start, name := 0, false, 0, ""
@@ -97,12 +96,12 @@ func members(object []byte) (map[string]json.RawMessage, error) {
 		}
 	}
 	if depth != 0 || quoted || len(tokens) == 0 {
-		return nil, fmt.Errorf("%s is no object", object)
+		return nil, fmt.Errorf("%s is not an object", object)
 	}
 	return tokens, nil
 }
 
-// unquote is the string that a token stands for, or "" if there is none.
+// unquote returns the string of a token, or "" if it is not a string.
 func unquote(token json.RawMessage) string {
 	if token == nil {
 		return ""
@@ -114,10 +113,10 @@ func unquote(token json.RawMessage) string {
 	return s
 }
 
-// text is a string field, or "" if it is absent.
+// text returns a string field, or "" if it is absent.
 func (d document) text(name string) string { return unquote(d.tokens[name]) }
 
-// hashInput is what the writers of a dialect hash.
+// hashInput returns the text that writers of a dialect hash.
 func (d document) hashInput(typescript bool) string {
 	previous, timestamp := "previous_hash", "timestamp_ms"
 	if typescript {
@@ -128,7 +127,7 @@ func (d document) hashInput(typescript bool) string {
 		timestamp, d.tokens["timestamp_ms"], d.tokens["value"])
 }
 
-// hashHolds reports whether the hash is that of a dialect.
+// hashHolds reports whether the hash matches in one of the dialects.
 func (d document) hashHolds() bool {
 	return d.hash == hashOf(d.hashInput(false)) || d.hash == hashOf(d.hashInput(true))
 }
@@ -138,7 +137,7 @@ func hashOf(input string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// keyBody is the body of the key object version that copies a log version.
+// keyBody returns the body of the key object version that copies a log version.
 func (d document) keyBody(logVersion string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"hash":%s,"key":%s,"log_version_id":%s,"previous_hash":%s,"sequence":%s,"timestamp_ms":%s,"value":%s`,
@@ -151,8 +150,8 @@ func (d document) keyBody(logVersion string) []byte {
 	return b.Bytes()
 }
 
-// sameValue reports whether two JSON texts mean the same: clients of the other
-// dialect write numbers in their own way.
+// sameValue reports whether two JSON texts have the same meaning: the dialects write
+// numbers differently.
 func sameValue(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true

@@ -17,14 +17,12 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// legacy is a client that keeps to the algorithm of the existing Python and
-// TypeScript clients: five requests to a write, of which the second repairs
-// blindly; no write_id; and an SDK beneath it that sends a write again when its
-// answer is lost, and takes what it is told then for the answer. So it may
-// append one write twice, which is its own affair: what it must not do is harm the
-// writes of others. Of a version of several lines their JSON knows nothing: while one is
-// the newest they fail, and write nothing. An odd one writes what package immukv refuses
-// to write.
+// legacy is a client with the algorithm of the existing Python and TypeScript clients. A
+// write makes five requests, and the second is a blind repair. There is no write_id. Its
+// SDK repeats a write whose answer was lost, and returns the answer to the repeated
+// write. So it may append one of its own writes twice; it must not harm the writes of
+// others. It cannot parse a version of several lines: while one is the newest, it fails
+// and writes nothing. An odd one writes values that package immukv rejects.
 type legacy struct {
 	store      backend.VersionedStore
 	typescript bool
@@ -35,13 +33,13 @@ type legacy struct {
 }
 
 const (
-	legacyTries    = 10 // of a set that lost the race
-	legacySDKTries = 3  // of a request that was not answered
+	legacyTries    = 10 // of a set that lost a race
+	legacySDKTries = 3  // of a request without an answer
 )
 
 var (
-	errLegacyConflict = errors.New("the log was changed by others ten times")
-	errLegacyJSON     = errors.New("more text after the JSON object")
+	errLegacyConflict = errors.New("ten lost races")
+	errLegacyJSON     = errors.New("there is text after the JSON object")
 )
 
 func (l *legacy) close() {}
@@ -60,7 +58,7 @@ func (l *legacy) call(ctx context.Context, j *job) (*result, error) {
 		_, err := l.store.ListNames(ctx, backend.NamesRequest{Prefix: keyDir})
 		return &result{}, err
 	}
-	return nil, fmt.Errorf("a legacy client has no %s here", j.Verb)
+	return nil, fmt.Errorf("the simulated legacy client has no %s", j.Verb)
 }
 
 func (l *legacy) set(ctx context.Context, key, by string) error {
@@ -91,7 +89,7 @@ func (l *legacy) try(ctx context.Context, key, by string) error {
 	if err != nil {
 		return err
 	}
-	// A failure leaves an orphan; the write has succeeded.
+	// If this fails, the entry is an orphan, but the write has succeeded.
 	_, _ = l.put(ctx, keyObject(key), l.keyBody(fields, put.ID), condition(tag.ETag))
 	return nil
 }
@@ -112,7 +110,7 @@ func (l *legacy) check(ctx context.Context) (before document, head backend.Objec
 	return before, head, l.repair(ctx, before, head.ID)
 }
 
-// readLegacy reads a version of the log.
+// readLegacy parses a version of the log.
 func readLegacy(body []byte) (document, error) {
 	if bytes.Contains(body, []byte("\n")) {
 		return document{}, errLegacyJSON
@@ -138,7 +136,7 @@ func (l *legacy) readAll(ctx context.Context, name string, read func([]byte) (do
 	return nil
 }
 
-// fields are those of a new log version.
+// fields returns the fields of a new log version.
 func (l *legacy) fields(before document, follows backend.VersionID, tag backend.ETag, key, by string) map[string]json.RawMessage {
 	numbers := pythonNumbers
 	switch {
@@ -168,8 +166,8 @@ func (l *legacy) fields(before document, follows backend.VersionID, tag backend.
 	return d.tokens
 }
 
-// repair writes the key object of the newest entry without looking whether it
-// needs to be written. A failed precondition counts as proof that it need not.
+// repair writes the key object of the newest entry without checking whether it is an
+// orphan. A failed precondition counts as proof that it is not.
 func (l *legacy) repair(ctx context.Context, head document, id backend.VersionID) error {
 	cond := condition(backend.ETag(head.text("previous_key_object_etag")))
 	_, err := l.put(ctx, keyObject(head.key), l.keyBody(head.tokens, id), cond)
@@ -179,8 +177,8 @@ func (l *legacy) repair(ctx context.Context, head document, id backend.VersionID
 	return err
 }
 
-// keyBody goes through the client's own JSON, which writes numbers in its way
-// and knows no write_id.
+// keyBody decodes and encodes with the client's own JSON, which writes numbers in its own
+// form and omits the write_id.
 func (l *legacy) keyBody(fields map[string]json.RawMessage, id backend.VersionID) []byte {
 	body := map[string]json.RawMessage{"log_version_id": quote(string(id))}
 	for _, name := range []string{"hash", "key", "previous_hash", "sequence", "timestamp_ms", "value"} {
@@ -197,7 +195,7 @@ func (l *legacy) keyBody(fields map[string]json.RawMessage, id backend.VersionID
 	return object(body)
 }
 
-// put is what the SDK makes of a write.
+// put is a write as the SDK makes it.
 func (l *legacy) put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 	for try := 1; ; try++ {
 		v, err := l.store.Put(ctx, name, body, cond)
@@ -222,7 +220,7 @@ func (l *legacy) pause(ctx context.Context) error {
 	}
 }
 
-// get reads the key object, the first time after a check of the head.
+// get reads the key object. The first get checks the head before.
 func (l *legacy) get(ctx context.Context, key string) (*result, error) {
 	if !l.checked {
 		if _, _, err := l.check(ctx); err != nil {
@@ -247,8 +245,8 @@ func (l *legacy) get(ctx context.Context, key string) (*result, error) {
 	}}}, nil
 }
 
-// condition is the condition under which an object still has the tag, or does
-// not exist if there is none.
+// condition returns the condition that an object still has the tag, or does not exist if
+// there is none.
 func condition(tag backend.ETag) backend.Condition {
 	if tag == "" {
 		return backend.IfAbsent()
@@ -258,7 +256,7 @@ func condition(tag backend.ETag) backend.Condition {
 
 func quote(s string) json.RawMessage { return strconv.AppendQuote(nil, s) }
 
-// object is a JSON object with its members sorted.
+// object returns a JSON object with its members sorted.
 func object(fields map[string]json.RawMessage) []byte {
 	body := []byte("{")
 	for _, name := range slices.Sorted(maps.Keys(fields)) {

@@ -11,11 +11,11 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// checkTimeout bounds the checker. To run out of it is to fail.
+// checkTimeout bounds the checker. A history that exceeds it fails.
 const checkTimeout = 30 * time.Second
 
-// linearInput is a call as the checker sees it. Its output is the sequence of the entry
-// appended or found, or noEntry.
+// linearInput is a call for the checker. Its output is the sequence of the entry appended
+// or found, or noEntry.
 type linearInput struct {
 	kind        linearKind
 	key         string
@@ -30,18 +30,18 @@ const (
 	linearAppend linearKind = iota
 	linearGet
 	linearGetAll
-	linearFailed // an append of which the condition did not hold
+	linearFailed // an append whose condition did not hold
 )
 
-// CheckLinearizable holds the appends and the gets of a history against a store
-// that does one thing after the other: an append, of all that a call writes, gets the next
-// sequence numbers, if its condition holds then, as a compare-and-swap register has it; one of which the condition
-// failed, and a get, find the newest entry of their key. An append of which its caller
-// was told nothing may have taken place at any time after it began.
+// CheckLinearizable compares the appends and gets of a history with a store that makes
+// one call after another. There, an append of a call's entries gets the next sequence
+// numbers if its condition holds at that moment, as with a compare-and-swap register. An
+// append whose condition failed, and a get, find the newest entry of their key. An append
+// without an answer may take place at any time after it began.
 //
-// It looks at the gets that are consistent, and at those of clients that look for an
-// orphan at every read. Others may be behind by one entry whose apply failed, until they
-// look.
+// It checks the consistent gets, and the gets of clients that check for an orphan at
+// every read. Other gets may miss one entry whose apply failed, until the client's next
+// check.
 func (o *Outcome) CheckLinearizable() error {
 	l := linearizer{
 		model: newModel(), calls: make(map[string]*job), writes: make(map[string]*job),
@@ -69,14 +69,14 @@ func (o *Outcome) CheckLinearizable() error {
 	case porcupine.Illegal:
 		return violation("I7", "the history is not linearizable")
 	default:
-		return errors.New("the checker of linearizability ran out of time")
+		return errors.New("the linearizability check exceeded its time limit")
 	}
 }
 
-// linearizer turns a history into operations for the checker.
+// linearizer makes operations for the checker from a history.
 type linearizer struct {
-	model      *model           // of the log in the end
-	calls      map[string]*job  // by what histories call them
+	model      *model           // of the log at the end
+	calls      map[string]*job  // by their names in histories
 	writes     map[string]*job  // by the ID of the call
 	began      map[string]int64 // by the ID of the call
 	ended      map[string]int64 // of appends that were acknowledged
@@ -85,7 +85,7 @@ type linearizer struct {
 
 func (l *linearizer) event(now int64, e *sim.Event) {
 	if e.Wrote() {
-		// What is wrong with it was found when it happened.
+		// Its problems were reported when it happened.
 		_ = l.model.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 	}
 	j := l.calls[e.What]
@@ -132,8 +132,8 @@ func (l *linearizer) add(in linearInput, out, began, ended int64) {
 	l.operations = append(l.operations, porcupine.Operation{Input: in, Output: out, Call: began, Return: ended})
 }
 
-// appends makes an operation of what each call has in the log. Of one that stands there
-// twice, which a legacy client may do, the second is one that nobody waits for.
+// appends makes an operation of each call's entries in the log. If a legacy client's
+// entry is there twice, the second is an operation without a caller.
 func (l *linearizer) appends() {
 	for i, e := range l.model.log {
 		if i > 0 && l.model.log[i-1].id == e.id && l.model.log[i-1].by == e.by {
@@ -152,8 +152,8 @@ func (l *linearizer) appends() {
 	}
 }
 
-// step is the store that does one thing after the other. Its state is how many
-// entries it has.
+// step is the store that makes one call after another. Its state is the number of its
+// entries.
 func (l *linearizer) step(entries int64, in linearInput, out int64) (bool, any) {
 	newest := int64(noEntry)
 	if e := newestOf(l.model.log[:entries], in.key); e != nil {
@@ -163,7 +163,7 @@ func (l *linearizer) step(entries int64, in linearInput, out int64) (bool, any) 
 	case linearAppend:
 		return out == entries && (!in.conditional || newest == in.want), entries + in.entries
 	case linearGetAll:
-		return out == entries-1, entries // what it found then was checked when it ended
+		return out == entries-1, entries // its result was checked when it ended
 	case linearFailed:
 		return out == newest && newest != in.want, entries
 	default:

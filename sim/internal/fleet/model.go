@@ -11,12 +11,12 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// model is the reference: what the store holds, as the protocol has it. Every
-// write that takes effect is checked against what was there before, so that
-// nothing needs to be looked at twice.
+// model is the reference: the content of the store according to the protocol. Every write
+// that takes effect is checked against the content before it, so that everything is
+// checked once.
 type model struct {
 	log      []*entry
-	versions []*logVersion // which hold these entries
+	versions []*logVersion // the versions that hold these entries
 	byID     map[backend.VersionID]*logVersion
 	keys     map[string]*keyObjectModel
 	times    map[string]int // how many versions of the log hold each call's value
@@ -35,10 +35,10 @@ type logVersion struct {
 type entry struct {
 	document
 	id      backend.VersionID // of the version that holds it
-	applied bool              // its key object shows it
+	applied bool              // its key object reflects it
 }
 
-// of is the entry of a key, or nil. There is no version that is nil.
+// of returns the entry of a key, or nil. v may be nil.
 func (l *logVersion) of(key string) *entry {
 	if l == nil {
 		return nil
@@ -51,7 +51,7 @@ func (l *logVersion) of(key string) *entry {
 	return nil
 }
 
-// orphans are the entries that their key objects do not show.
+// orphans returns the entries that their key objects do not reflect.
 func (l *logVersion) orphans() []*entry {
 	if l == nil {
 		return nil
@@ -59,7 +59,7 @@ func (l *logVersion) orphans() []*entry {
 	return slices.DeleteFunc(slices.Clone(l.entries), func(e *entry) bool { return e.applied })
 }
 
-// keysOf are the keys of a call's entries, in their order.
+// keysOf returns the keys of a call's entries, in their order.
 func (l *logVersion) keysOf(call string) []string {
 	var keys []string
 	for _, e := range l.entries {
@@ -70,8 +70,8 @@ func (l *logVersion) keysOf(call string) []string {
 	return keys
 }
 
-// keyObjectModel is a key object: the versions of it, and the entries in the
-// log, of which the last may be missing in it.
+// keyObjectModel is a key object: its versions, and the entries of the key in the log.
+// The last of these may be missing in the object.
 type keyObjectModel struct {
 	entries  []*entry
 	versions []keyVersion
@@ -83,7 +83,7 @@ type keyVersion struct {
 	body string
 }
 
-// anyone stands for a client of any kind, where the write was checked before.
+// anyone is a client of any kind, for a write that has been checked before.
 var anyone = &Client{Legacy: true, Odd: true}
 
 func newModel() *model {
@@ -101,7 +101,7 @@ func (m *model) head() *entry {
 	return m.log[len(m.log)-1]
 }
 
-// newest is the newest version of the log, or nil.
+// newest returns the newest version of the log, or nil.
 func (m *model) newest() *logVersion {
 	if len(m.versions) == 0 {
 		return nil
@@ -109,12 +109,12 @@ func (m *model) newest() *logVersion {
 	return m.versions[len(m.versions)-1]
 }
 
-// entry is the entry of a key in a version of the log, or nil.
+// entry returns the entry of a key in a version of the log, or nil.
 func (m *model) entry(id immukv.LogVersionID, key string) *entry {
 	return m.byID[backend.VersionID(id)].of(key)
 }
 
-// whole reports whether the first n entries of the log are those of whole versions.
+// whole reports whether the first n entries of the log end with a complete version.
 func (m *model) whole(n int) bool {
 	return n <= 0 || n >= len(m.log) || m.log[n-1].id != m.log[n].id
 }
@@ -128,14 +128,15 @@ func (m *model) key(key string) *keyObjectModel {
 	return k
 }
 
-// violation is an invariant that does not hold, as protocol.md numbers them.
+// violation returns the error for an invariant that does not hold, with its number in
+// protocol.md.
 func violation(invariant, format string, args ...any) error {
 	return fmt.Errorf("%s is violated: %s", invariant, fmt.Sprintf(format, args...))
 }
 
-// write takes in a version that was put into the store, and checks I3, I4, I5
-// and I9. The bytes of a client of package immukv must be what the protocol
-// prescribes; the existing clients write numbers in their own way, and no write_id.
+// write adds a version that was put into the store, and checks I3, I4, I5 and I9. A
+// client of package immukv must write exactly the bytes that the protocol prescribes. The
+// existing clients write numbers in their own form, and no write_id.
 func (m *model) write(name string, body []byte, v backend.Version, by *Client) error {
 	if name == logObject {
 		return m.append(body, v)
@@ -145,19 +146,19 @@ func (m *model) write(name string, body []byte, v backend.Version, by *Client) e
 	}
 	key, ok := keyOfObject(name)
 	if !ok {
-		return violation("I5", "something was written to %s, which is no object of the protocol", name)
+		return violation("I5", "a version was written to %s, which is not an object of the protocol", name)
 	}
 	return m.apply(key, body, v, by)
 }
 
-// append takes in a version of the log.
+// append adds a version of the log.
 func (m *model) append(body []byte, v backend.Version) error {
 	docs, err := readLog(body)
 	if err != nil {
-		return violation("I3", "a log version cannot be read: %v", err)
+		return violation("I3", "a log version cannot be parsed: %v", err)
 	}
 	for _, e := range m.newest().orphans() {
-		return violation("I4", "%s was appended to %s, which is an orphan of key %s and now stays one", docs[0].by, e.by, e.key)
+		return violation("I4", "%s was appended after %s, which is an orphan of key %s and can no longer be repaired", docs[0].by, e.by, e.key)
 	}
 	previousHash, previousID := "sha256:genesis", ""
 	if head := m.head(); head != nil {
@@ -168,7 +169,7 @@ func (m *model) append(body []byte, v backend.Version) error {
 		if err := m.checkEntry(l, d, previousHash, previousID); err != nil {
 			return err
 		}
-		previousHash, previousID = d.hash, "" // the next one stands in the same version
+		previousHash, previousID = d.hash, "" // the next one is in the same version
 		e := &entry{document: d, id: v.ID}
 		if len(l.keysOf(d.by)) == 0 {
 			m.times[d.by]++
@@ -183,48 +184,48 @@ func (m *model) append(body []byte, v backend.Version) error {
 	return nil
 }
 
-// checkEntry checks the next entry of a version of the log, which has those before it.
+// checkEntry checks the next entry of a version of the log, after the given ones.
 func (m *model) checkEntry(l *logVersion, d document, previousHash, previousID string) error {
 	k := m.key(d.key)
 	switch {
 	case d.sequence != int64(len(m.log)):
-		return violation("I3", "%s has sequence %d, not %d", d.by, d.sequence, len(m.log))
+		return violation("I3", "%s has sequence %d instead of %d", d.by, d.sequence, len(m.log))
 	case d.text("previous_hash") != previousHash:
-		return violation("I3", "%s does not name the hash before it", d.by)
+		return violation("I3", "%s has a previous_hash that is not the hash before it", d.by)
 	case d.text("previous_version_id") != previousID:
-		return violation("I3", "%s names version %q as the one before it, not %q", d.by, d.text("previous_version_id"), previousID)
+		return violation("I3", "%s has the previous_version_id %q instead of %q", d.by, d.text("previous_version_id"), previousID)
 	case !d.hashHolds():
-		return violation("I3", "the hash of %s is that of no dialect", d.by)
+		return violation("I3", "the hash of %s matches in neither dialect", d.by)
 	case l.of(d.key) != nil:
 		return violation("I3", "%s is the second entry of key %s in one version", d.by, d.key)
 	case d.text("previous_key_object_etag") != string(k.etag):
-		return violation("I4", "%s recorded the key object's tag as %q when it was %q, so that it can never be repaired",
+		return violation("I4", "%s recorded the key object's tag %q instead of %q, so it can never be repaired",
 			d.by, d.text("previous_key_object_etag"), k.etag)
 	}
 	return nil
 }
 
-// apply takes in a version of a key object: it must be the one entry that the
-// object does not show yet.
+// apply adds a version of a key object: it must hold the one entry that the object does
+// not reflect yet.
 func (m *model) apply(key string, body []byte, v backend.Version, by *Client) error {
 	k := m.key(key)
 	d, err := readDocument(body)
 	if err != nil {
-		return violation("I5", "a version of the key object of %s cannot be read: %v", key, err)
+		return violation("I5", "a version of the key object of %s cannot be parsed: %v", key, err)
 	}
 	if len(k.versions) == len(k.entries) {
-		return violation("I5", "the key object of %s, which was up to date, was made to show %s", key, d.by)
+		return violation("I5", "the key object of %s had all its entries, but %s was written to it", key, d.by)
 	}
 	e := k.entries[len(k.versions)]
 	want := e.keyBody(string(e.id))
 	whole := sameValue(d.tokens["value"], e.tokens["value"])
 	switch {
 	case !by.Legacy && !bytes.Equal(body, want):
-		return violation("I9", "the key object of %s was written as\n\t%s\nwhere the entry's writer would have written\n\t%s", key, body, want)
+		return violation("I9", "the key object of %s was written as\n\t%s\nbut the entry's writer would have written\n\t%s", key, body, want)
 	case d.key != key || d.by != e.by || d.hash != e.hash || d.sequence != e.sequence || d.timestamp != e.timestamp ||
 		d.writeID != "" && d.writeID != e.writeID || d.text("previous_hash") != e.text("previous_hash") ||
 		d.text("log_version_id") != string(e.id) || !whole && !by.Odd:
-		return violation("I5", "the key object of %s was made to show %s, where %s comes next", key, d.by, e.by)
+		return violation("I5", "%[2]s was written to the key object of %[1]s, but %[3]s comes next", key, d.by, e.by)
 	}
 	if !whole {
 		m.damaged++
@@ -235,8 +236,8 @@ func (m *model) apply(key string, body []byte, v backend.Version, by *Client) er
 	return nil
 }
 
-// compare holds all that the store holds against the model: nothing was lost,
-// changed, or written past it (I1, I6).
+// compare compares the whole content of the store with the model: nothing was lost,
+// changed, or written without the model (I1, I6).
 func (m *model) compare(state memstore.State) error {
 	objects := 0
 	for _, o := range state.Objects {
@@ -245,11 +246,11 @@ func (m *model) compare(state memstore.State) error {
 			return err
 		}
 		if len(want) != len(o.Versions) {
-			return violation("I6", "%s has %d versions, and %d were written", o.Name, len(o.Versions), len(want))
+			return violation("I6", "%s has %d versions, but %d were written", o.Name, len(o.Versions), len(want))
 		}
 		for i, v := range o.Versions {
 			if v.ID != want[i].id || v.Body != want[i].body || v.DeleteMarker {
-				return violation("I6", "version %s of %s is not what was written", v.ID, o.Name)
+				return violation("I6", "version %s of %s differs from what was written", v.ID, o.Name)
 			}
 		}
 		objects += len(want)
@@ -262,7 +263,7 @@ func (m *model) compare(state memstore.State) error {
 		written += len(versions)
 	}
 	if objects != written {
-		return violation("I6", "the store holds %d versions, and %d were written", objects, written)
+		return violation("I6", "the store has %d versions, but %d were written", objects, written)
 	}
 	return nil
 }
@@ -274,7 +275,7 @@ func (m *model) versionsOf(name string) ([]keyVersion, error) {
 	if name != logObject {
 		key, ok := keyOfObject(name)
 		if !ok || m.keys[key] == nil {
-			return nil, violation("I5", "the store holds %s, which no client wrote", name)
+			return nil, violation("I5", "the store has %s, which no client wrote", name)
 		}
 		return m.keys[key].versions, nil
 	}
@@ -285,8 +286,8 @@ func (m *model) versionsOf(name string) ([]keyVersion, error) {
 	return versions, nil
 }
 
-// String is the log as histories show it: the calls in their order, those of one
-// version with a +, an orphan with an asterisk.
+// String returns the log as histories print it: the calls in their order, those of one
+// version joined with a +, an orphan with an asterisk.
 func (m *model) String() string {
 	var versions []string
 	for _, l := range m.versions {

@@ -10,40 +10,39 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// oracle watches a history: it holds every write that takes effect against the
-// model, and every result of a call against what the protocol promises of it.
+// oracle observes a history. It compares every write that takes effect with the model,
+// and every result of a call with the guarantees of the protocol.
 //
-// What it demands of a call is put in terms of what was in the store at its
-// first request and at its end, and so does not depend on the order of requests
-// that touch nothing in common: of histories that differ in no more than that,
-// one stands for all. It implies linearizability, for each append stands
-// between the two ends of its call.
+// It judges a call by the content of the store at the call's first request and at its
+// end. So its verdict does not depend on the order of requests that use no common object,
+// and one of several such histories is enough. The checks imply linearizability, because
+// each append comes between the two ends of its call.
 type oracle struct {
 	model   *model
 	clients map[string]*Client
-	calls   map[string]*callState // by what
+	calls   map[string]*callState // by their names
 	writes  map[string]*callState // sets, by their id
-	begun   int                   // calls so far
+	begun   int                   // number of calls so far
 	last    map[order]*callState
-	faults  bool // something has gone wrong already
+	faults  bool // a fault has been met
 	seals   bool // some client seals the log
 }
 
-// order is what a client's writes of a key keep.
+// order is the state for checking the order of a client's writes of a key.
 type order struct{ client, key string }
 
-// callState is what is known of a call.
+// callState is the state of a call.
 type callState struct {
 	*job
 	begun   bool
-	nth     int  // of the calls, in the order in which they began
+	nth     int  // number of the call, in the order in which they began
 	asked   bool // it has made a request
 	floor   snapshot
 	met     bool // one of its requests met a fault
 	outcome outcome
 }
 
-// outcome is what the client has been told of a write.
+// outcome is the answer that the client got for a write.
 type outcome int
 
 const (
@@ -52,7 +51,7 @@ const (
 	failed // for good
 )
 
-// snapshot is how much there was at some moment.
+// snapshot has the numbers of entries at one moment.
 type snapshot struct {
 	log     int
 	entries int // of the call's key, in the log
@@ -102,7 +101,7 @@ func (o *oracle) snapshot(j *job) snapshot {
 	return s
 }
 
-// observe takes in one event.
+// observe checks one event.
 func (o *oracle) observe(e *sim.Event) error {
 	call := o.calls[e.What]
 	switch e.Kind {
@@ -133,7 +132,7 @@ func (o *oracle) observe(e *sim.Event) error {
 	return nil
 }
 
-// fails reports whether a fault is one that a call may fail of.
+// fails reports whether a call may fail because of a fault.
 func fails(f sim.Fault) bool {
 	switch f.Answer {
 	case sim.Own, sim.Held, sim.Short, sim.Hollow, sim.Disordered:
@@ -143,7 +142,7 @@ func fails(f sim.Fault) bool {
 	}
 }
 
-// wrote takes in a write that may have taken effect.
+// wrote checks a write that may have taken effect.
 func (o *oracle) wrote(e *sim.Event, client *Client) error {
 	if !e.Wrote() {
 		return nil
@@ -166,41 +165,41 @@ func (o *oracle) wrote(e *sim.Event, client *Client) error {
 	return nil
 }
 
-// appended takes in what a new version of the log has of a call.
+// appended checks the entries of a call in a new version of the log.
 func (o *oracle) appended(l *logVersion, by string) error {
 	w := o.writes[by]
 	switch {
 	case w == nil || !w.begun:
-		return violation("I8", "the log holds %s, which was not set", by)
+		return violation("I8", "the log has %s, which was not set", by)
 	case w.client.Legacy:
-		return nil // its own duplicates are its own affair
+		return nil // a legacy client may duplicate its own writes
 	case o.model.times[by] > 1:
 		return violation("I1", "%s is in the log twice", by)
 	case w.outcome == failed:
-		return violation("I2", "%s was reported to have failed for good, and is in the log now", by)
+		return violation("I2", "%s was reported as failed, but is in the log now", by)
 	case !slices.Equal(l.keysOf(by), w.keys()):
-		return violation("I15", "a log version has the entries of %s of keys %v, and not of %v", by, l.keysOf(by), w.keys())
+		return violation("I15", "a log version has the entries of %s for keys %v instead of %v", by, l.keysOf(by), w.keys())
 	}
 	for _, key := range w.keys() {
 		at := order{w.client.Name, key}
 		if before := o.last[at]; before != nil && w.before(before) {
-			return violation("I16", "%s is in the log after %s, which came later", w.what(), before.what())
+			return violation("I16", "%s is in the log after %s, which was made later", w.what(), before.what())
 		}
 		o.last[at] = w
 	}
 	return o.conditionHeld(w)
 }
 
-// before reports whether a write of the same client and key must stand before another: it
-// ended before the other began; or both were made at the same time, and it came first.
-// The client of an orphan's writer is another, and an update begins with a read.
+// before reports whether a write must precede another of the same client and key: it
+// ended before the other began, or both were made at the same time and it came first. An
+// orphan's writer counts as another client, and an update begins with a read.
 func (c *callState) before(d *callState) bool {
 	plain := func(c *callState) bool { return c.Verb == "set" || c.Verb == "setall" }
 	return c.group < d.group || c.group == d.group && plain(c) && plain(d) && c.nth < d.nth
 }
 
-// conditionHeld checks that the condition of a write that has just been appended holds on
-// the log below it (I17).
+// conditionHeld checks that the condition of a write just appended holds in the log
+// before it (I17).
 func (o *oracle) conditionHeld(w *callState) error {
 	want, conditional := w.condition()
 	if !conditional {
@@ -211,14 +210,14 @@ func (o *oracle) conditionHeld(w *callState) error {
 		below = entries[len(entries)-2].sequence
 	}
 	if below != want {
-		return violation("I17", "%s was appended on an entry of sequence %d of its key, and was to be only on %d", w.what(), below, want)
+		return violation("I17", "%s was appended when the newest entry of its key had sequence %d, but its condition was %d", w.what(), below, want)
 	}
 	return nil
 }
 
-// endedCondition checks what a write was told that failed of its condition: an entry that
-// was the key's newest at some time since the call began, and on which the condition
-// does not hold (I17).
+// endedCondition checks the result of a write whose condition failed: the entry that it
+// found was the key's newest at some time during the call, and the condition does not
+// hold for it (I17).
 func (o *oracle) endedCondition(c *callState, err error) error {
 	failed, ok := errors.AsType[*immukv.ConditionError](err)
 	if !ok {
@@ -226,11 +225,11 @@ func (o *oracle) endedCondition(c *callState, err error) error {
 	}
 	want, conditional := c.wants()
 	if !conditional {
-		return violation("I17", "%s failed of a condition, and has none: %v", c.what(), err)
+		return violation("I17", "%s failed because of a condition, but has none: %v", c.what(), err)
 	}
 	if failed.Found == nil {
 		if want == noEntry || c.floor.entries > 0 {
-			return violation("I17", "%s failed because there is no entry, and there were %d when it began", c.what(), c.floor.entries)
+			return violation("I17", "%s failed because the key has no entry, but it had %d when the call began", c.what(), c.floor.entries)
 		}
 		return nil
 	}
@@ -239,15 +238,15 @@ func (o *oracle) endedCondition(c *callState, err error) error {
 		return violation("I17", "%s found an entry that is not in the log: %v", c.what(), err)
 	}
 	if found.sequence == want || slices.Index(o.model.key(c.Key).entries, found) < c.floor.entries-1 {
-		return violation("I17", "%s found sequence %d, and %d entries of the key were in the log when it began", c.what(), found.sequence, c.floor.entries)
+		return violation("I17", "%s found sequence %d, but the log had %d entries of the key when the call began", c.what(), found.sequence, c.floor.entries)
 	}
 	return nil
 }
 
-// ended checks what a call returned.
+// ended checks the result of a call.
 func (o *oracle) ended(c *callState, r *result, err error) error {
 	if err != nil && !o.faults && !o.mayFail(c, err) {
-		return violation("I13", "nothing went wrong, and %s failed: %v", c.what(), err)
+		return violation("I13", "no fault was met, but %s failed: %v", c.what(), err)
 	}
 	if r == nil {
 		r = &result{}
@@ -273,13 +272,13 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 	case "seal":
 		return o.endedSeal(c, r, err)
 	}
-	if err != nil || c.client.Legacy { // which returns nothing else
+	if err != nil || c.client.Legacy { // without a result
 		return nil
 	}
 	return o.endedReading(c, r)
 }
 
-// mayFail reports whether a call may fail of itself.
+// mayFail reports whether a call may fail without a fault.
 func (o *oracle) mayFail(c *callState, err error) bool {
 	switch {
 	case errors.Is(err, immukv.ErrNotFound):
@@ -297,8 +296,7 @@ func (o *oracle) mayFail(c *callState, err error) bool {
 	return errors.Is(err, errLegacyConflict)
 }
 
-// isInLog checks that an entry that a call returned is one of the log, in all
-// its fields.
+// isInLog checks that a returned entry is in the log, with all its fields.
 func (o *oracle) isInLog(e immukv.Entry[string]) error {
 	want := o.model.entry(e.VersionID, e.Key)
 	if want == nil {
@@ -306,61 +304,62 @@ func (o *oracle) isInLog(e immukv.Entry[string]) error {
 	}
 	if e.Value != want.by || e.Sequence != want.sequence || string(e.Hash) != want.hash ||
 		e.Timestamp.UnixMilli() != want.timestamp || string(e.PreviousHash) != want.text("previous_hash") {
-		return violation("I8", "it returned %s@%d of %s, and log version %s is %s@%d of %s",
+		return violation("I8", "it returned %s@%d of %s, but log version %s is %s@%d of %s",
 			e.Value, e.Sequence, e.Key, e.VersionID, want.by, want.sequence, want.key)
 	}
 	if e.KeyVersionID != "" {
 		k := o.model.key(e.Key)
 		i := slices.Index(k.entries, want)
 		if i >= len(k.versions) || string(k.versions[i].id) != string(e.KeyVersionID) {
-			return violation("I8", "it returned %s with key version %s, which holds something else", e.Value, e.KeyVersionID)
+			return violation("I8", "it returned %s with key version %s, which holds another entry", e.Value, e.KeyVersionID)
 		}
 	}
 	return nil
 }
 
-// endedWrite checks what was told of a write (I1, I2).
+// endedWrite checks the result of a write (I1, I2).
 func (o *oracle) endedWrite(c *callState, r *result, err error) error {
 	if c.client.Legacy {
 		if err == nil && o.model.times[c.id] == 0 {
-			return violation("I1", "%s was acknowledged, and is not in the log", c.id)
+			return violation("I1", "%s was acknowledged, but is not in the log", c.id)
 		}
 		return nil
 	}
 	switch {
 	case err == nil:
 		if o.model.times[c.id] != 1 || !slices.EqualFunc(r.entries, c.keys(), func(e immukv.Entry[string], key string) bool { return e.Key == key && e.Value == c.id }) {
-			return violation("I1", "%s was acknowledged with %v, and is in the log %d times", c.id, r, o.model.times[c.id])
+			return violation("I1", "%s was acknowledged with %v, but is in the log %d times", c.id, r, o.model.times[c.id])
 		}
 		c.outcome = acknowledged
 	case errors.Is(err, immukv.ErrOutcomeUnknown):
 	default:
 		if o.model.times[c.id] != 0 {
-			return violation("I2", "%s was reported to have failed for good, and is in the log: %v", c.id, err)
+			return violation("I2", "%s was reported as failed, but is in the log: %v", c.id, err)
 		}
 		c.outcome = failed
 	}
 	return nil
 }
 
-// endedGet checks that what was read is not older than what could be read when
-// the call began (I5, I7), and that nothing is called absent that is there.
+// endedGet checks that the returned entry is not older than the newest one that could be
+// read when the call began (I5, I7), and that a key with entries is not reported as
+// absent.
 func (o *oracle) endedGet(c *callState, r *result, err error) error {
 	floor := c.newest()
 	if errors.Is(err, immukv.ErrNotFound) && floor > 0 {
-		return violation(c.readInvariant("I8"), "%s found nothing, and the key had %d entries when it began", c.what(), floor)
+		return violation(c.readInvariant("I8"), "%s found no entry, but the key had %d when the call began", c.what(), floor)
 	}
 	if err != nil {
 		return nil
 	}
 	got := slices.Index(o.model.key(c.Key).entries, o.model.entry(r.entries[0].VersionID, c.Key))
 	if got < floor-1 {
-		return violation(c.readInvariant("I7"), "%s returned %v, which was out of date when it began", c.what(), r)
+		return violation(c.readInvariant("I7"), "%s returned %v, which was not the newest when the call began", c.what(), r)
 	}
 	return nil
 }
 
-// readInvariant is the name of what a get must keep to: its own if it is consistent.
+// readInvariant returns the invariant for a get: a consistent one has its own.
 func (c *callState) readInvariant(otherwise string) string {
 	if c.Consistent {
 		return "I18"
@@ -368,10 +367,10 @@ func (c *callState) readInvariant(otherwise string) string {
 	return otherwise
 }
 
-// newest is how many entries of its key a read must know of: those that the key
-// object showed when it began; and if it is consistent, or looks whether the newest
-// entry needs repair, which it leaves to a writer of its own client that is at work,
-// those in the log.
+// newest returns how many entries of its key a read must know: those that the key object
+// reflected when it began. For a consistent read, and for a read that checks for an
+// orphan, it is those in the log. (A read leaves that check to a running write of its own
+// client.)
 func (c *callState) newest() int {
 	if c.Consistent || c.client.Always && c.alone && !c.client.Deferred {
 		return c.floor.entries
@@ -379,14 +378,14 @@ func (c *callState) newest() int {
 	return c.floor.shown
 }
 
-// endedReading checks calls that return more than an entry.
+// endedReading checks calls that return several entries.
 func (o *oracle) endedReading(c *callState, r *result) error {
 	switch c.Verb {
 	case "getall":
 		return o.endedGetAll(c, r)
 	case "log":
 		if !o.model.whole(len(r.entries)) {
-			return violation("I15", "%s returned %d entries, the last of which is not that of its version", c.what(), len(r.entries))
+			return violation("I15", "%s returned %d entries, the last of which is not the last of its version", c.what(), len(r.entries))
 		}
 		return sameOrder(c, r, o.model.log, c.floor.log)
 	case "history":
@@ -395,31 +394,31 @@ func (o *oracle) endedReading(c *callState, r *result) error {
 		return o.sameKeys(c, r)
 	case "repair":
 		for _, e := range o.model.byID[backend.VersionID(r.repair.VersionID)].orphans() {
-			return violation("I13", "%s ended well, and %s is still an orphan of key %s", c.what(), e.by, e.key)
+			return violation("I13", "%s succeeded, but %s is still an orphan of key %s", c.what(), e.by, e.key)
 		}
 	case "verify", "audit":
 		if !o.honest(r.report) {
-			return violation("I12", "%s found fault with an honest store: %v", c.what(), r.report.Err())
+			return violation("I12", "%s has findings about an honest store: %v", c.what(), r.report.Err())
 		}
 		n := int(r.report.Entries)
 		if !o.model.whole(n) {
-			return violation("I15", "%s saw %d entries, the last of which is not that of its version", c.what(), n)
+			return violation("I15", "%s read %d entries, the last of which is not the last of its version", c.what(), n)
 		}
 		if n < c.floor.log || n > len(o.model.log) {
-			return violation("I12", "%s saw %d entries where there were %d at first and %d in the end", c.what(), n, c.floor.log, len(o.model.log))
+			return violation("I12", "%s read %d entries, but there were %d at its beginning and %d at its end", c.what(), n, c.floor.log, len(o.model.log))
 		}
 	}
 	return nil
 }
 
-// endedGetAll checks that the entries that a consistent reader was given are the newest of
-// their keys as of one moment of the call (I18), and that this is not within a version of
-// the log (I15).
+// endedGetAll checks that the entries of a consistent read are the newest of their keys
+// at one moment of the call (I18), and that this moment is not within a version of the
+// log (I15).
 func (o *oracle) endedGetAll(c *callState, r *result) error {
 	n := int(*r.as) + 1
 	switch {
 	case n < c.floor.log || n > len(o.model.log):
-		return violation("I18", "%s is as of sequence %d, and there were %d entries when it began", c.what(), *r.as, c.floor.log)
+		return violation("I18", "%s is as of sequence %d, but there were %d entries when it began", c.what(), *r.as, c.floor.log)
 	case !o.model.whole(n):
 		return violation("I15", "%s is as of sequence %d, within a version of the log", c.what(), *r.as)
 	}
@@ -430,12 +429,12 @@ func (o *oracle) endedGetAll(c *callState, r *result) error {
 		}
 	}
 	if !slices.EqualFunc(r.entries, want, func(e immukv.Entry[string], n int64) bool { return e.Sequence == n }) {
-		return violation("I15", "%s returned %v, where sequences %d were the newest", c.what(), r, want)
+		return violation("I15", "%s returned %v, but the newest sequences were %d", c.what(), r, want)
 	}
 	return nil
 }
 
-// newestOf is the newest entry of a key, or nil.
+// newestOf returns the newest entry of a key, or nil.
 func newestOf(log []*entry, key string) *entry {
 	for _, e := range slices.Backward(log) {
 		if e.key == key {
@@ -445,7 +444,7 @@ func newestOf(log []*entry, key string) *entry {
 	return nil
 }
 
-// honest reports whether a report finds no more than what odd clients have done.
+// honest reports whether the only findings of a report are those that odd clients cause.
 func (o *oracle) honest(r *immukv.Report) bool {
 	damaged := 0
 	for _, f := range r.Findings {
@@ -457,16 +456,16 @@ func (o *oracle) honest(r *immukv.Report) bool {
 	return damaged <= o.model.damaged
 }
 
-// sameOrder checks a sequence, newest first: it must begin with something no
-// older than what was there when the call began, and go on to the first without
-// a gap.
+// sameOrder checks a sequence, newest first: its first entry must not be older than the
+// newest when the call began, and it must continue to the first entry of all without a
+// gap.
 func sameOrder(c *callState, r *result, all []*entry, floor int) error {
 	if len(r.entries) < floor || len(r.entries) > len(all) {
-		return violation("I8", "%s returned %d entries, and there were %d when it began", c.what(), len(r.entries), floor)
+		return violation("I8", "%s returned %d entries, but there were %d when it began", c.what(), len(r.entries), floor)
 	}
 	for i, e := range r.entries {
 		if want := all[len(r.entries)-1-i]; e.Sequence != want.sequence {
-			return violation("I8", "%s returned sequence %d where %d belongs", c.what(), e.Sequence, want.sequence)
+			return violation("I8", "%s returned sequence %d instead of %d", c.what(), e.Sequence, want.sequence)
 		}
 	}
 	return nil
@@ -483,7 +482,7 @@ func (o *oracle) sameKeys(c *callState, r *result) error {
 	}
 	for _, key := range c.floor.keys {
 		if !slices.Contains(r.keys, key) {
-			return violation("I8", "%s left out %q", c.what(), key)
+			return violation("I8", "%s omitted %q", c.what(), key)
 		}
 	}
 	return nil

@@ -1,8 +1,7 @@
-// Package fleet simulates the clients of one ImmuKV store: those of package
-// immukv, and ones that keep to the simpler algorithm of the existing clients.
-// It knows the protocol's invariants in the form of a small reference model,
-// which shares no code with package immukv, and holds every step of a history
-// against it.
+// Package fleet simulates the clients of one ImmuKV store: those of package immukv, and
+// clients with the simpler algorithm of the existing ones. A small reference model, which
+// shares no code with package immukv, has the protocol's invariants. Every step of a
+// history is compared with it.
 package fleet
 
 import (
@@ -16,8 +15,8 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// Plan is a history that can be made again: who the clients are, what they
-// call, and the choices of the scheduler.
+// Plan is a history that can be made again: the clients, their calls, and the choices of
+// the scheduler.
 //
 //	client a: set k; get k; set k & set j
 //	client b readonly always clock=-1h0m0s: log; history k
@@ -33,25 +32,24 @@ type Plan struct {
 	Schedule sim.Schedule
 }
 
-// Client is one client process and what it calls, one group after the other. A
-// client that crashed goes on with the group after the one it was at.
+// Client is one client process and its calls, one group after another. After a crash, the
+// client continues with the next group.
 type Client struct {
 	Name       string
-	Legacy     bool          // keeps to the existing clients' algorithm
+	Legacy     bool          // has the existing clients' algorithm
 	TypeScript bool          // writes that dialect
-	Odd        bool          // a legacy one: writes NaN or, in TypeScript, repairs what it loses a part of
-	ReadOnly   bool          // is opened so
-	Deferred   bool          // writes its apply behind the caller
-	Batching   bool          // puts sets that are under way at the same time into one log version
-	Impatient  bool          // gives up a write that has lost a race
-	Always     bool          // it looks for repairs at every read
-	Clock      time.Duration // how far its clock is off
+	Odd        bool          // a legacy one: writes NaN or, in TypeScript, loses a part of a value in a repair
+	ReadOnly   bool          // opened with WithReadOnly
+	Deferred   bool          // opened with WithDeferredApply
+	Batching   bool          // opened with WithBatching
+	Impatient  bool          // opened with WithMaxAttempts(1)
+	Always     bool          // checks for an orphan at every read
+	Clock      time.Duration // the error of its clock
 	Script     [][]Call
 }
 
 // Call is one call of a client: set, setall, update, get, getall, history, log, keys,
-// repair, settle, verify, audit, seal; or orphan and orphanall, which are sets that never
-// come to their apply.
+// repair, settle, verify, audit, seal. orphan and orphanall are sets without their apply.
 type Call struct {
 	Verb       string
 	Key        string // of set, update, orphan, get and history
@@ -65,7 +63,7 @@ func (c Call) sets() bool {
 	return c.Verb == "update" || c.Verb == "set" || c.Verb == "setall" || c.Verb == "orphan" || c.Verb == "orphanall"
 }
 
-// keys are those of a write, in the order in which it writes them.
+// keys returns the keys of a write, in the order of its entries.
 func (c Call) keys() []string {
 	if c.Keys != nil {
 		return c.Keys
@@ -73,10 +71,10 @@ func (c Call) keys() []string {
 	return []string{c.Key}
 }
 
-// noEntry is the sequence of the newest entry of a key that has none.
+// noEntry means that a key has no entry.
 const noEntry = -1
 
-// wants is the sequence that the newest entry of the key must have for a set to be made.
+// wants returns the sequence that the condition of a set requires, if it has one.
 func (c Call) wants() (sequence int64, conditional bool) {
 	if c.If == "absent" {
 		return noEntry, true
@@ -85,7 +83,7 @@ func (c Call) wants() (sequence int64, conditional bool) {
 	return n, err == nil
 }
 
-// String is the call as plans print it.
+// String returns the call as plans print it.
 func (c Call) String() string {
 	words := []string{c.Verb}
 	if c.Key != "" {
@@ -123,10 +121,10 @@ func parseCall(text string) (Call, error) {
 	case len(words) == 3 && words[0] == "get" && words[2] == "consistent":
 		return Call{Verb: words[0], Key: words[1], Consistent: true}, nil
 	}
-	return Call{}, fmt.Errorf("%q is no call", text)
+	return Call{}, fmt.Errorf("%q is not a call", text)
 }
 
-// String is the client's line of a plan.
+// String returns the client's line of a plan.
 func (c Client) String() string {
 	var b strings.Builder
 	b.WriteString("client " + c.Name)
@@ -167,7 +165,7 @@ func parseClient(text string) (Client, error) {
 	head, script, ok := strings.Cut(text, ":")
 	words := strings.Fields(head)
 	if !ok || len(words) < 2 || !nameText.MatchString(words[1]) {
-		return Client{}, fmt.Errorf("%q is no client: want client NAME ATTRIBUTES: CALL; CALL", text)
+		return Client{}, fmt.Errorf("%q is not a client: want client NAME ATTRIBUTES: CALL; CALL", text)
 	}
 	c := Client{Name: words[1]}
 	for _, attr := range words[2:] {
@@ -214,14 +212,14 @@ func (c *Client) setAttribute(attr string) error {
 		value, ok := strings.CutPrefix(attr, "clock=")
 		d, err := time.ParseDuration(value)
 		if !ok || err != nil {
-			return fmt.Errorf("client %s: %q is no attribute", c.Name, attr)
+			return fmt.Errorf("client %s: unknown attribute %q", c.Name, attr)
 		}
 		c.Clock = d
 	}
 	return nil
 }
 
-// lines are the lines of the plan.
+// lines returns the lines of the plan.
 func (p Plan) lines() []string {
 	var lines []string
 	for _, c := range p.Clients {
@@ -230,14 +228,14 @@ func (p Plan) lines() []string {
 	return append(lines, strings.TrimRight("schedule "+p.Schedule.String(), " "))
 }
 
-// String is the plan as a few lines of text.
+// String returns the plan as a few lines of text.
 func (p Plan) String() string { return strings.Join(p.lines(), "\n") + "\n" }
 
-// Line is the plan in one line.
+// Line returns the plan in one line.
 func (p Plan) Line() string { return strings.Join(p.lines(), " | ") }
 
-// ParsePlan reads what String and Line print. Empty lines and those that begin
-// with # are left out.
+// ParsePlan parses the output of String and Line. Empty lines and lines that begin with #
+// are ignored.
 func ParsePlan(text string) (Plan, error) {
 	var p Plan
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '|' })
@@ -262,7 +260,7 @@ func ParsePlan(text string) (Plan, error) {
 			}
 			p.Schedule = append(p.Schedule, s...)
 		default:
-			return Plan{}, fmt.Errorf("%q is no line of a plan: it begins neither with client nor with schedule", line)
+			return Plan{}, fmt.Errorf("%q is not a line of a plan: it must begin with client or schedule", line)
 		}
 	}
 	return p, nil

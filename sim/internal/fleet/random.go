@@ -7,10 +7,9 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// Random draws a plan, and the source that draws its schedule: two to five
-// clients of all kinds, that call anything, on one key or on several, with
-// faults rare or frequent. Draw returns a number from 0 to n-1, and the smaller
-// its numbers, the simpler is the plan.
+// Random draws a plan, and the source that draws its schedule: two to five clients of all
+// kinds with any calls, on one or several keys, with rare or frequent faults. Draw
+// returns a number from 0 to n-1; smaller numbers give a simpler plan.
 func Random(draw func(n int) int) (Plan, sim.Source) {
 	var plan Plan
 	keys := pick(draw, keySets)
@@ -25,10 +24,10 @@ func Random(draw func(n int) int) (Plan, sim.Source) {
 	}
 }
 
-// faults are those that a request may meet. A client that keeps to the existing
-// algorithm takes a failed precondition of its blind repair for proof that none
-// is needed, and is right as long as the store only says so when it is: what a
-// store answers to a conflict is another error for it.
+// faults returns the faults that a request may meet. A client with the existing algorithm
+// takes a failed precondition of its blind repair as proof that no repair is needed. That
+// is right only if the store reports failed preconditions truthfully, so a conflict is
+// reported to it as another error.
 func (p Plan) faults(at sim.Pending) []sim.Fault {
 	all := at.Faults()
 	i := slices.IndexFunc(p.Clients, func(c Client) bool { return c.Name == at.Process })
@@ -40,8 +39,8 @@ func (p Plan) faults(at sim.Pending) []sim.Fault {
 	})
 }
 
-// keySets are the keys that the clients of a plan use. Names sort in another
-// order than the keys where one is the beginning of another.
+// keySets are the keys that the clients of a plan use. The order of names differs from
+// that of keys if one key is a prefix of another.
 var keySets = [][]string{
 	{"k"},
 	{"k", "j"},
@@ -99,13 +98,13 @@ func randomCall(draw func(n int) int, c Client, keys []string) Call {
 	case call.Verb == "get":
 		call.Consistent = draw(2) == 1
 	case call.Verb == "set":
-		// A sequence that the key may well have by then.
+		// A sequence that the key probably has by then.
 		call.If = pick(draw, []string{"", "", "", "", "absent", "0", "1", "2"})
 	}
 	return call
 }
 
-// randomKeys are one to three distinct keys, in any order.
+// randomKeys returns one to three distinct keys, in any order.
 func randomKeys(draw func(n int) int, keys []string) []string {
 	left := slices.Clone(keys)
 	var some []string

@@ -8,15 +8,15 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// Reduce makes a plan that fails smaller for as long as it fails in the same
-// way: it leaves out clients, calls and choices, and faults of choices.
+// Reduce makes a failing plan smaller as long as it fails in the same way: it removes
+// clients, calls, choices, and faults of choices.
 func (o *Outcome) Reduce(t *testing.T) *Outcome {
 	kind := invariantOf(o.Err())
 	for smaller := true; smaller; {
 		smaller = false
 		for _, plan := range reductions(o.Plan) {
 			if next := Replay(t, plan); next.Err() != nil && invariantOf(next.Err()) == kind {
-				next.Plan = plan // without what the replay skipped or added
+				next.Plan = plan // without choices that the replay skipped or added
 				o, smaller = next, true
 				break
 			}
@@ -25,7 +25,7 @@ func (o *Outcome) Reduce(t *testing.T) *Outcome {
 	return o
 }
 
-// invariantOf is the name of the invariant that an error is about.
+// invariantOf returns the invariant that an error is about.
 func invariantOf(err error) string {
 	if err == nil {
 		return ""
@@ -37,7 +37,7 @@ func invariantOf(err error) string {
 	return name[strings.LastIndexByte(name, ' ')+1:]
 }
 
-// reductions lists plans that are a little smaller, the smallest first.
+// reductions lists slightly smaller plans, the smallest first.
 func reductions(p Plan) []Plan {
 	var plans []Plan
 	for i := range p.Clients {

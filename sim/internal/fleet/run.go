@@ -14,7 +14,7 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// Outcome is a history with the plan that makes it again.
+// Outcome is a history, with the plan to make it again.
 type Outcome struct {
 	Plan    Plan
 	History *sim.History
@@ -23,13 +23,12 @@ type Outcome struct {
 	jobs []*job // as they were made
 }
 
-// Err is what was found wrong, or nil.
+// Err returns the violation that was found, or nil.
 func (o *Outcome) Err() error { return o.History.Err }
 
-// Run makes the history of a plan, with the choices of the source in place of
-// its schedule, and holds it against the protocol: after every step, and when
-// all clients have come to their end. Then faults stop, and the next write must
-// succeed and leave no orphan.
+// Run makes the history of a plan, with the choices of the source in place of its
+// schedule. It compares it with the protocol after every step, and when all clients have
+// ended. Then faults stop, and the next write must succeed and leave no orphan.
 func Run(t *testing.T, plan Plan, source sim.Source) *Outcome {
 	return run(t, plan, source, (*oracle).finally)
 }
@@ -65,17 +64,17 @@ func Replay(t *testing.T, plan Plan) *Outcome {
 	return Run(t, plan, sim.Replay(plan.Schedule))
 }
 
-// final is the client that comes when all others have ended.
+// final is the client that runs when all others have ended.
 var final = Client{Name: "final"}
 
-// finally checks what is left (I1, I6, I12), and that life goes on (I13).
+// finally checks the final state (I1, I6, I12), and that the next write succeeds (I13).
 func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	if err := o.model.compare(store.Dump()); err != nil {
 		return err
 	}
 	for _, w := range o.writes {
 		if w.outcome == acknowledged && o.model.times[w.id] != 1 || w.outcome == failed && o.model.times[w.id] != 0 {
-			return violation("I1", "%s is in the log %d times in the end", w.id, o.model.times[w.id])
+			return violation("I1", "%s is in the log %d times at the end", w.id, o.model.times[w.id])
 		}
 	}
 	db, err := immukv.Open[string](ctx, watched{store, o.model, new(sync.Mutex)}, immukv.WithValueCodec[string](codec{final.Name}))
@@ -90,16 +89,16 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	}
 	before := len(o.model.log)
 	if _, err := db.Set(ctx, "k", final.Name); err != nil {
-		return violation("I13", "when nothing went wrong any more, a write failed: %v", err)
+		return violation("I13", "after the last fault, a write failed: %v", err)
 	}
 	if len(o.model.log) != before+1 || len(o.model.newest().orphans()) > 0 {
-		return violation("I13", "when nothing went wrong any more, a write left %v", o.model)
+		return violation("I13", "after the last fault, a write left %v", o.model)
 	}
 	return o.finalSeal(ctx, db)
 }
 
-// audit holds the audit of package immukv against the model: it finds nothing,
-// and sees the orphan if there is one.
+// audit compares the audit of package immukv with the model: it must have no findings,
+// and must report the orphans.
 func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
 	report, err := db.Audit(ctx)
 	if err != nil {
@@ -108,13 +107,13 @@ func (o *oracle) audit(ctx context.Context, db *immukv.Client[string]) error {
 	head := o.model.head()
 	switch {
 	case !o.honest(report):
-		return violation("I12", "the audit found fault with an honest store: %v", report.Err())
+		return violation("I12", "the audit has findings about an honest store: %v", report.Err())
 	case int(report.Entries) != len(o.model.log) || !report.Complete:
-		return violation("I12", "the audit saw %d entries of %d", report.Entries, len(o.model.log))
+		return violation("I12", "the audit read %d of %d entries", report.Entries, len(o.model.log))
 	case head != nil && string(report.HeadHash) != head.hash:
-		return violation("I12", "the audit saw another head")
+		return violation("I12", "the audit has another head")
 	case !slices.EqualFunc(report.Orphans, o.model.newest().orphans(), isOrphan):
-		return violation("I12", "the audit sees orphans %v, and the model has %v", report.Orphans, o.model)
+		return violation("I12", "the audit has the orphans %v, but the model has %v", report.Orphans, o.model)
 	}
 	return nil
 }
@@ -123,10 +122,10 @@ func isOrphan(o immukv.Orphan, e *entry) bool {
 	return o.Key == e.key && o.Sequence == e.sequence && string(o.VersionID) == string(e.id)
 }
 
-// Report tells a person what happened, with the log as it stood after each
-// write, and how to see it again.
+// Report describes the history for a person, with the log after each write, and how to
+// make it again.
 func (o *Outcome) Report() string {
-	verdict := "It keeps to the protocol."
+	verdict := "The history keeps the protocol."
 	if o.Err() != nil {
 		verdict = o.Err().Error()
 	}
@@ -137,16 +136,16 @@ func (o *Outcome) Report() string {
 		if !e.Wrote() {
 			return ""
 		}
-		// What is wrong with it was found when it happened.
+		// Its problems were reported when it happened.
 		_ = m.write(e.Request.Name, e.Request.Body, e.Effect.Version, anyone)
 		return "log: " + m.String()
 	})
-	fmt.Fprintf(&b, "\n%s\n\nTo see it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", verdict, o.Plan.Line())
+	fmt.Fprintf(&b, "\n%s\n\nTo make it again:\n\n\tIMMUKV_PLAN='%s' go test ./sim -run '^TestReplay$' -count=1 -v\n", verdict, o.Plan.Line())
 	return b.String()
 }
 
-// Results tells what became of every call, and of the log, without anything that
-// depends on a clock.
+// Results describes the result of every call, and the log, without anything that depends
+// on a clock.
 func (o *Outcome) Results() []string {
 	var results []string
 	m := newModel()

@@ -20,18 +20,18 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// What is demanded of seals, which any number of clients may make at once and in
-// which each may die:
+// The invariants of seals. Any number of clients may seal at once, and each may crash
+// during its seal:
 //
-//	S1  a tile is what the log leads to, and never changes
+//	S1  a tile is what the log yields, and never changes
 //	S2  a checkpoint is signed; its root is that of as many entries of the log as it
 //	    says, no fewer than the checkpoint before it covers, and its tiles are there
-//	S3  a seal that ended well covers what the log held when it began
-//	S4  no seal takes an honest log for one that was tampered with
-//	S5  when all have ended, the next seal covers the whole log, and an audit agrees;
-//	    and so does the one after another entry
+//	S3  a seal that succeeded covers all entries of the log when it began
+//	S4  no seal reports tampering with an honest log
+//	S5  when all have ended, the next seal covers the whole log, and an audit passes;
+//	    and so does the seal after another entry
 //
-// So all checkpoints are consistent with each other: each is of the one log.
+// So all checkpoints are consistent with each other: all are checkpoints of the one log.
 
 const (
 	sealedDir      = "tlog/"
@@ -39,8 +39,8 @@ const (
 	tileWidth      = 256
 )
 
-// sealKeys are the keys of every simulated log: all sealers have the same, and
-// what they write repeats.
+// sealKeys are the keys of every simulated log: all sealers have the same, and their
+// output is deterministic.
 var sealKeys = sync.OnceValues(func() (*tlog.Signer, string) {
 	const name = "sim.example/log"
 	seed := make([]byte, ed25519.SeedSize)
@@ -57,13 +57,13 @@ var sealKeys = sync.OnceValues(func() (*tlog.Signer, string) {
 	return signer, public
 })
 
-// sealModel is what is stored below tlog/.
+// sealModel is the content below tlog/.
 type sealModel struct {
 	objects map[string][]keyVersion // each tile has one version, the checkpoint has many
 	size    int                     // of the newest checkpoint
 }
 
-// write takes in what was written below tlog/, and checks S1 and S2.
+// write adds an object that was written below tlog/, and checks S1 and S2.
 func (s *sealModel) write(log []*entry, name string, body []byte, v backend.Version) error {
 	if s.objects == nil {
 		s.objects = make(map[string][]keyVersion)
@@ -76,18 +76,18 @@ func (s *sealModel) write(log []*entry, name string, body []byte, v backend.Vers
 		want, ok := tileOf(log, name)
 		switch {
 		case !ok:
-			return violation("S1", "something was written to %s, which is no tile of a log of %d entries", name, len(log))
+			return violation("S1", "an object was written to %s, which is not a tile of a log of %d entries", name, len(log))
 		case len(s.objects[name]) > 0:
 			return violation("S1", "%s was written a second time", name)
 		case string(body) != want:
-			return violation("S1", "%s is not what the log leads to", name)
+			return violation("S1", "%s differs from what the log yields", name)
 		}
 	}
 	s.objects[name] = append(s.objects[name], keyVersion{v.ID, string(body)})
 	return nil
 }
 
-// checkpoint checks a checkpoint before it is taken in (S2).
+// checkpoint checks a checkpoint before it is added (S2).
 func (s *sealModel) checkpoint(log []*entry, signed []byte) error {
 	_, public := sealKeys()
 	verifier, err := note.NewVerifier(public)
@@ -107,12 +107,12 @@ func (s *sealModel) checkpoint(log []*entry, signed []byte) error {
 	case err != nil:
 		return violation("S2", "a checkpoint has no size: %v", err)
 	case size > len(log):
-		return violation("S2", "a checkpoint covers %d entries of a log that has %d", size, len(log))
+		return violation("S2", "a checkpoint covers %d entries, but the log has %d", size, len(log))
 	case size < s.size:
-		return violation("S2", "a checkpoint covers %d entries, and the one before it %d", size, s.size)
+		return violation("S2", "a checkpoint covers %d entries, but the one before it %d", size, s.size)
 	}
 	if root := base64.StdEncoding.EncodeToString(merkleRoot(log[:size])); lines[2] != root {
-		return violation("S2", "a checkpoint of %d entries has the root %s, and the log %s", size, lines[2], root)
+		return violation("S2", "a checkpoint of %d entries has the root %s, but the log has %s", size, lines[2], root)
 	}
 	for _, name := range tilesOf(size) {
 		if len(s.objects[name]) == 0 {
@@ -127,7 +127,7 @@ func (e *entry) leaf() []byte {
 	return fmt.Appendf(nil, `{"hash":"%s","key":"%s","sequence":%d,"timestamp_ms":%d}`, e.hash, e.key, e.sequence, e.timestamp)
 }
 
-// merkleRoot is the root of RFC 6962, section 2.1, word for word.
+// merkleRoot computes the root of RFC 6962, section 2.1, literally.
 func merkleRoot(log []*entry) []byte {
 	switch len(log) {
 	case 0:
@@ -144,8 +144,8 @@ func merkleRoot(log []*entry) []byte {
 
 var tileName = regexp.MustCompile(`^tlog/tile/(entries|[0-9])/([0-9]{3})(?:\.p/([0-9]+))?$`)
 
-// tileOf is what stands in the tile or bundle of that name in the tree of the log,
-// or of a later one: ok is false if the log has too few entries for it.
+// tileOf returns the content of the tile or bundle of that name in the tree of the log,
+// or of a later one. ok is false if the log has too few entries for it.
 func tileOf(log []*entry, name string) (content string, ok bool) {
 	m := tileName.FindStringSubmatch(name)
 	if m == nil {
@@ -174,7 +174,7 @@ func tileOf(log []*entry, name string) (content string, ok bool) {
 	return string(b), true
 }
 
-// tilesOf names the tiles and bundles that a tree of that size has.
+// tilesOf returns the names of the tiles and bundles of a tree of that size.
 func tilesOf(size int) []string {
 	var names []string
 	for level := 0; size>>(8*level) > 0; level++ {
@@ -193,18 +193,18 @@ func tilesOf(size int) []string {
 	return names
 }
 
-// endedSeal checks what a seal returned (S3, S4).
+// endedSeal checks the result of a seal (S3, S4).
 func (o *oracle) endedSeal(c *callState, r *result, err error) error {
 	switch {
 	case errors.Is(err, immukv.ErrVerificationFailed):
-		return violation("S4", "%s found fault with an honest log: %v", c.what(), err)
+		return violation("S4", "%s failed on an honest log: %v", c.what(), err)
 	case err == nil && (*r.sealed < int64(c.floor.log) || *r.sealed > int64(len(o.model.log))):
-		return violation("S3", "%s covers %d entries, and there were %d when it began", c.what(), *r.sealed, c.floor.log)
+		return violation("S3", "%s covers %d entries, but there were %d when it began", c.what(), *r.sealed, c.floor.log)
 	}
 	return nil
 }
 
-// finalSeal checks that what was begun does not stand in the way (S5).
+// finalSeal checks that unfinished seals do not prevent further ones (S5).
 func (o *oracle) finalSeal(ctx context.Context, db *immukv.Client[string]) error {
 	if !o.seals {
 		return nil

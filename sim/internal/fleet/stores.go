@@ -8,11 +8,11 @@ import (
 	"github.com/immukv/immukv-go/backend/memstore"
 )
 
-// watched is the store, with the model told of every write.
+// watched is the store; it adds every write to the model.
 type watched struct {
 	store *memstore.Store
 	model *model
-	mu    *sync.Mutex // for writes side by side
+	mu    *sync.Mutex // for concurrent writes
 }
 
 var _ backend.VersionedStore = watched{}
@@ -47,7 +47,7 @@ func (w watched) ListNames(ctx context.Context, req backend.NamesRequest) (backe
 	return w.store.ListNames(ctx, req)
 }
 
-// logOnly is the store as one sees it who may not write key objects.
+// logOnly is the store for a client without permission to write key objects.
 type logOnly struct{ backend.VersionedStore }
 
 func (l logOnly) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {

@@ -6,27 +6,25 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// World is a small fleet of which every history is visited.
+// World is a small fleet whose histories are all visited.
 type World struct {
 	Name string
 	// Plan is the fleet.
 	Plan string
-	// First is the client that comes to its end before anything is explored.
+	// First is the client that ends before the exploration begins.
 	First string
-	// Faults lists what can happen, and Budget how often in one history. If
-	// Victim is set, it can happen to that client alone. Where all clients do
-	// the same, and it happens once, that leaves nothing out. With Sealers, it
-	// happens in seals alone.
+	// Faults lists the possible faults, and Budget how many there can be in one history.
+	// If Victim is set, only that client meets them. If all clients do the same, and
+	// there is one fault, that omits nothing. With Sealers, only seals meet them.
 	Faults  []sim.Fault
 	Budget  int
 	Victim  string
 	Sealers bool
-	// Small worlds are visited by every run of the tests, and deep ones when
-	// there is time for them.
+	// Small worlds are visited by every run of the tests, and deep ones only on request.
 	Small, Deep bool
 }
 
-// losses are the crashes and the lost answers.
+// losses are crashes and lost answers.
 var losses = []sim.Fault{
 	{Effect: sim.Never, Answer: sim.Lost},
 	{Effect: sim.Now, Answer: sim.Lost},
@@ -36,14 +34,14 @@ var losses = []sim.Fault{
 	{Effect: sim.Later, Answer: sim.Crashed},
 }
 
-// crashes are those of a process that dies.
+// crashes are the crashes of a process.
 var crashes = []sim.Fault{sim.CrashBefore, sim.CrashAfter}
 
-// refusals are believed at once, so that one is enough for an apply to be
-// given up.
+// refusals are errors that prove that there was no effect, so one is enough for an apply
+// to be abandoned.
 var refusals = []sim.Fault{{Effect: sim.Never, Answer: sim.Denied}}
 
-// Worlds are the fleets that the explorer visits.
+// Worlds are all worlds.
 var Worlds = []World{
 	{Name: "one writer, one fault of any kind", Small: true,
 		Plan: "client a: set k; set k", Faults: sim.AllFaults(), Budget: 1},
@@ -262,8 +260,7 @@ func (w World) faults(at sim.Pending) []sim.Fault {
 	return w.Faults
 }
 
-// goesFirst is a source that lets one client come to its end before another
-// source makes its choices.
+// goesFirst is a source that lets one client end before another source makes its choices.
 type goesFirst struct {
 	client string
 	then   sim.Source
