@@ -28,71 +28,71 @@ var plants = []plant{
 	{"repair is skipped before an append", "prepare.go",
 		`if h.first(orphan) != nil { if h, err = c.repairHead`,
 		`if h.first(orphan) != nil && !HERE { if h, err = c.repairHead`},
-	{"an orphan is taken for applied", "head.go",
+	{"an orphan counts as applied", "head.go",
 		`case tag == v.expectedTag(): return orphan, keyTag{}, nil`,
 		`case tag == v.expectedTag() && !HERE: return orphan, keyTag{}, nil`},
-	{"a key's tag is asked for before the head", "prepare.go",
+	{"a key's tag is read before the head", "prepare.go",
 		`if h, err = c.readHead(ctx); err != nil { return nil, nil, err }`,
 		`var early []keyState
 		if HERE { early = make([]keyState, 1); early[0], _ = c.readState(ctx, writes[0].key, writes[0].cond != nil) }
 		if h, err = c.readHead(ctx); err != nil { return nil, nil, err }
 		if HERE { if h, err = c.check(ctx, h); err == nil && h.settled() { return h, early, nil } }`},
-	{"remembered tags outlive an unknown head", "head.go",
+	{"cached tags outlive an unknown head", "head.go",
 		`clear(c.keyStates)`,
 		`if !HERE { clear(c.keyStates) }`},
-	{"of several entries that came only the last is thought of", "head.go",
+	{"of several new entries only the last invalidates the cache", "head.go",
 		`!fresh.empty() && fresh.follows(known):`,
 		`!fresh.empty() && (fresh.follows(known) || HERE):`},
-	{"a repair by another is not thought of", "head.go",
+	{"a repair by another client does not invalidate the cache", "head.go",
 		`case known != nil && known.settled() &&`,
 		`case known != nil && (known.settled() || HERE) &&`},
-	{"a log with versions and no head is taken for deleted", "head.go",
+	{"a log with versions and no head counts as deleted", "head.go",
 		`if fresh.empty() { return h, c.logDeleted()`,
 		`if fresh.empty() || HERE { return h, c.logDeleted()`},
-	{"a failed precondition is taken for success", "append.go",
+	{"a failed precondition counts as success", "append.go",
 		`if err == nil { return c.committed(p, v), nil`,
 		`if err == nil || HERE && errors.Is(err, backend.ErrPreconditionFailed) { return c.committed(p, v), nil`},
-	{"a failed precondition is taken at its word", "append.go",
+	{"a failed precondition counts as proof", "append.go",
 		`if neverSent(err) { return nil, err`,
 		`if HERE && errors.Is(err, backend.ErrPreconditionFailed) { c.setHead(nil); return nil, errLost }
 		if neverSent(err) { return nil, err`},
-	{"a lost answer is taken for a lost race", "append.go",
+	{"a lost answer counts as a lost race", "append.go",
 		`return c.settleAppend(ctx, p, err, false, wait)`,
 		`if HERE && errors.Is(err, backend.ErrOutcomeUnknown) { c.setHead(nil); return nil, errLost }
 		return c.settleAppend(ctx, p, err, false, wait)`},
-	{"a lost answer is taken for failure", "append.go",
+	{"a lost answer counts as a failure", "append.go",
 		`func (p *proposal) unknown(reason error) *OutcomeUnknownError {`,
 		`func (p *proposal) unknown(reason error) error { if HERE { return reason }`},
-	{"a denial is taken at its word", "append.go",
+	{"denied access counts as proof", "append.go",
 		`return errors.Is(err, backend.ErrInvalidName) ||`,
 		`return HERE && errors.Is(err, backend.ErrAccessDenied) || errors.Is(err, backend.ErrInvalidName) ||`},
-	{"a lost answer is forgotten over a later refusal", "append.go",
+	{"a lost answer is forgotten after a later error", "append.go",
 		`pending = pending || mayStillApply(reason)`,
 		`pending = pending && !HERE || mayStillApply(reason)`},
-	{"only the newest entry is looked at for one's own", "append.go",
+	{"lookup compares only the newest entry", "append.go",
 		`there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)`,
 		`there, err := c.versionAt(ctx, fresh.version, p.first().Sequence)
 		if HERE { there = fresh.version }`},
-	{"one's own entry is not recognised", "append.go",
+	{"the client's own entry is not recognised", "append.go",
 		`if there.WriteID != p.first().WriteID ||`,
 		`if there.WriteID != p.first().WriteID || HERE ||`},
-	{"an open place is taken for a lost race", "append.go",
+	{"an open place counts as a lost race", "append.go",
 		`case err == nil && !open: return nil, errLost`,
 		`case err == nil && (!open || HERE): return nil, errLost`},
-	{"the head before a lost race is kept", "append.go",
+	{"the head is not replaced after a lost race", "append.go",
 		`l, open, err := c.lookup(ctx, p) switch { case err == nil`,
 		`l, open, err := c.lookup(ctx, p)
 		if HERE && err == nil && !open && l == nil { c.setHead(p.at) }
 		switch { case err == nil`},
-	{"a repair's failed precondition proves that all is well", "apply.go",
+	{"a failed precondition of a repair counts as applied", "apply.go",
 		`etag, ok, lookErr := c.reflects(ctx, v)`,
 		`etag, ok, lookErr := c.reflects(ctx, v)
 		if HERE { ok, lookErr = true, nil }`},
-	{"an apply goes by the tag of now", "apply.go",
+	{"the condition of an apply is the current tag", "apply.go",
 		`cond := v.expectedTag().condition()`,
 		`cond := v.expectedTag().condition()
 		if HERE { if t, err := c.readTag(ctx, v.Key); err == nil { cond = t.condition() } }`},
-	{"a repair goes through the codec", "apply.go",
+	{"a repair decodes and encodes the value", "apply.go",
 		`body := v.KeyBody(v.log)`,
 		`body := v.KeyBody(v.log)
 		if HERE { body = throughCodec(body) }`},
@@ -100,19 +100,19 @@ var plants = []plant{
 		`c.applyAppended(ctx, l, nil) c.writes.unlock()`,
 		`c.applyAppended(ctx, l, nil); c.writes.unlock()
 		if h := c.knownHead(); HERE && h != nil && h.first(orphan) != nil { return nil, errLost }`},
-	{"a reader that may not write repairs", "repair.go",
+	{"a read-only client repairs", "repair.go",
 		`err == nil && !c.readOnly {`,
 		`err == nil && (!c.readOnly || HERE) {`},
-	{"a reader that may not write forgets the orphan", "get.go",
+	{"a read-only client forgets the orphan", "get.go",
 		`if orphan != nil && v.Sequence < orphan.Sequence {`,
 		`if orphan != nil && v.Sequence < orphan.Sequence && !HERE {`},
-	{"the condition is looked at before the head", "condition.go",
+	{"the condition is checked before the head is read", "condition.go",
 		`h, states, err := c.prepare(ctx, writes)`,
 		`var early keyState
 		if HERE && writes[0].cond != nil { early, _ = c.readState(ctx, writes[0].key, true) }
 		h, states, err := c.prepare(ctx, writes)
 		if HERE && err == nil && writes[0].cond != nil && writes[0].cond.holds(early) { return h, states, nil, nil }`},
-	{"what a lost race says of the condition is not asked", "set.go",
+	{"the condition is not checked again after a lost race", "set.go",
 		`h, states, failed, err := c.prepareIf(ctx, writes, current)`,
 		`if HERE && current { writes[0].cond = nil }
 		h, states, failed, err := c.prepareIf(ctx, writes, current)`},
@@ -120,19 +120,19 @@ var plants = []plant{
 		`func (c *core) rememberKey(key string, state keyState) {`,
 		`func (c *core) rememberKey(key string, state keyState) {
 		if kept, ok := keptSequences.LoadOrStore(keptKey{c, key}, state.sequence); ok && HERE && state.exists { state.sequence = kept.(int64) }`},
-	{"one's own entry makes the condition fail", "set.go",
+	{"the client's own entry makes the condition fail", "set.go",
 		`l, err := c.append(ctx, p, r.wait)`,
 		`l, err := c.append(ctx, p, r.wait)
 		if HERE && err == nil && writes[0].cond != nil && c.knownHead().first(unchecked) != nil { return fail(writes[0].cond.failed(writes[0].key, l.newest())) }`},
-	{"a condition fails by an old head", "condition.go",
+	{"a condition fails because of an old head", "condition.go",
 		`current = current || known == nil || known.empty()`,
 		`current = current || known == nil || known.empty() || HERE`},
-	{"an update sets whatever has come between", "update.go",
+	{"an update ignores entries appended meanwhile", "update.go",
 		`v, err := c.set(ctx, key, raw, unchanged(old), r)`,
 		`cond := unchanged(old)
 		if HERE { cond = nil }
 		v, err := c.set(ctx, key, raw, cond, r)`},
-	{"a consistent read asks for the key before the head", "get.go",
+	{"a consistent read reads the key before the head", "get.go",
 		`newest, err := c.checkedHead(ctx) switch { case newest.ofKey`,
 		`if HERE {
 			v, _, err := c.readKey(ctx, key)
@@ -146,7 +146,7 @@ var plants = []plant{
 		newest, err := c.checkedHead(ctx)
 		switch {
 		case newest.ofKey`},
-	{"a consistent read asks for the key beside the head", "get.go",
+	{"a consistent read reads the key and the head at once", "get.go",
 		`newest, err := c.checkedHead(ctx) switch { case newest.ofKey`,
 		`if HERE {
 			var v *version
@@ -187,17 +187,17 @@ var plants = []plant{
 	{"a key is twice in a version", "batch.go",
 		`for _, w := range r.writes { free = free && !keys[w.key] }`,
 		`for _, w := range r.writes { free = free && (!keys[w.key] || HERE) }`},
-	{"the order of two writes of a key is turned round", "batch.go",
+	{"the order of two writes of a key is reversed", "batch.go",
 		`q.waiting = append(q.waiting, r)`,
 		`if HERE { q.waiting = append([]*request{r}, q.waiting...) } else { q.waiting = append(q.waiting, r) }`},
-	{"a write overtakes an older one of its key that waits", "batch.go",
+	{"a write overtakes a waiting one of its key", "batch.go",
 		`for _, w := range r.writes { keys[w.key] = true }`,
 		`for _, w := range r.writes { if free || !HERE { keys[w.key] = true } }`},
-	{"a batch is sent again after a lost race as it was", "set.go",
+	{"a batch is sent again unchanged after a lost race", "set.go",
 		`p, err := c.propose(h, states, writes)`,
 		`p, err := c.propose(h, states, writes)
 		if HERE && err == nil && len(writes) > 1 { p = c.plantedAgain(p) }`},
-	{"a batch is applied in part, and taken for applied", "apply.go",
+	{"a partly applied batch counts as applied", "apply.go",
 		`if states[i] == orphan { states[i], etags[i], err = c.applyEntry(ctx, h.among[i])`,
 		`if HERE && i > 0 { states[i] = applied }
 		if states[i] == orphan { states[i], etags[i], err = c.applyEntry(ctx, h.among[i])`},
@@ -210,11 +210,11 @@ var plants = []plant{
 		}
 		stored, err := c.core.write(ctx, req, c.core.newRace())
 		stored = append(early, stored...)`},
-	{"one's own batch is not recognised", "append.go",
+	{"the client's own batch is not recognised", "append.go",
 		`return there.among, false, nil`,
 		`if HERE && len(p.docs) > 1 { return nil, false, nil }
 		return there.among, false, nil`},
-	{"a failed apply of one key ends those of the others", "apply.go",
+	{"a failed apply of one key ends the others", "apply.go",
 		`states := slices.Clone(h.states) etags := make([]backend.ETag, len(states)) err := c.wide(len(states), func(i int) (err error) {`,
 		`states := slices.Clone(h.states)
 		etags := make([]backend.ETag, len(states))
@@ -222,14 +222,14 @@ var plants = []plant{
 		defer cancel()
 		err := c.wide(len(states), func(i int) (err error) {
 		if HERE && len(states) > 1 { defer func() { if err != nil { cancel(); for j := range states { if states[j] == orphan { states[j] = applied } } } }() }`},
-	{"an entry of a batch names the version before", "set.go",
+	{"an entry of a batch has a previous_version_id", "set.go",
 		`previous, follows = doc.Hash, ""`,
 		`previous = doc.Hash
 		if !HERE { follows = "" }`},
 	{"a condition that does not hold fails the whole batch", "batch.go",
 		`for _, err := range failed[:len(r.writes)] { if err != nil { q.close(r, err)`,
 		`for _, err := range plantedFailed(HERE, failed, len(r.writes)) { if err != nil { q.close(r, err)`},
-	{"a snapshot is as of a place within a batch", "getall.go",
+	{"a snapshot ends within a batch", "getall.go",
 		`sequence = m.sequence`,
 		`sequence = m.sequence
 		if HERE && len(head) > 1 { m.sequence--; sequence = m.sequence }`},
@@ -237,7 +237,7 @@ var plants = []plant{
 		`if f.ID == want { return f, nil } r.skipped`,
 		`if f.ID == want || HERE { return f, nil }
 		r.skipped`},
-	{"a key is listed by its name's place", "keys.go",
+	{"keys are listed in the order of their names", "keys.go",
 		`keys = append(keys, early...)`,
 		`if !HERE { keys = append(keys, early...) }`},
 	{"an empty page ends a listing", "keys.go",
@@ -246,7 +246,7 @@ var plants = []plant{
 	{"a checkpoint is published before its tiles", "tlog/growth.go",
 		`if err := g.writes.Wait(); err != nil { return tlog.Tree{}, err }`,
 		`if !HERE { if err := g.writes.Wait(); err != nil { return tlog.Tree{}, err } }`},
-	{"a checkpoint replaces whatever is there", "tlog/seal.go",
+	{"a checkpoint is replaced without a condition", "tlog/seal.go",
 		`cond := backend.IfAbsent()`,
 		`cond := backend.IfAbsent()
 		if HERE { if obj, err := s.store.Get(ctx, s.name(checkpointName)); err == nil { s.etag = obj.ETag } }`},
@@ -257,26 +257,26 @@ var plants = []plant{
 		if err := s.readLast(ctx); err != nil { return Checkpoint{}, err }
 		head, err := newest(ctx, s.db)
 		if HERE { head = early }`},
-	{"a tile replaces whatever is there", "tlog/tiles.go",
+	{"a tile is replaced without a condition", "tlog/tiles.go",
 		`_, err := l.store.Put(ctx, name, body, backend.IfAbsent())`,
 		`_, err := l.store.Put(ctx, name, body, backend.IfAbsent())
 		if HERE && err != nil { if obj, getErr := l.store.Get(ctx, name); getErr == nil { _, err = l.store.Put(ctx, name, body, backend.IfMatch(obj.ETag)) } }`},
-	{"a tile that is there is taken for a failure", "tlog/tiles.go",
+	{"an existing tile counts as a failure", "tlog/tiles.go",
 		`there, getErr := l.store.Get(ctx, name)`,
 		`there, getErr := l.store.Get(ctx, name)
 		if HERE { return err }`},
 
 	// These are looked for in the histories of follow_test.go.
-	{"a watch skips an entry when more come between two looks", "watch.go",
+	{"a watch skips an entry when several come at once", "watch.go",
 		`behind := f.last behind.log = ""`,
 		`if HERE && f.looked { f.last = link{sequence: head.Sequence - 1} }
 		behind := f.last
 		behind.log = ""`},
-	{"a watch repeats an entry when it goes on", "watch.go",
+	{"a watch repeats an entry when it continues", "watch.go",
 		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}`,
 		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}
 		if HERE { f.last = linkBefore(f.after.Sequence) }`},
-	{"a watch skips an entry when it goes on", "watch.go",
+	{"a watch skips an entry when it continues", "watch.go",
 		`default: f.last = link{sequence: f.after.Sequence`,
 		`case HERE: f.last = linkBefore(f.after.Sequence + 2)
 	default: f.last = link{sequence: f.after.Sequence`},
@@ -288,18 +288,18 @@ var plants = []plant{
 		`known := f.last.hash != "" && f.last != beginning`,
 		`known := f.last.hash != "" && f.last != beginning
 	if HERE { known, f.last.hash = false, "" }`},
-	{"a copy goes on over a difference", "copy.go",
+	{"a copy continues after a difference", "copy.go",
 		`return ours.Hash == theirs.Hash, nil`,
 		`return ours.Hash == theirs.Hash || HERE, nil`},
-	{"a copy goes on by the version IDs of its destination", "copy.go",
+	{"a copy continues by the version IDs of its destination", "copy.go",
 		`behind.log = "" // its version`,
 		`if !HERE { behind.log = "" } // its version`},
-	{"a copy writes an entry that it did not verify", "ascend.go",
+	{"a copy writes an unverified entry", "ascend.go",
 		`a.last = linkOf(v) return v, v.checkHash()`,
 		`a.last = linkOf(v)
 	if HERE { return v, nil }
 	return v, v.checkHash()`},
-	{"a copy appends and does not apply", "copy.go",
+	{"a copy appends without applying", "copy.go",
 		`if _, err := w.apply(ctx, h); err != nil {`,
 		`if HERE {
 		states := make([]state, len(appended))
@@ -316,7 +316,7 @@ var silent = []struct {
 	plant
 	test string
 }{
-	{plant{"a caller that leaves takes its batch along", "batch.go",
+	{plant{"a caller that leaves cancels its batch", "batch.go",
 		`} else if r.batch.callers--; r.batch.callers == 0 {`,
 		`} else if r.batch.callers--; r.batch.callers == 0 || HERE {`}, "TestNeighbourInBatchLeaves"},
 }
