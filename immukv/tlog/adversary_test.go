@@ -120,7 +120,7 @@ var attacks = []attack{
 	{"edit an entry", func(_ *testing.T, w *world) backend.VersionedStore {
 		return editedStore{w.store, `"value":{"n":5}`, `"value":{"n":6}`}
 	}, immukv.ErrVerificationFailed, immukv.ErrVerificationFailed, immukv.ErrVerificationFailed, immukv.ErrVerificationFailed},
-	{"cut the end off", func(t *testing.T, w *world) backend.VersionedStore {
+	{"cut off the end", func(t *testing.T, w *world) backend.VersionedStore {
 		store, _ := replay(t, now-5, now)
 		copySealed(t, store, w.store)
 		return store
@@ -130,9 +130,9 @@ var attacks = []attack{
 		copySealed(t, store, w.store)
 		return store
 	}, nil, tlog.ErrFork, tlog.ErrFork, tlog.ErrFork},
-	{"roll the whole bucket back", func(_ *testing.T, w *world) backend.VersionedStore { return w.early },
+	{"roll back the whole bucket", func(_ *testing.T, w *world) backend.VersionedStore { return w.early },
 		nil, nil, tlog.ErrRolledBack, nil},
-	{"show a fork to a second reader", signFork, nil, nil, tlog.ErrFork, tlog.ErrBadCheckpoint},
+	{"give a second reader a fork", signFork, nil, nil, tlog.ErrFork, tlog.ErrBadCheckpoint},
 	{"alter a tile", func(t *testing.T, w *world) backend.VersionedStore {
 		return alter(t, w.store, "tlog/tile/0/000.p/40")
 	}, nil, tlog.ErrBadTile, tlog.ErrBadTile, tlog.ErrBadTile},
@@ -145,7 +145,7 @@ var attacks = []attack{
 		seal(t, db, w.k, tlog.Witnessed(w.witness))
 		return alter(t, store, "tlog/versions/000")
 	}, nil, nil, nil, nil},
-	{"put an older checkpoint back", func(t *testing.T, w *world) backend.VersionedStore {
+	{"restore an older checkpoint", func(t *testing.T, w *world) backend.VersionedStore {
 		replace(t, w.store, "tlog/checkpoint", w.first)
 		return w.store
 	}, nil, nil, tlog.ErrRolledBack, nil},
