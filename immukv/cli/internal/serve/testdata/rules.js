@@ -69,6 +69,19 @@
     if (box.height < 24 || box.width < 24) wrong.push(`${name(e)}: ${box.width} by ${box.height} pixels are hard to hit`);
   }
 
+  // Whoever uses the keyboard sees where he is: an outline of 3 to 1 around whatever has
+  // the focus (WCAG 2.4.13).
+  const had = document.activeElement;
+  for (const e of document.querySelectorAll("a[href], button, input:not([type=hidden]), summary, [tabindex='0']")) {
+    if (!shown(e) || e.disabled) continue;
+    e.focus({ focusVisible: true, preventScroll: true });
+    const style = getComputedStyle(e);
+    const around = background(e.parentElement);
+    if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2) wrong.push(`${name(e)}: has no outline when it has the focus`);
+    else if (contrast(over(colour(style.outlineColor), around), around) < 3) wrong.push(`${name(e)}: contrast of its outline`);
+  }
+  had?.focus({ preventScroll: true });
+
   // Nothing is beyond the edge, except in what scrolls by itself and can be scrolled by
   // keyboard.
   const width = document.documentElement.clientWidth;
