@@ -13,17 +13,88 @@ import (
 	"github.com/immukv/immukv-go/immukv/cli/internal/serve/chromium"
 )
 
-// testPolicy injects into each page what an attacker would, had he found a way to.
-// Nothing of it runs, or leaves.
-func (v *visitor) testPolicy() {
-	var mu sync.Mutex
-	var got []string
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		got = append(got, r.URL.Path)
+// elsewhere is a server of somebody else's, to which nothing may go.
+type elsewhere struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen []string
+}
+
+func (v *visitor) startElsewhere() *elsewhere {
+	e := &elsewhere{}
+	e.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.seen = append(e.seen, r.URL.Path)
 	}))
-	v.Cleanup(elsewhere.Close)
+	v.Cleanup(e.Close)
+	return e
+}
+
+// reached is what went there.
+func (e *elsewhere) reached() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen
+}
+
+// testMarkup has the server write what an attacker would have it write, had he found a
+// way to, into each page. Nothing of it runs, or loads.
+func (v *visitor) testMarkup() {
+	other := v.startElsewhere()
+	store := v.newStore()
+	v.small(store)
+	v.serve(store)
+	injected := map[string]string{
+		"script":    `<script>window.hacked = 1</script>`,
+		"other":     `<script src="HOST/script"></script>`,
+		"handler":   `<img src="/static/icon.svg" alt="" onload="window.hacked = 2"><input autofocus aria-label=x onfocus="window.hacked = 3">`,
+		"svg":       `<svg onload="window.hacked = 4"></svg>`,
+		"frame":     `<iframe title=x srcdoc="<script>parent.hacked = 5</script>"></iframe><iframe title=y src="HOST/frame"></iframe>`,
+		"style":     `<style>body { --hacked: 6 }</style><p style="--hacked: 6">`,
+		"sheet":     `<link rel=stylesheet href="HOST/sheet">`,
+		"image":     `<img alt="" src="HOST/image">`,
+		"object":    `<object data="HOST/object"></object><embed src="HOST/embed">`,
+		"base":      `<base href="HOST/">`,
+		"data":      `<script src="data:text/javascript,window.hacked=7"></script>`,
+		"preload":   `<link rel=preload as=script href="HOST/preload">`,
+		"video":     `<video src="HOST/video"></video>`,
+		"own value": `<script src="/key/value?key=code&sequence=3"></script>`,
+	}
+	v.run("--store", store, "set", "code", `"window.hacked = 8"`)
+	markup := ""
+	check(v, v.tab.Rewrite(func(page string) string { return strings.Replace(page, "</main>", markup+"</main>", 1) }))
+	for _, path := range []string{"/keys", "/key?key=a", "/log", "/trust", "/nothing"} {
+		for name, text := range injected {
+			markup = strings.ReplaceAll(text, "HOST", other.URL)
+			v.status(path)
+			if !eval[bool](v, fmt.Sprintf(`document.documentElement.outerHTML.includes(%s)`, quote(markup[:6]))) {
+				v.Errorf("%s, %s: nothing was injected", path, name)
+			}
+			if eval[bool](v, `"hacked" in window || getComputedStyle(document.body).getPropertyValue("--hacked") !== "" || document.baseURI !== location.href`) {
+				v.Errorf("%s, %s: it ran", path, name)
+			}
+			problems, err := v.tab.Problems()
+			check(v, err)
+			stopped := false
+			for _, p := range problems {
+				stopped = stopped || p.Kind == chromium.Security
+			}
+			if !stopped {
+				v.Errorf("%s, %s: the browser stopped nothing: %v", path, name, problems)
+			}
+		}
+	}
+	if got := other.reached(); len(got) > 0 {
+		v.Errorf("requests went to another host: %q", got)
+	}
+	v.done = true // the icon of a page may be late
+}
+
+// testPolicy has a script that runs in a page do what an attacker would. It can neither
+// make more of itself, nor tell anybody.
+func (v *visitor) testPolicy() {
+	other := v.startElsewhere()
 	store := v.newStore()
 	v.small(store)
 	v.serve(store)
@@ -46,7 +117,7 @@ func (v *visitor) testPolicy() {
 			v.visit(path)
 			v.noProblems()
 			check(v, v.tab.Inject(fmt.Sprintf(`{ const HOST = %s; addEventListener("securitypolicyviolation", () => window.stopped = true);
-				try { %s } catch (e) { window.stopped = true } }`, quote(elsewhere.URL), injection)))
+				try { %s } catch (e) { window.stopped = true } }`, quote(other.URL), injection)))
 			if err := v.tab.Until(`window.stopped`); err != nil {
 				v.Errorf("%s, %s: %v", path, name, err)
 			}
@@ -56,9 +127,7 @@ func (v *visitor) testPolicy() {
 			_, _ = v.tab.Problems() // which the injection caused
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(got) > 0 {
+	if got := other.reached(); len(got) > 0 {
 		v.Errorf("requests went to another host: %q", got)
 	}
 }

@@ -43,6 +43,7 @@ func TestBrowser(t *testing.T) {
 		"megabyte":    (*visitor).testMegabyte,
 		"failing":     (*visitor).testFailing,
 		"policy":      (*visitor).testPolicy,
+		"markup":      (*visitor).testMarkup,
 		"rebinding":   (*visitor).testRebinding,
 		"other sites": (*visitor).testOtherSites,
 		"keyboard":    (*visitor).testKeyboard,
