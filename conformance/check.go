@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// check asks one thing of a store. It knows nothing of package testing, so that
-// the command can run it.
+// check tests one property of a store. It does not use package testing, so that the
+// command can run it.
 type check struct {
 	clause string
 	name   string
-	title  string     // what it asks, as a sentence without its full stop
+	title  string     // the property, as a sentence without its full stop
 	needs  []Facility // what the store must have for it
 	// handles is the number of handles that are open when the check begins. It
 	// begins with two at least.
@@ -22,8 +22,8 @@ type check struct {
 
 func (c check) id() string { return c.clause + "/" + c.name }
 
-// is reports whether the check is meant by a name: its own, its clause's, or
-// that of the store's clauses or the protocol's invariants as a whole.
+// is reports whether the check has a name: its own, its clause's, or that of all the
+// store's clauses or all the protocol's invariants.
 func (c check) is(name string) bool {
 	return name == c.id() || name == c.clause || name == c.clause[:1]
 }
@@ -65,7 +65,7 @@ func all() []check {
 	)
 }
 
-// selected lists the checks that the harness asks for.
+// selected lists the checks that the harness selects.
 func (h *Harness) selected() ([]check, error) {
 	checks := all()
 	if len(h.Only) == 0 {

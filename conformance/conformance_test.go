@@ -28,7 +28,7 @@ var memory = conformance.Harness{
 		conformance.OpenDenied: "a store in memory has no permissions",
 		conformance.OpenAbsent: "a store in memory is always there",
 		conformance.OpenHTTP:   "a store in memory has no network",
-		conformance.Worker:     "a store in memory is its process's own",
+		conformance.Worker:     "a store in memory belongs to one process",
 	},
 	Deep: os.Getenv("IMMUKV_LONG") == "1",
 }

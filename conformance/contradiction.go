@@ -7,10 +7,9 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// claims records what the calls of a check returned about versions. A version
-// keeps its ETag (S8) and is made by one write (S4, S9). A store that
-// contradicts itself fails the check at once, whatever the check tests: a
-// client that trusts both answers retries for minutes.
+// claims records what the calls of a check returned about versions. A version keeps its
+// ETag (S8) and is made by one write (S4, S9). A store that contradicts itself fails
+// every check at once: a client that trusts both answers retries for minutes.
 type claims struct {
 	mu       sync.Mutex
 	versions map[versionOf]*claim

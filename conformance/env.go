@@ -13,7 +13,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// env is what a check works with.
+// env is the environment of a check.
 type env struct {
 	h     *Harness
 	store Store
@@ -92,7 +92,7 @@ func (e *env) restart(ctx context.Context) (backend.VersionedStore, error) {
 
 // closeHandle closes one handle and leaves the others open.
 func (e *env) closeHandle(s backend.VersionedStore) error {
-	handle := s.(*watchedStore) // as all that open returns
+	handle := s.(*watchedStore) // like all handles that open returns
 	e.mu.Lock()
 	e.handles = slices.DeleteFunc(e.handles, func(open *watchedStore) bool { return open == handle })
 	e.mu.Unlock()
@@ -119,7 +119,7 @@ func (e *env) close(ctx context.Context) error {
 	for _, w := range workers {
 		w.in.Close()
 		w.kill()
-		_ = w.wait() // how those end that have not is of no interest
+		_ = w.wait() // how the remaining ones end does not matter
 	}
 	err := e.closeHandles()
 	if e.store.Close == nil {

@@ -31,7 +31,7 @@ const parallelChecks = 8
 type suite struct {
 	Harness
 	checks  []check
-	overdue atomic.Int64 // checks of which a call did not return
+	overdue atomic.Int64 // checks with a call that did not return
 }
 
 // newSuite returns an error if the harness is invalid.
@@ -80,7 +80,7 @@ func Examine(ctx context.Context, h Harness, report func(Result)) ([]Result, err
 func (s *suite) run(ctx context.Context, c check) Result {
 	result := Result{Check: c.id(), Clause: c.clause, Title: c.title}
 	if n := s.overdue.Load(); n >= overdueAtMost {
-		result.fill(fmt.Errorf("not tried, for in %d checks before this one a call did not return", n))
+		result.fill(fmt.Errorf("not tried: in %d earlier checks, a call did not return", n))
 		return result
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, checkLimit, overdue(fmt.Sprintf("the check did not end within %v", checkLimit)))
@@ -106,7 +106,7 @@ func (s *suite) run(ctx context.Context, c check) Result {
 	late := errors.As(cause, new(overdue))
 	switch {
 	case left:
-		result.fill(fmt.Errorf("%w; the check did not end then either, and its goroutine is left behind", cause))
+		result.fill(fmt.Errorf("%w; then the check did not end, either, and its goroutine was abandoned", cause))
 	case late, errors.As(cause, new(*mismatch)):
 		result.fill(cause)
 	}
@@ -130,7 +130,7 @@ func (s *suite) examine(ctx context.Context, c check, w *watch, result Result) R
 		result.fill(fmt.Errorf("the harness cannot make a store: %w", err))
 		return result
 	case store.Open == nil:
-		result.fill(errors.New("the harness makes a store without a way to open it: Open is nil"))
+		result.fill(errors.New("the harness makes a store that cannot be opened: Open is nil"))
 		return result
 	}
 	e := newEnv(&s.Harness, c, store, w)
@@ -147,11 +147,11 @@ func (s *suite) outcome(ctx context.Context, c check, e *env) error {
 		reason, lacking := s.Lacks[f]
 		switch {
 		case lacking && e.store.has(f):
-			return fmt.Errorf("the harness has %s and yet declares it to be lacking", f)
+			return fmt.Errorf("the harness has %s, but declares it to be lacking", f)
 		case lacking:
 			return inapplicable(reason)
 		case !e.store.has(f):
-			return fmt.Errorf("the harness neither has %s nor declares why it is lacking", f)
+			return fmt.Errorf("the harness has no %s, and does not declare that it is lacking", f)
 		}
 	}
 	err := safely(func() error {
@@ -164,7 +164,7 @@ func (s *suite) outcome(ctx context.Context, c check, e *env) error {
 		return err
 	}
 	if e.watch.requests.Load() == 0 {
-		return errors.New("the check passed without a request of the store, which is a bug in the suite")
+		return errors.New("the check passed without a request to the store, which is a bug in the suite")
 	}
 	return e.watch.malformedError()
 }

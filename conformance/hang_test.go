@@ -59,7 +59,7 @@ func TestStuckCall(t *testing.T) {
 			if want := `put "log.json" did not return within 2m0s`; r.Outcome != conformance.Fail || !strings.HasPrefix(r.Seen, want) {
 				t.Errorf("heeds %t: %+v", heeds, r)
 			}
-			if left := strings.Contains(r.Seen, "left behind"); left == heeds {
+			if left := strings.Contains(r.Seen, "goroutine was abandoned"); left == heeds {
 				t.Errorf("heeds %t: %s", heeds, r.Seen)
 			}
 			delete(results, "S1/create")
@@ -123,14 +123,14 @@ func TestHeldUp(t *testing.T) {
 	})
 }
 
-// A check that is under way when go test's time is nearly up fails by its name,
+// A check that is under way when go test's time limit is near fails by its name,
 // before go test ends it all.
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestHeldUp$", "-test.timeout", "2s")
 	cmd.Env = append(os.Environ(), heldUpVar+"=1")
 	out, _ := cmd.CombinedOutput() // the test fails
-	for _, want := range []string{"--- FAIL: TestHeldUp/S1/create ", "go test's time was nearly up"} {
+	for _, want := range []string{"--- FAIL: TestHeldUp/S1/create ", "go test's time limit was near"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

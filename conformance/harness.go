@@ -136,7 +136,7 @@ func (h *Harness) validate() error {
 	}
 	for _, f := range slices.Sorted(maps.Keys(h.Lacks)) {
 		if !slices.Contains(facilities, f) {
-			return fmt.Errorf("the harness declares that %q is lacking, which is not one of the facilities %q", f, facilities)
+			return fmt.Errorf("the harness declares that %q is lacking, but the facilities are %q", f, facilities)
 		}
 		if strings.TrimSpace(h.Lacks[f]) == "" {
 			return fmt.Errorf("the harness lacks %s without a reason", f)
@@ -146,10 +146,10 @@ func (h *Harness) validate() error {
 		return fmt.Errorf("the harness asks for %d rounds", h.Rounds)
 	}
 	if n := h.Limits.MaxBody; n < 0 || n > backend.MaxBodyBytes {
-		return fmt.Errorf("the harness declares bodies of %d bytes at most, of which the contract has 1 to %d", n, backend.MaxBodyBytes)
+		return fmt.Errorf("the harness declares a limit of %d bytes for bodies; the contract allows 1 to %d", n, backend.MaxBodyBytes)
 	}
 	if n := h.Limits.MaxName; n < 0 || n > backend.MaxNameBytes {
-		return fmt.Errorf("the harness declares names of %d bytes at most, of which the contract has 1 to %d", n, backend.MaxNameBytes)
+		return fmt.Errorf("the harness declares a limit of %d bytes for names; the contract allows 1 to %d", n, backend.MaxNameBytes)
 	}
 	return nil
 }

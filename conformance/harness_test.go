@@ -76,15 +76,15 @@ func TestSelection(t *testing.T) {
 func TestSenselessHarness(t *testing.T) {
 	t.Parallel()
 	spoil := map[string]func(h *conformance.Harness){
-		"New is nil":       func(h *conformance.Harness) { h.New = nil },
-		`"Teleport"`:       func(h *conformance.Harness) { h.Lacks["Teleport"] = "it is far" },
-		"without a reason": func(h *conformance.Harness) { h.Lacks[conformance.Worker] = " " },
-		"-1 rounds":        func(h *conformance.Harness) { h.Rounds = -1 },
-		"bodies of -1":     func(h *conformance.Harness) { h.Limits.MaxBody = -1 },
-		"bodies of 67108865": func(h *conformance.Harness) {
+		"New is nil":                     func(h *conformance.Harness) { h.New = nil },
+		`"Teleport"`:                     func(h *conformance.Harness) { h.Lacks["Teleport"] = "it is far" },
+		"without a reason":               func(h *conformance.Harness) { h.Lacks[conformance.Worker] = " " },
+		"-1 rounds":                      func(h *conformance.Harness) { h.Rounds = -1 },
+		"a limit of -1 bytes for bodies": func(h *conformance.Harness) { h.Limits.MaxBody = -1 },
+		"a limit of 67108865 bytes for bodies": func(h *conformance.Harness) {
 			h.Limits.MaxBody = backend.MaxBodyBytes + 1
 		},
-		"names of 1025": func(h *conformance.Harness) { h.Limits.MaxName = backend.MaxNameBytes + 1 },
+		"a limit of 1025 bytes for names": func(h *conformance.Harness) { h.Limits.MaxName = backend.MaxNameBytes + 1 },
 	}
 	for want, spoil := range spoil {
 		h := memory

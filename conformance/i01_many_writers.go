@@ -14,12 +14,12 @@ import (
 var manyWriterChecks = clause("I1",
 	check{
 		name: "processes", needs: []Facility{Worker}, cost: cost{fixed: 200 + 4*processSets*40},
-		title: "of four processes that set keys at once, one of which is killed, chain and key objects are whole, and each acknowledged write is there once",
+		title: "after four processes set keys at once and one of them is killed, chain and key objects are complete, and each acknowledged write is in the log once",
 		run:   checkProcesses,
 	},
 	check{
 		name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
-		title: "each write that one of eight contending clients was acknowledged is in the log exactly once, and chain and key objects are whole",
+		title: "each acknowledged write of eight contending clients is in the log exactly once, and chain and key objects are complete",
 		run: func(ctx context.Context, e *env) error {
 			l, s, err := e.contend(ctx, 8, byDefault)
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 var lostAnswerChecks = clause("I2",
 	check{
 		name: "lost-answers-everywhere", cost: cost{fixed: 4000},
-		title: "whichever request of a write fails, loses its answer or applies late, what the caller was told holds, and the next write commits",
+		title: "whichever request of a write fails, loses its answer or applies late, the result of the write is true, and the next write succeeds",
 		run: func(ctx context.Context, e *env) error {
 			return e.injected(ctx, sim.Injections(answerFaults...))
 		},

@@ -14,9 +14,9 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// I3: the log is a chain of entries numbered 0, 1, 2 and so on. The check
-// compares clients with a model that is small enough to be plainly right: a
-// list of what was set.
+// I3: the log is a chain of entries numbered 0, 1, 2 and so on. The check compares
+// clients with a model that is simple enough to be obviously correct: a list of what was
+// set.
 var modelChecks = clause("I3",
 	check{
 		name: "model", cost: cost{fixed: 500, perRound: 150},
@@ -130,10 +130,9 @@ func checkModel(ctx context.Context, e *env) error {
 	return nil
 }
 
-// shorten removes steps from a failed history while the rest still fails. It
-// returns the error and the steps of the shortest history. It plays at most the
-// given number of histories: those that the suite has announced and does not
-// need any more.
+// shorten removes steps from a failed history as long as the rest still fails. It returns
+// the error and the steps of the shortest history. It plays at most the given number of
+// histories, which the suite has announced but does not need otherwise.
 func shorten(steps []modelStep, failed error, histories int, play func([]modelStep) error) error {
 	for n := len(steps) / 2; n > 0; n /= 2 {
 		for at := 0; at+n <= len(steps) && histories > 0; histories-- {

@@ -10,7 +10,7 @@ import (
 var crashChecks = clause("I4",
 	check{
 		name: "crash-everywhere", cost: cost{fixed: 800},
-		title: "a client that dies at any request leaves at most one orphan, at the head, and the next write repairs it",
+		title: "a client that crashes at any request leaves at most one orphan, at the head, and the next write repairs it",
 		run: func(ctx context.Context, e *env) error {
 			return e.injected(ctx, sim.Crashes())
 		},

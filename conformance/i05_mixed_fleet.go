@@ -7,12 +7,12 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// I5: the versions of a key object are the log's entries of that key, in order,
-// whatever clients wrote them.
+// I5: the versions of a key object are the log's entries of that key, in order, whichever
+// clients wrote them.
 var fleetChecks = clause("I5",
 	check{
 		name: "mixed-fleet", cost: cost{fixed: 100 + 8*contendingWrites*30},
-		title: "clients of both dialects, with and without deferred apply, and one that keeps to the algorithm of the existing clients, share one log",
+		title: "clients of both dialects, with and without deferred apply, and one with the algorithm of the existing clients, share one log",
 		run:   checkMixedFleet,
 	},
 )

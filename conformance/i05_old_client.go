@@ -118,7 +118,7 @@ func (o *oldClient) follow(ctx context.Context, fields document, head backend.Ob
 	}
 	err = o.putKey(ctx, before, head.ID, cond)
 	if errors.Is(err, backend.ErrPreconditionFailed) {
-		return nil // taken for proof that there was nothing to repair
+		return nil // the old client concludes that there was nothing to repair
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 var repairChecks = clause("I9",
 	check{
 		name: "crash-in-repair", cost: cost{fixed: 800},
-		title: "a client that dies at any request of a repair leaves an orphan that another can repair",
+		title: "a client that crashes at any request of a repair leaves an orphan that another can repair",
 		run:   checkCrashInRepair,
 	},
 	check{

@@ -11,7 +11,7 @@ import (
 var clockChecks = clause("I11",
 	check{
 		name: "skewed-clocks", cost: cost{fixed: 100 + 4*contendingWrites*30},
-		title: "clocks that disagree and run backwards change nothing but the time in the entries",
+		title: "clocks that differ and run backwards change only the times of entries",
 		run:   checkSkewedClocks,
 	},
 )

@@ -13,7 +13,7 @@ import (
 var outageChecks = clause("I13",
 	check{
 		name: "after-an-outage", cost: cost{fixed: 60},
-		title: "a client that was open during an outage commits its next write, and leaves no orphan",
+		title: "a client that was open during an outage succeeds with its next write, and leaves no orphan",
 		run:   checkAfterOutage,
 	},
 )

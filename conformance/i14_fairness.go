@@ -12,7 +12,7 @@ import (
 var fairnessChecks = clause("I14",
 	check{
 		name: "everyone-gets-through", handles: 4, cost: cost{fixed: 100 + 16*4*40},
-		title: "each of sixteen contending writers commits all its writes",
+		title: "each of sixteen contending writers succeeds with all its writes",
 		run:   checkEveryoneGetsThrough,
 	},
 )

@@ -20,7 +20,7 @@ type faultyLink struct {
 	next   http.RoundTripper
 	fault  fault
 	spent  bool // the fault is for one request
-	armed  bool // during a call that is to meet the fault
+	armed  bool // during a call that meets the fault
 	met    bool // by a request of that call
 	writes int  // requests that may write, passed on or not
 	all    int
@@ -86,7 +86,7 @@ const retryAfter = 7
 
 func respond(req *http.Request, status int, code string) *http.Response {
 	if req.Body != nil {
-		io.Copy(io.Discard, req.Body) //nolint:errcheck // as a server that reads on and does not care
+		io.Copy(io.Discard, req.Body) //nolint:errcheck // like a server that continues to read
 		req.Body.Close()              //nolint:errcheck
 	}
 	body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>by the conformance suite</Message></Error>`, code)

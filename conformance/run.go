@@ -58,7 +58,7 @@ func whileTimeIsLeft(t *testing.T) (context.Context, context.CancelFunc) {
 		return context.WithCancel(t.Context())
 	}
 	margin := min(2*grace, time.Until(deadline)/4)
-	return context.WithDeadlineCause(t.Context(), deadline.Add(-margin), overdue("the check had not ended when go test's time was nearly up"))
+	return context.WithDeadlineCause(t.Context(), deadline.Add(-margin), overdue("the check had not ended when go test's time limit was near"))
 }
 
 // tell reports a result to a test.

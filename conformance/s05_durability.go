@@ -13,7 +13,7 @@ import (
 var durabilityChecks = clause("S5",
 	check{
 		name: "nothing-lost", handles: 3, cost: cost{fixed: 120, perRound: 10},
-		title: "every write that was acknowledged is there, through another handle, while the one that wrote it is still open",
+		title: "every acknowledged write can be read through another handle, while the one that wrote it is still open",
 		run:   checkNothingLost,
 	},
 	check{
@@ -23,12 +23,12 @@ var durabilityChecks = clause("S5",
 	},
 	check{
 		name: "survives-restart", needs: []Facility{Restart}, cost: cost{fixed: 100},
-		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, and writes go on after it",
+		title: "versions, their order, IDs, ETags and bodies survive a restart of the store, and writes succeed after it",
 		run:   checkSurvivesRestart,
 	},
 	check{
 		name: "killed-writer", needs: []Facility{Worker}, cost: cost{fixed: 30, perRound: 10},
-		title: "a process killed in the middle of writing loses nothing that it was acknowledged, and does not keep others from writing",
+		title: "a process killed in the middle of writing loses no acknowledged write, and does not keep others from writing",
 		run:   checkKilledWriter,
 	},
 )
@@ -66,7 +66,7 @@ func checkClosedHandle(ctx context.Context, e *env) error {
 			return err
 		}
 		if !closes(leaving) {
-			return inapplicable("handles of the store are not closed: they are no io.Closer")
+			return inapplicable("handles of the store are not io.Closers")
 		}
 		name := fmt.Sprintf("leaving-%d", round)
 		last, err := write(ctx, leaving, name, []byte(name), backend.IfAbsent())

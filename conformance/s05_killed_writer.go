@@ -90,7 +90,7 @@ func writeUntilKilled(w *worker, name string, writes int, moment float64) ([]bac
 		case err != nil:
 			return nil, unlike("a process to write until it is killed", "%v", err)
 		case i > writes+afterlife:
-			return nil, unlike("a process to end when it is killed", "it writing on: what was killed may be a shell around it")
+			return nil, unlike("a process to end when it is killed", "it continues to write: the killed process may be a shell around it")
 		case a.Error != "":
 			return nil, unlike("a write whose condition holds to apply", "%s", a.Error)
 		}

@@ -19,7 +19,7 @@ var wholenessChecks = clause("S6",
 	},
 	check{
 		name: "no-glimpse-of-a-create", cost: cost{fixed: 10, perRound: 4 + wholeReaders*wholeReads},
-		title: "an object that is being made is absent or complete",
+		title: "an object that is being created is absent or complete",
 		run:   checkWholeCreate,
 	},
 	check{

@@ -18,7 +18,7 @@ var versionListChecks = clause("S10",
 	},
 	check{
 		name: "page-sizes", cost: cost{fixed: 220},
-		title: "versions come the same in pages of any size, and a page is the last if and only if it says so",
+		title: "pages of any size list the same versions, and a page is the last if and only if it says so",
 		run:   checkVersionPages,
 	},
 	check{
@@ -28,7 +28,7 @@ var versionListChecks = clause("S10",
 	},
 	check{
 		name: "after-no-version", cost: cost{fixed: 30},
-		title: "a listing that is to begin after what is no version of the object is an error or empty",
+		title: "a listing that is to begin after a version that the object does not have is an error or empty",
 		run:   checkAfterNoVersion,
 	},
 	check{
@@ -38,12 +38,12 @@ var versionListChecks = clause("S10",
 	},
 	check{
 		name: "neighbours-apart", cost: cost{fixed: 160},
-		title: "a listing holds the versions of its object alone, not those of objects whose names begin alike",
+		title: "a listing holds only the versions of its object, not those of objects whose names begin alike",
 		run:   checkNeighbours,
 	},
 	check{
 		name: "equal-bodies", cost: cost{fixed: 120},
-		title: "versions of equal body are listed each, in order",
+		title: "each of several versions with equal bodies is listed, in order",
 		run:   checkEqualBodies,
 	},
 	check{

@@ -33,7 +33,7 @@ var nameListChecks = clause("S11",
 	},
 	check{
 		name: "many", cost: cost{fixed: 480, deep: 2600},
-		title: "many names are listed in order over many pages, each once however many its versions",
+		title: "many names are listed in order over many pages, each once, for any number of versions",
 		run:   checkManyNames,
 	},
 	check{

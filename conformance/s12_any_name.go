@@ -25,7 +25,7 @@ var nameChecks = clause("S12",
 	},
 	check{
 		name: "invalid", cost: cost{fixed: 60},
-		title: "every method fails with an invalid name on what is no name (empty, too long, not UTF-8), and makes nothing",
+		title: "every method fails with an invalid name (empty, too long, not UTF-8), and creates nothing",
 		run:   checkInvalidNames,
 	},
 	check{

@@ -25,7 +25,7 @@ var absenceChecks = clause("S14",
 	},
 	check{
 		name: "no-store-is-not-absence", needs: []Facility{OpenAbsent}, cost: cost{fixed: 30},
-		title: "a store that is not there is not reported as absent objects or empty listings",
+		title: "an absent store is not reported as absent objects or empty listings",
 		run: func(ctx context.Context, e *env) error {
 			return e.notAbsence(ctx, "open a store that is not there", e.store.OpenAbsent)
 		},

@@ -19,7 +19,7 @@ var preconditionChecks = clause("S15",
 	},
 	check{
 		name: "losers-left-no-trace", cost: cost{fixed: 10, perRound: racers/2 + 3},
-		title: "a racing write that was told its precondition failed is no version of the object",
+		title: "a concurrent write whose precondition failed is not a version of the object",
 		run:   checkLosersLeftNoTrace,
 	},
 	check{
@@ -29,12 +29,12 @@ var preconditionChecks = clause("S15",
 	},
 	check{
 		name: "nothing-else", cost: cost{fixed: 30},
-		title: "a write that fails for its name, its lack of a condition or its ended context is not reported as a failed precondition",
+		title: "a write that fails because of its name, a missing condition or an ended context is not reported as a failed precondition",
 		run:   checkNothingElse,
 	},
 	check{
 		name: "lost-answer-is-no-failure", needs: []Facility{OpenHTTP}, cost: cost{fixed: 60},
-		title: "a write that applied and whose answer was lost is not reported as a failed precondition",
+		title: "a write that applied but whose answer was lost is not reported as a failed precondition",
 		run:   checkLostAnswer,
 	},
 )

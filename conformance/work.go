@@ -106,7 +106,7 @@ func (o order) carryOut(ctx context.Context, s backend.VersionedStore, c *client
 		a = answerTo{ID: string(v.ID), ETag: v.ETag}
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause // which says more than that the context has ended
+		err = cause // which says more than the context's error
 	}
 	if err != nil {
 		a = answerTo{

@@ -97,9 +97,9 @@ func (w *worker) ask(o order) (answerTo, error) {
 // ended returns the reason why a worker did not answer.
 func (w *worker) ended(err error) error {
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) || errors.As(err, new(*json.UnmarshalTypeError)) {
-		return fmt.Errorf("the worker process writes what is no answer on its standard output: %w", err)
+		return fmt.Errorf("the worker process wrote something other than an answer to its standard output: %w", err)
 	}
-	w.in.Close() // it has nothing more to wait for
+	w.in.Close() // it has nothing left to wait for
 	// It may have closed its output and still be running.
 	timer := time.AfterFunc(grace, func() { w.cmd.Process.Kill() }) //nolint:errcheck // it may have ended
 	defer timer.Stop()
@@ -133,7 +133,7 @@ func (e *env) dismissAll(workers []*worker) error {
 	for _, w := range workers {
 		w.in.Close()
 		if err := e.watch.doing("a worker process whose standard input has ended", w.wait); err != nil && failed == nil {
-			failed = fmt.Errorf("a worker process did not end well: %w", err)
+			failed = fmt.Errorf("a worker process failed: %w", err)
 		}
 	}
 	return failed

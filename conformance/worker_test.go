@@ -177,7 +177,7 @@ func TestWorkerThatEnds(t *testing.T) {
 		}, "signal: killed"},
 		"with other output": {func(ctx context.Context, _ string) *exec.Cmd {
 			return exec.CommandContext(ctx, "sh", "-c", "echo a log line; cat >/dev/null")
-		}, "on its standard output"},
+		}, "to its standard output"},
 	}
 	for name, w := range workers {
 		t.Run(name, func(t *testing.T) {

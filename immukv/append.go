@@ -66,7 +66,7 @@ func neverSent(err error) bool {
 // reason.
 //
 // No failure is proof, not even a failed precondition: a proxy may have repeated the
-// request, and one copy may have made the other fail. Only the log tells whether the
+// request, and one copy may have made the other fail. Only the log says whether the
 // entry is in it.
 //
 // pending means that a copy may still be under way. It can take effect as long as the log

@@ -169,7 +169,7 @@ func (q *queue) leave(r *request, reason error) ([]*version, error) {
 		r.batch.cancel()
 	}
 	switch before {
-	case appended: // its apply goes on
+	case appended: // the apply continues
 		return r.entries, nil
 	case sent:
 		return nil, r.sent.unknownAt(r.place, len(r.writes), reason)

@@ -198,7 +198,7 @@ func (c *Client[V]) LogVersion(ctx context.Context, id LogVersionID) (_ []Entry[
 
 // History returns the entries of a key, newest first. A key that was never set
 // has none. An entry that cannot be read, decoded or trusted is yielded with its
-// error, an [*EntryError], and the sequence goes on; any other error ends it.
+// error, an [*EntryError], and the sequence continues; any other error ends it.
 func (c *Client[V]) History(ctx context.Context, key string, opts ...HistoryOption) iter.Seq2[Entry[V], error] {
 	var q historyQuery
 	for _, opt := range opts {
@@ -248,7 +248,7 @@ func (c *Client[V]) Log(ctx context.Context, opts ...LogOption) iter.Seq2[Entry[
 // names the sequence number. Watch does not read an entry again after it has yielded it,
 // nor any entry before its beginning. If such an entry was changed in place,
 // [Client.VerifyLog] detects it. An entry that cannot be decoded is yielded with its
-// error, and the sequence goes on.
+// error, and the sequence continues.
 //
 // If the store fails, Watch logs the error and retries, until the context ends. If access
 // is denied, the sequence ends with the error. If the context ends, the sequence ends

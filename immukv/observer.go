@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// An Observer is told what a client does: see [WithObserver]. Package backend/observe
+// An Observer observes a client: see [WithObserver]. Package backend/observe
 // makes one that feeds OpenTelemetry. Each of its functions may be nil.
 //
 // The functions are called by any number of goroutines, and the client waits for them
 // to return. They are given keys, never values.
 type Observer struct {
-	// Call is called when a call of the client begins. The call goes on with the context
-	// returned, which reaches the store, and calls end once when it ends. A sequence is
-	// one call. It lasts from when the consumer begins to read it until the consumer
-	// stops, and includes the consumer's own time.
+	// Call is called when a call of the client begins. The call continues with the
+	// context returned, which reaches the store, and calls end once when it ends. A
+	// sequence is one call. It lasts from when the consumer begins to read it until the
+	// consumer stops, and includes the consumer's own time.
 	Call func(ctx context.Context, call Call) (_ context.Context, end func(CallResult))
 	// Append is called when a write of this client is in the log, with the number of
 	// entries in its log version.
@@ -53,7 +53,7 @@ type CallResult struct {
 	Head int64
 }
 
-// Observed is the entry that an [Observer] is told about.
+// Observed identifies an entry for an [Observer].
 type Observed struct {
 	Key      string
 	Sequence int64

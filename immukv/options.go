@@ -129,7 +129,7 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithObserver sets an observer, which is told of every call of the client, and of
+// WithObserver sets an observer, which is called for every call of the client, and for
 // conflicts, repairs and lost answers within it. Without an observer this costs
 // nothing.
 func WithObserver(o Observer) Option {

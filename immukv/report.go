@@ -47,7 +47,7 @@ type Finding struct {
 	Kind      FindingKind
 	Object    string            // name of the object
 	VersionID backend.VersionID // its version; empty if it is about no single one
-	Sequence  int64             // the place in the log; -1 if it cannot be told
+	Sequence  int64             // the place in the log; -1 if not known
 	Detail    string
 }
 
@@ -71,8 +71,8 @@ func newOrphan(v *version) Orphan {
 	return Orphan{Key: v.Key, Sequence: v.Sequence, VersionID: v.log}
 }
 
-// maxFindings bounds a report. A store of which everything is wrong would
-// otherwise need as much memory as it has entries.
+// maxFindings bounds a report. Otherwise a store with errors everywhere would need as
+// much memory as it has entries.
 const maxFindings = 1000
 
 // Report is what a verification found.

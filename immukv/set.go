@@ -109,7 +109,7 @@ func (c *core) lose(r *race) error {
 	return nil
 }
 
-// write is an entry that is to be written.
+// write is an entry to be written.
 type write struct {
 	key     string
 	value   []byte     // in canonical form
@@ -224,7 +224,7 @@ func (c *core) propose(h *head, states []keyState, writes []*write) (*proposal, 
 			WriteID: w.writeID, Dialect: c.dialect,
 		})
 		p.docs = append(p.docs, doc)
-		previous, follows = doc.Hash, "" // the entry before stands in the same version
+		previous, follows = doc.Hash, "" // the entry before is in the same version
 	}
 	p.body = wire.JoinLog(p.docs)
 	switch {

@@ -21,7 +21,7 @@ func both(first, second func() error) error {
 
 // wide runs f for each index below n, many at once, and waits for all. It returns the
 // error of the first index that has one. An error that is not [ErrDiverged] comes before
-// one that is: the latter is about one key, so that reads of other keys may go on.
+// one that is: the latter is about one key, so that reads of other keys may continue.
 func (c *core) wide(n int, f func(i int) error) error {
 	if n == 1 {
 		return f(0)

@@ -51,7 +51,7 @@ func (a *app) logHandler(level slog.Level) slog.Handler {
 	})
 }
 
-// say writes one JSON object to standard error, whatever the level of the log is.
+// say writes one JSON object to standard error, at any level of the log.
 func (a *app) say(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
 	slog.New(a.logHandler(level)).LogAttrs(ctx, level, message, attrs...)
 }

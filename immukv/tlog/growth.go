@@ -12,7 +12,7 @@ import (
 )
 
 // growth appends leaves to a tree, and writes tiles and bundles when they become full. It
-// holds only those of the right edge, whatever the number of leaves.
+// holds only those of the right edge, for any number of leaves.
 type growth struct {
 	log    *sealedLog
 	ctx    context.Context // of the running writes

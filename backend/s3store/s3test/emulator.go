@@ -33,7 +33,7 @@ const AzuriteVersion = "3.37.0"
 
 // Emulator is a running emulator of another cloud, with an empty bucket.
 type Emulator struct {
-	Name    string // as subtests and tables show it
+	Name    string // the name in subtests and tables
 	Version string
 	URL     string // of the bucket, as the command takes it
 	// Environ is the environment, as in [os.Environ], of a program that uses it.

@@ -41,11 +41,11 @@ func (t *target) bucket(ctx context.Context, u *url.URL) error {
 		return s
 	})
 	t.harness.Lacks = map[conformance.Facility]string{
-		conformance.Restart:    "the server is not the command's to restart",
-		conformance.OpenDenied: "the command has the one set of credentials that it was given",
+		conformance.Restart:    "the command cannot restart the server",
+		conformance.OpenDenied: "the command has only one set of credentials",
 	}
 	if endpoint == "" {
-		t.harness.Lacks[conformance.OpenHTTP] = "without an endpoint in its URL the command cannot get between the store and its server"
+		t.harness.Lacks[conformance.OpenHTTP] = "the URL has no endpoint, so the command cannot put a proxy before the server"
 	}
 	// A server that keeps names as paths cannot hold both "a" and "a/b".
 	refuses := t.harness.Limits.RefusesName
@@ -115,7 +115,7 @@ func removeKeys(ctx context.Context, u *url.URL, prefix string) error {
 	if err != nil {
 		return err
 	}
-	defer bucket.Close() //nolint:errcheck // what was removed is looked at no more
+	defer bucket.Close() //nolint:errcheck // nothing is read from it any more
 	for {
 		keys, _, err := bucket.ListPage(ctx, blob.FirstPageToken, 1000, &blob.ListOptions{Prefix: prefix})
 		if err != nil || len(keys) == 0 {

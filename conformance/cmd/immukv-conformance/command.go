@@ -62,7 +62,7 @@ is 0 if everything holds, 1 if something does not, and 2 for a usage error.`,
 	f.IntVar(&s.rounds, "rounds", conformance.DefaultRounds, "how often races are repeated")
 	f.Uint64Var(&s.seed, "seed", 0, "seed of the random choices; 0 chooses one and prints it")
 	f.BoolVar(&s.json, "json", false, "print one JSON object a line: a result for each check, then a summary")
-	f.BoolVar(&s.quick, "quick", false, "leave out bodies of the largest size and listings over a thousand, and repeat races a quarter as often")
+	f.BoolVar(&s.quick, "quick", false, "skip bodies of the largest size and listings over a thousand, and repeat races a quarter as often")
 	f.BoolVar(&s.keep, "keep", false, "do not remove what was written")
 	cmd.AddCommand(newWorkCommand(), newSpecimensCommand())
 	return cmd
@@ -74,7 +74,7 @@ func (s settings) run(ctx context.Context, cmd *cobra.Command) error {
 		return errors.New("no store given: --store URL")
 	}
 	if s.rounds < 1 {
-		return fmt.Errorf("--rounds is %d, and must be 1 at least", s.rounds)
+		return fmt.Errorf("--rounds is %d; it must be at least 1", s.rounds)
 	}
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1 << 32)

@@ -62,7 +62,7 @@ func (p *printer) result(r conformance.Result) {
 }
 
 func (p *printer) json(v any) {
-	json.NewEncoder(p.out).Encode(v) //nolint:errcheck // whoever read it is gone
+	json.NewEncoder(p.out).Encode(v) //nolint:errcheck // the reader is gone
 }
 
 // end prints the report on all results.
@@ -86,7 +86,7 @@ func (p *printer) end(results []conformance.Result) {
 }
 
 func (p *printer) print(format string, args ...any) {
-	fmt.Fprintf(p.out, format, args...) //nolint:errcheck // whoever read it is gone
+	fmt.Fprintf(p.out, format, args...) //nolint:errcheck // the reader is gone
 }
 
 // reasons prints why checks do not apply.

@@ -21,7 +21,7 @@ func throughProxy(u *url.URL, prefix string) func(context.Context, func(http.Rou
 		q := u.Query()
 		server, err := url.Parse(q.Get("endpoint"))
 		if err != nil {
-			return nil, fmt.Errorf("the endpoint does not parse as a URL: %w", err)
+			return nil, fmt.Errorf("the endpoint is not a URL: %w", err)
 		}
 		proxy, err := startProxy(server, wrap(http.DefaultTransport))
 		if err != nil {

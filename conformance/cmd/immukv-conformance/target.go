@@ -29,8 +29,8 @@ import (
 type target struct {
 	url     string // as people may see it
 	harness conformance.Harness
-	where   string // in the store the suite works
-	prefix  string // if it does so under one
+	where   string // where in the store the suite works
+	prefix  string // if there is one
 	// remove removes what was written. It is nil if there is nothing to
 	// remove.
 	remove func(ctx context.Context) error
@@ -48,7 +48,7 @@ func newTarget(ctx context.Context, s settings) (*target, error) {
 	}
 	u, err := url.Parse(s.store)
 	if err != nil {
-		return nil, errors.New("--store does not parse as a URL")
+		return nil, errors.New("--store is not a URL")
 	}
 	t := &target{url: s.store}
 	if u.User != nil {
@@ -99,7 +99,7 @@ func (t *target) memory(storeURL string) {
 			conformance.OpenDenied: "a store in memory has no permissions",
 			conformance.OpenAbsent: "a store in memory is always there",
 			conformance.OpenHTTP:   "a store in memory has no network",
-			conformance.Worker:     "a store in memory is its process's own",
+			conformance.Worker:     "a store in memory belongs to one process",
 		},
 	}
 }
@@ -144,7 +144,7 @@ func (t *target) directory(u *url.URL) error {
 			}, nil
 		},
 		Lacks: map[conformance.Facility]string{
-			conformance.OpenDenied: "the command has the permissions of who runs it",
+			conformance.OpenDenied: "the command has the permissions of its user",
 			conformance.OpenHTTP:   "files are not reached over HTTP",
 		},
 		Limits: conformance.Limits{RefusesName: learned(func(ctx context.Context) (backend.VersionedStore, error) {
@@ -159,7 +159,7 @@ func (t *target) directory(u *url.URL) error {
 	return nil
 }
 
-// other is a bucket of a gocloud driver, or whatever else is registered.
+// other is a bucket of a gocloud driver, or of any other registered scheme.
 func (t *target) other(ctx context.Context, u *url.URL) error {
 	store, err := backend.Open(ctx, u.String())
 	if err != nil {
@@ -172,10 +172,10 @@ func (t *target) other(ctx context.Context, u *url.URL) error {
 		return conformance.Store{Open: opener(u.String(), prefix), Worker: workerOf(u.String(), prefix)}
 	})
 	t.harness.Lacks = map[conformance.Facility]string{
-		conformance.Restart:    "the store is not the command's to restart",
-		conformance.OpenDenied: "the command has the one set of permissions that it was given",
-		conformance.OpenAbsent: "how to name a store that is not there is not known for " + u.Scheme,
-		conformance.OpenHTTP:   "the command cannot get between the driver and its server",
+		conformance.Restart:    "the command cannot restart the store",
+		conformance.OpenDenied: "the command has only one set of permissions",
+		conformance.OpenAbsent: "no URL of an absent store is known for " + u.Scheme,
+		conformance.OpenHTTP:   "the command cannot put a proxy before the driver's server",
 	}
 	// Package blobstore writes letters, digits and hyphens as they are.
 	t.remove = func(ctx context.Context) error { return removeKeys(ctx, u, strings.TrimSuffix(t.prefix, "/")) }
@@ -252,10 +252,10 @@ func (t *target) finish(ctx context.Context, keep bool, out io.Writer) error {
 	switch {
 	case t.kept == "":
 	case keep || t.remove == nil:
-		fmt.Fprintf(out, "What was written is left behind; to be rid of it, %s.\n", t.kept) //nolint:errcheck // of standard error
+		fmt.Fprintf(out, "The written data was not removed; to remove it, %s.\n", t.kept) //nolint:errcheck // of standard error
 	default:
 		if err := t.remove(ctx); err != nil {
-			return fmt.Errorf("not everything that was written could be removed; to remove the rest, %s: %w", t.kept, err)
+			return fmt.Errorf("some of the written data could not be removed; to remove the rest, %s: %w", t.kept, err)
 		}
 	}
 	return nil

@@ -49,12 +49,12 @@ func late(answer func(now, before backend.Version) backend.Version) mutation {
 var answerMutants = []Mutant{
 	{
 		Name: "null-version", Clause: "S4",
-		Habit:  "answers with the version ID null, as a bucket does whose versioning is suspended",
+		Habit:  "answers with the version ID null, as a bucket with suspended versioning does",
 		mutate: answering(func(v *backend.Version) { v.ID = "null" }),
 	},
 	{
 		Name: "no-version", Clause: "S4",
-		Habit:  "answers without a version ID, as a bucket does that never had versioning",
+		Habit:  "answers without a version ID, as a bucket that never had versioning does",
 		mutate: answering(func(v *backend.Version) { v.ID = "" }),
 	},
 	{
@@ -71,12 +71,12 @@ var answerMutants = []Mutant{
 	},
 	{
 		Name: "version-of-before", Clause: "S4",
-		Habit:  "answers with the version before, as a cache does that is filled by reads",
+		Habit:  "answers with the version before, as a cache that is filled by reads does",
 		mutate: late(func(_, before backend.Version) backend.Version { return before }),
 	},
 	{
 		Name: "lost-write", Clause: "S5",
-		Habit: "answers success for one write in fifty that it never made, as a cache does whose disk is full",
+		Habit: "reports success for one write in fifty that it never made, as a cache with a full disk does",
 		mutate: shared(func(w *world, h *handle) {
 			var writes atomic.Int64
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
@@ -103,7 +103,7 @@ var answerMutants = []Mutant{
 	},
 	{
 		Name: "closed-for-all", Clause: "S5",
-		Habit: "has one database for all handles of a process, which the first handle to be closed closes",
+		Habit: "has one database for all handles of a process, and closes it with the first handle",
 		mutate: func(w *world) func() *handle {
 			var closed atomic.Bool
 			w.onRestart = func(*memstore.State) { closed.Store(false) }
@@ -143,7 +143,7 @@ var answerMutants = []Mutant{
 	},
 	{
 		Name: "glimpse-of-a-create", Clause: "S6",
-		Habit: "makes an empty object first, and then fills it, as one who opens a file and writes to it",
+		Habit: "creates an empty object first, and then fills it, as a program that opens a file and writes to it",
 		mutate: shared(func(w *world, h *handle) {
 			var under sync.Map
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {

@@ -22,12 +22,12 @@ import (
 type habits struct {
 	retriesWrites    bool // sends a write again when it got no answer
 	trustsSilence    bool // reports success of a write without an answer
-	errorsAreFinal   bool // takes a 5xx for a write without effect
-	brokenAreFinal   bool // takes a broken connection for a write without effect
-	missingIsAbsent  bool // takes any 404 for an absent object
-	faultsAreAbsence bool // takes whatever fails for an absent object
+	errorsAreFinal   bool // reports a 5xx as a write without effect
+	brokenAreFinal   bool // reports a broken connection as a write without effect
+	missingIsAbsent  bool // reports any 404 as an absent object
+	faultsAreAbsence bool // reports any failure as an absent object
 	forgetsWait      bool // ignores Retry-After
-	busyIsUnknown    bool // takes 503 for any other 5xx
+	busyIsUnknown    bool // treats 503 like any other 5xx
 	deniedIsUnclear  bool // gives 403 no kind
 	hidesContext     bool // replaces the error of a cancellation
 	writesOnOpening  bool // tries at opening whether it may write
@@ -204,22 +204,22 @@ var remoteMutants = []Mutant{
 	},
 	{
 		Name: "silence-taken-for-success", Clause: "S16",
-		Habit:  "answers success for a write that got no answer",
+		Habit:  "reports success for a write that got no answer",
 		remote: &habits{trustsSilence: true},
 	},
 	{
 		Name: "errors-final", Clause: "S16",
-		Habit:  "takes an internal error of the server for a write without effect",
+		Habit:  "reports an internal error of the server as a write without effect",
 		remote: &habits{errorsAreFinal: true},
 	},
 	{
 		Name: "broken-final", Clause: "S16",
-		Habit:  "takes a broken connection for a write without effect",
+		Habit:  "reports a broken connection as a write without effect",
 		remote: &habits{brokenAreFinal: true},
 	},
 	{
 		Name: "missing-store-as-absent", Clause: "S14",
-		Habit:  "takes every 404 for an absent object, even that of a missing bucket",
+		Habit:  "reports every 404 as an absent object, even that of a missing bucket",
 		remote: &habits{missingIsAbsent: true},
 	},
 	{
@@ -229,7 +229,7 @@ var remoteMutants = []Mutant{
 	},
 	{
 		Name: "wait-forgotten", Clause: "S17",
-		Habit:  "passes on that the server is busy, but not the wait that it asked for",
+		Habit:  "reports that the server is busy, but not the wait that it asked for",
 		remote: &habits{forgetsWait: true},
 	},
 	{

@@ -28,7 +28,7 @@ var conditionMutants = []Mutant{
 	},
 	{
 		Name: "empty-taken-for-absent", Clause: "S1",
-		Habit: "takes an object with an empty body for one that does not exist",
+		Habit: "treats an object with an empty body as absent",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if o, err := w.Get(ctx, name); err == nil && len(o.Body) == 0 && cond.Absent() {
 				return w.force(ctx, name, body)
@@ -78,7 +78,7 @@ var conditionMutants = []Mutant{
 	},
 	{
 		Name: "match-any-version", Clause: "S2",
-		Habit: "lets If-Match hold if any version has the ETag",
+		Habit: "accepts If-Match if any version has the ETag",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if slices.ContainsFunc(w.versions(ctx, name), func(v backend.Version) bool { return v.ETag == cond.ETag() }) {
 				return w.force(ctx, name, body)
@@ -88,7 +88,7 @@ var conditionMutants = []Mutant{
 	},
 	{
 		Name: "match-star", Clause: "S2",
-		Habit: "sends an ETag on as it is, so that * matches anything, as HTTP has it",
+		Habit: "forwards an ETag as it is, so that * matches anything, as in HTTP",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if _, err := w.Head(ctx, name); err == nil && cond.ETag() == "*" {
 				return w.force(ctx, name, body)
@@ -98,7 +98,7 @@ var conditionMutants = []Mutant{
 	},
 	{
 		Name: "match-never-on-empty", Clause: "S2",
-		Habit: "loses the ETag of an empty body, so that If-Match on it never holds",
+		Habit: "loses the ETag of an empty body, so that If-Match never holds for it",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if o, err := w.Get(ctx, name); err == nil && len(o.Body) == 0 {
 				return failed(name)
@@ -138,7 +138,7 @@ var raceMutants = []Mutant{
 	},
 	{
 		Name: "lock-in-process", Clause: "S3",
-		Habit: "checks and writes under a lock of its own process, which others do not see",
+		Habit: "checks and writes under a lock of its process, which does not exclude other processes",
 		mutate: each(func(w *world, h *handle) {
 			var mine sync.Mutex
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
@@ -150,7 +150,7 @@ var raceMutants = []Mutant{
 	},
 	{
 		Name: "nobody-wins", Clause: "S3",
-		Habit: "has all writers lose when they collide",
+		Habit: "lets all writers lose when they collide",
 		mutate: shared(func(w *world, h *handle) {
 			type collision struct{ writers, most int }
 			var mu sync.Mutex

@@ -30,7 +30,7 @@ import (
 var foreignMutants = []Mutant{
 	{
 		Name: "fileblob", Clause: "S3",
-		Habit:   "is gocloud's fileblob without the guard that package blobstore puts round it: it checks whether a file exists and then renames another over it",
+		Habit:   "is gocloud's fileblob without the lock that package blobstore adds: it checks whether a file exists and then renames another over it",
 		harness: fileblobHarness,
 	},
 	{
@@ -98,7 +98,7 @@ func fileblobHarness() conformance.Harness {
 			return nil, nil, err
 		}
 		return blob.NewBucket(unguarded{bucket}), func() error { return os.RemoveAll(dir) }, nil
-	}, "of a store that is refused anyway")
+	}, "a store that must fail has none")
 }
 
 func memblobHarness() conformance.Harness {
@@ -154,6 +154,6 @@ func gofakes3Harness() conformance.Harness {
 				},
 			}, err
 		},
-		Lacks: lacksAll("of a store that is refused anyway"),
+		Lacks: lacksAll("a store that must fail has none"),
 	}
 }

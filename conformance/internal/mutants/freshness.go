@@ -48,7 +48,7 @@ var freshnessMutants = []Mutant{
 	},
 	{
 		Name: "cached-current", Clause: "S7",
-		Habit: "remembers the current version of an object until it writes itself, as a caching client does",
+		Habit: "caches the current version of an object until it writes itself, as a caching client does",
 		mutate: each(func(w *world, h *handle) {
 			var cache sync.Map
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
@@ -69,7 +69,7 @@ var freshnessMutants = []Mutant{
 	},
 	{
 		Name: "cached-absence", Clause: "S7",
-		Habit: "remembers for a while that an object is absent, as S3 did until 2020",
+		Habit: "caches for a while that an object is absent, as S3 did until 2020",
 		mutate: each(func(w *world, h *handle) {
 			var absent sync.Map
 			h.get = func(ctx context.Context, name string) (backend.Object, error) {

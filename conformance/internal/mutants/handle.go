@@ -139,7 +139,7 @@ func failing(cause error) *handle {
 	}
 }
 
-// force writes whatever the condition.
+// force writes without a condition.
 func (w *world) force(ctx context.Context, name string, body []byte) (backend.Version, error) {
 	for {
 		cond := backend.IfAbsent()

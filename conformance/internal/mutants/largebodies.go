@@ -86,7 +86,7 @@ var largeBodyMutants = []Mutant{
 	},
 	{
 		Name: "large-cut", Clause: "S13",
-		Habit: "has room for one large body on its way, and truncates another that comes meanwhile",
+		Habit: "has room for one large body at a time, and truncates a second one",
 		mutate: shared(func(w *world, h *handle) {
 			var under atomic.Int64
 			honest := h.put

@@ -56,7 +56,7 @@ var listMutants = []Mutant{
 	},
 	{
 		Name: "boundary-lost", Clause: "S10",
-		Habit: "leaves out the first version of every page but the first",
+		Habit: "omits the first version of every page except the first",
 		mutate: listing(func(ctx context.Context, w *world, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
 			page, err := w.ListVersions(ctx, name, req)
 			if req.Token != "" && len(page.Versions) > 0 {
@@ -144,7 +144,7 @@ var listMutants = []Mutant{
 	},
 	{
 		Name: "offset-marker", Clause: "S10",
-		Habit: "counts from the newest version in its marker, so that what is added meanwhile shifts the pages",
+		Habit: "counts from the newest version in its marker, so that added versions shift the pages",
 		mutate: listing(func(ctx context.Context, w *world, name string, req backend.VersionsRequest) (backend.VersionsPage, error) {
 			all := w.versions(ctx, name)
 			if req.After != "" && req.Token == "" || req.Limit == 0 {
@@ -201,7 +201,7 @@ var nameListMutants = []Mutant{
 	},
 	{
 		Name: "prefix-a-directory", Clause: "S11",
-		Habit: "takes a prefix for a directory",
+		Habit: "treats a prefix as a directory",
 		mutate: naming(func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error) {
 			if req.Prefix != "" && !strings.HasSuffix(req.Prefix, "/") {
 				req.Prefix += "/"
@@ -235,7 +235,7 @@ var nameListMutants = []Mutant{
 	},
 	{
 		Name: "name-boundary-lost", Clause: "S11",
-		Habit: "leaves out the first name of every page but the first",
+		Habit: "omits the first name of every page except the first",
 		mutate: naming(func(ctx context.Context, w *world, req backend.NamesRequest) (backend.NamesPage, error) {
 			page, err := w.ListNames(ctx, req)
 			if req.Token != "" && len(page.Names) > 0 {

@@ -98,7 +98,7 @@ func localHarness(mutate mutation) conformance.Harness {
 		Limits: conformance.Limits{MaxBody: maxBody},
 		Lacks: map[conformance.Facility]string{
 			conformance.OpenHTTP: "a store in memory has no network",
-			conformance.Worker:   "a store in memory is its process's own",
+			conformance.Worker:   "a store in memory belongs to one process",
 		},
 	}
 }

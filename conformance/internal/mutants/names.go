@@ -39,7 +39,7 @@ func renaming(f func(name string) string) mutation {
 var nameMutants = []Mutant{
 	{
 		Name: "case-folded", Clause: "S12",
-		Habit:  "takes names that differ in case for one, as the file systems of Windows and macOS",
+		Habit:  "treats names that differ in case as one, as the file systems of Windows and macOS",
 		mutate: renaming(strings.ToLower),
 	},
 	{
@@ -59,7 +59,7 @@ var nameMutants = []Mutant{
 	},
 	{
 		Name: "unescaped", Clause: "S12",
-		Habit: "unescapes names once too often, so that %2F is a slash",
+		Habit: "unescapes names twice, so that %2F is a slash",
 		mutate: renaming(func(name string) string {
 			if plain, err := url.PathUnescape(name); err == nil {
 				return plain
@@ -92,7 +92,7 @@ var nameMutants = []Mutant{
 	},
 	{
 		Name: "query-cut", Clause: "S12",
-		Habit: "takes what follows a question mark for a query",
+		Habit: "treats the text after a question mark as a query",
 		mutate: renaming(func(name string) string {
 			before, _, _ := strings.Cut(name, "?")
 			return before
@@ -112,7 +112,7 @@ var nameMutants = []Mutant{
 	},
 	{
 		Name: "directory-in-the-way", Clause: "S12",
-		Habit: "cannot hold an object below another, nor one above, as a plain directory tree",
+		Habit: "cannot hold an object below or above another, as a plain directory tree",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			for above := path.Dir(name); above != "." && above != "/"; above = path.Dir(above) {
 				if _, err := w.Head(ctx, above); err == nil {
@@ -144,7 +144,7 @@ var bodyMutants = []Mutant{
 	},
 	{
 		Name: "short-buffer", Clause: "S13",
-		Habit: "reads no more than one buffer of 64 KiB",
+		Habit: "reads at most one buffer of 64 KiB",
 		mutate: rewriting(func(body []byte) []byte {
 			return body[:min(len(body), 64<<10)]
 		}),

@@ -14,7 +14,7 @@ import (
 var outcomeMutants = []Mutant{
 	{
 		Name: "denied-as-absent", Clause: "S14",
-		Habit: "reports what may not be read as not found, as S3 does to those who may not list",
+		Habit: "reports an object that may not be read as not found, as S3 does without permission to list",
 		mutate: shared(func(w *world, _ *handle) {
 			w.onDenied = backend.ErrNotFound
 		}),
@@ -53,7 +53,7 @@ var outcomeMutants = []Mutant{
 	},
 	{
 		Name: "errors-bare", Clause: "S14",
-		Habit: "returns sentinels as they are, so that nobody learns what was attempted on what",
+		Habit: "returns sentinels as they are, without the operation and the object",
 		mutate: each(func(w *world, h *handle) {
 			h.get = func(ctx context.Context, name string) (backend.Object, error) {
 				o, err := w.Get(ctx, name)
@@ -133,7 +133,7 @@ var outcomeMutants = []Mutant{
 				defer mu.Unlock()
 				body = append([]byte(nil), body...)
 				late = append(late, func() {
-					_, _ = w.Put(context.WithoutCancel(ctx), name, body, cond) // nobody is there to be told
+					_, _ = w.Put(context.WithoutCancel(ctx), name, body, cond) // no caller waits for it
 				})
 				return backend.Version{}, &backend.Error{Op: "put", Name: name, Kind: backend.ErrUnavailable, Err: ctx.Err()}
 			}

@@ -43,7 +43,7 @@ type server struct {
 	store *memstore.Store
 }
 
-// Headers of an answer beside the standard ones.
+// Headers of an answer in addition to the standard ones.
 const (
 	headerVersion  = "X-Version-Id"
 	headerNoObject = "X-No-Object" // of a 404: the store is there, and the object is not

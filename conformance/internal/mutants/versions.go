@@ -54,7 +54,7 @@ var versionMutants = []Mutant{
 	},
 	{
 		Name: "old-versions-gone", Clause: "S8",
-		Habit: "hands out version IDs but cannot read old versions back, as Cloudflare R2",
+		Habit: "returns version IDs but cannot read old versions, as Cloudflare R2",
 		mutate: each(func(w *world, h *handle) {
 			h.getVersion = func(ctx context.Context, name string, id backend.VersionID) (backend.Object, error) {
 				o, err := w.Get(ctx, name)
@@ -110,7 +110,7 @@ var versionMutants = []Mutant{
 	},
 	{
 		Name: "ids-reused", Clause: "S9",
-		Habit: "counts versions in memory, so that after a restart IDs come again",
+		Habit: "counts versions in memory, so that IDs are repeated after a restart",
 		mutate: renumber(func(r *renumbered, _ []byte) backend.VersionID {
 			r.count++
 			return backend.VersionID(fmt.Sprintf("v%d", r.count))

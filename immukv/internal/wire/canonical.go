@@ -30,7 +30,7 @@ func (d Dialect) Canonical(text []byte) ([]byte, error) {
 	return d.canonicalize(text, asText)
 }
 
-// Encode returns the canonical form of a value that is to be written. In addition to the
+// Encode returns the canonical form of a value to be written. In addition to the
 // errors of [Dialect.Canonical], it returns an error for values that would be changed, or
 // that the other clients could not read: in the TypeScript dialect an integer that a
 // double cannot represent exactly, integers of more than 4,300 digits, nesting deeper

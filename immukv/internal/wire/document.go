@@ -65,7 +65,7 @@ type match struct {
 	asStored bool // the stored tokens match it
 }
 
-// Draft is an entry that is to be appended to the log.
+// Draft is an entry to be appended to the log.
 type Draft struct {
 	Key                string
 	Value              []byte // in canonical form
