@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -146,35 +147,46 @@ func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
 	}
 }
 
-// leave ends a caller's wait for its request.
+// leave ends a caller's wait for its request. Neighbours in the batch go on without it. If
+// there is none, the batch ends as a write without batching does: with its context, and
+// with what the requests under way told.
 func (q *queue) leave(r *request, reason error) ([]*version, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r.batch != nil {
-		r.batch.running.Done()
+	if r.batch == nil {
+		q.waiting = slices.DeleteFunc(q.waiting, func(other *request) bool { return other == r })
+		return nil, fmt.Errorf("wait for earlier writes: %w", reason)
 	}
-	before := r.stage
-	if before == answered {
+	defer r.batch.running.Done()
+	if r.stage == answered {
 		return r.entries, r.err
 	}
-	r.stage = left
-	if r.batch == nil {
-		for i, other := range q.waiting {
-			if other == r {
-				q.waiting = append(q.waiting[:i:i], q.waiting[i+1:]...)
-				break
-			}
-		}
-	} else if r.batch.callers--; r.batch.callers == 0 {
+	if r.batch.callers--; r.batch.callers == 0 {
 		r.batch.cancel()
+		if r.stage != appended {
+			q.mu.Unlock()
+			<-r.done
+			q.mu.Lock()
+			return r.entries, endedBy(reason, r.err)
+		}
 	}
+	before := r.stage
+	r.stage = left
 	switch before {
 	case appended: // the apply continues
 		return r.entries, nil
 	case sent:
 		return nil, r.sent.unknownAt(r.place, len(r.writes), reason)
 	}
-	return nil, fmt.Errorf("wait for earlier writes: %w", reason)
+	return nil, fmt.Errorf("wait for the batch: %w", reason)
+}
+
+// endedBy adds to the error of a batch that was canceled why its caller's context ended.
+func endedBy(reason, err error) error {
+	if !errors.Is(err, context.Canceled) || errors.Is(err, reason) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", reason, err)
 }
 
 // writeBatches writes the queued requests, one batch after another, until none is left.

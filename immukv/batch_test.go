@@ -361,11 +361,18 @@ func TestBatchingContextEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		mem := wrote(t, "x")
-		hold := make(chan struct{})
+		ending, end := context.WithCancel(t.Context())
+		arrive, hold := make(chan struct{}), make(chan struct{})
 		holding := false
 		store := &tapped{store: mem, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
 			if holding && r.name == logObject {
-				<-hold
+				select {
+				case <-hold:
+				case <-ending.Done(): // the request is on its way all the same
+					go func() { <-arrive; _, _ = send() }()
+					ending = t.Context()
+					return backend.Version{}, context.Canceled
+				}
 			}
 			return send()
 		}}
@@ -373,7 +380,6 @@ func TestBatchingContextEnds(t *testing.T) {
 		set(t, db, "x", "first") // and the head is known
 		holding = true
 		errs, call, running := callers(db)
-		ending, end := context.WithCancel(t.Context())
 		call(ending, "sent")
 		call(t.Context(), "waits")
 		call(ending, "leaves")
@@ -386,6 +392,8 @@ func TestBatchingContextEnds(t *testing.T) {
 		if err := errs["leaves"]; !errors.Is(err, context.Canceled) || errors.Is(err, immukv.ErrOutcomeUnknown) {
 			t.Errorf("before it was sent: %v", err)
 		}
+		close(arrive)
+		synctest.Wait()
 		close(hold)
 		running.Wait()
 		if errs["waits"] != nil {

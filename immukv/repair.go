@@ -75,55 +75,78 @@ func (c *core) repair(ctx context.Context) (RepairResult, error) {
 // read that begins during another read's check waits for its result. A read that begins
 // during a write of this client leaves the check to the writer.
 func (c *core) checkHead(ctx context.Context) error {
-	for c.checkDue() {
-		check, ours := c.startCheck()
-		switch {
-		case check == nil:
-			return nil
-		case ours:
-			err := c.checkHeadNow(ctx)
-			c.endCheck(err, ctx.Err() != nil)
-			return err
-		}
+	if !c.checkDue() {
+		return nil
+	}
+	check, ours := c.joinCheck()
+	if check == nil {
+		return nil
+	}
+	if !ours {
 		select {
 		case <-check.done:
 			// The error is this read's too: if each read sent requests to a store that
 			// does not answer, they would fail one after another.
-			if !check.cut {
-				return check.err
-			}
+			return check.err
+		case <-check.next:
 		case <-ctx.Done():
-			return ctx.Err()
+			return c.leaveCheck(check, ctx.Err())
 		}
 	}
-	return nil
+	err := c.checkHeadNow(ctx)
+	c.endCheck(check, err, ctx.Err() != nil)
+	return err
 }
 
-// headCheck is a check of the head that is under way.
+// headCheck is a check of the head that is under way. One read makes it, and others wait.
+// If the context of the first ends, the check passes to the read that has waited longest.
 type headCheck struct {
-	done chan struct{}
-	// Set when done is closed.
-	err error
-	cut bool // the context of the checking read has ended
+	waiting int           // reads that wait
+	next    chan struct{} // holds a token when the check passes on
+	done    chan struct{}
+	err     error // set when done is closed
 }
 
-// startCheck locks the writes for a check of the head, unless another read has begun one.
+// joinCheck locks the writes for a check of the head, unless another read has begun one.
 // It returns nil if a writer holds the lock.
-func (c *core) startCheck() (check *headCheck, ours bool) {
+func (c *core) joinCheck() (check *headCheck, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.checking == nil && c.writes.tryLock() {
-		c.checking = &headCheck{done: make(chan struct{})}
+		c.checking = &headCheck{next: make(chan struct{}, 1), done: make(chan struct{})}
 		return c.checking, true
+	}
+	if c.checking != nil {
+		c.checking.waiting++
 	}
 	return c.checking, false
 }
 
-func (c *core) endCheck(err error, cut bool) {
+// leaveCheck ends a read's wait for a check.
+func (c *core) leaveCheck(check *headCheck, reason error) error {
+	c.mu.Lock()
+	select {
+	case <-check.next:
+		c.mu.Unlock()
+		c.endCheck(check, reason, true)
+	default:
+		check.waiting--
+		c.mu.Unlock()
+	}
+	return reason
+}
+
+// endCheck ends a check, or passes it on if it was cut short.
+func (c *core) endCheck(check *headCheck, err error, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checking.err, c.checking.cut = err, cut
-	close(c.checking.done)
+	if cut && check.waiting > 0 {
+		check.waiting--
+		check.next <- struct{}{}
+		return
+	}
+	check.err = err
+	close(check.done)
 	c.checking = nil
 	c.writes.unlock()
 }

@@ -200,6 +200,55 @@ func TestReadDuringWrite(t *testing.T) {
 	})
 }
 
+// Reads that wait for another read's check make it one after the other, in their order,
+// when the context of the one that makes it ends. Whoever leaves while it waits is passed
+// over.
+func TestCheckPassesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		set(t, open[string](t, mem), "k", "value")
+		heads := 0
+		db := open[string](t, &tapped{store: mem, before: func(ctx context.Context, r request) error {
+			if r.name != logObject {
+				return nil
+			}
+			if heads++; heads >= 3 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		const reads = 6
+		var errs [reads]error
+		var ends [reads]context.CancelFunc
+		var wg sync.WaitGroup
+		for i := range reads {
+			ctx, end := context.WithCancel(t.Context())
+			ends[i] = end
+			wg.Go(func() { _, errs[i] = db.Get(ctx, "k") })
+			synctest.Wait()
+		}
+		for _, i := range []int{1, 0, 2} { // the second waits; the others check
+			ends[i]()
+			synctest.Wait()
+		}
+		wg.Wait()
+		for i, err := range errs {
+			if (i < 3) != errors.Is(err, context.Canceled) || i >= 3 && err != nil {
+				t.Errorf("read %d: %v", i, err)
+			}
+		}
+		if heads != 3 {
+			t.Errorf("%d reads checked the head, want 3", heads)
+		}
+		set(t, db, "k", "and the lock is free")
+		for _, end := range ends {
+			end()
+		}
+	})
+}
+
 // Clients that repair and write at once all get through, and the entry is applied
 // once.
 func TestRepairRaced(t *testing.T) {

@@ -317,8 +317,8 @@ var silent = []struct {
 	test string
 }{
 	{plant{"a caller that leaves cancels its batch", "batch.go",
-		`} else if r.batch.callers--; r.batch.callers == 0 {`,
-		`} else if r.batch.callers--; r.batch.callers == 0 || HERE {`}, "TestNeighbourInBatchLeaves"},
+		`if r.batch.callers--; r.batch.callers == 0 {`,
+		`if r.batch.callers--; r.batch.callers == 0 || HERE {`}, "TestNeighbourInBatchLeaves"},
 }
 
 // plantedSource is the file that is added to the copy.

@@ -187,10 +187,7 @@ func (w *world) finish(c *call, f Fault, effect, told *Reply) error {
 	case Crashed:
 		w.kill(c.process)
 	case Cancelled:
-		w.reply(c, *told)
-		if c.doing != nil {
-			c.doing.cancel()
-		}
+		w.cancel(c, *told)
 	default:
 		w.reply(c, *told)
 	}
@@ -210,6 +207,20 @@ func (w *world) reply(c *call, reply Reply) {
 	defer w.mu.Unlock()
 	w.waiting = without(w.waiting, c)
 	c.reply, c.replied = reply, true
+	close(c.done)
+}
+
+// cancel ends the context of the call that a request belongs to, and answers the request.
+// The context ends first: otherwise the program could run on for a moment in which the
+// request has failed and the context has not ended, and would do so in some runs only.
+func (w *world) cancel(c *call, reply Reply) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = without(w.waiting, c)
+	c.reply, c.replied = reply, true
+	if c.doing != nil {
+		c.doing.cancel()
+	}
 	close(c.done)
 }
 
