@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -91,6 +92,9 @@ func (a *app) servePages(ctx context.Context, flags *serveFlags) (err error) {
 		config.Client = append(config.Client, observe.Client(a.telemetry.opts...))
 	}
 	server, err := serve.Open(store, config)
+	if errors.Is(err, serve.ErrInvalidHost) {
+		return &usageError{fmt.Errorf("--host: %w", err)}
+	}
 	if err != nil {
 		return err
 	}

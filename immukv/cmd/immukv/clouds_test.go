@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -60,5 +63,44 @@ func TestReadmeOnClouds(t *testing.T) {
 		if out := run("immukv get sensor-012352 --value"); out != `{"alpha":0.15,"beta":2.8}`+"\n" {
 			t.Errorf("get: %s", out)
 		}
+		servePages(t, append(emulator.Environ, "IMMUKV_STORE="+emulator.URL, "IMMUKV_PREFIX="))
 	})
+}
+
+// servePages shows what the README's commands wrote in pages.
+func servePages(t *testing.T, env []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "immukv", "serve", "--addr", "127.0.0.1:0")
+	cmd.Env = env
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(stderr)
+	line, err := said.ReadString('\n')
+	home, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "serving at ")
+	if err != nil || !ok {
+		t.Fatalf("serve says %q: %v", line, err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for path, want := range map[string]string{"keys": "sensor-012352", "key?key=sensor-012352": "0.15", "log": "sensor-012352", "trust": "There is none: the newest entry is applied"} {
+		resp, err := client.Get(home + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(page), want) {
+			t.Errorf("%s: %s, %v: %s", path, resp.Status, err, page)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(said); err != nil || cmd.Wait() != nil {
+		t.Errorf("serve ends with %q: %v, %v", rest, err, cmd.ProcessState)
+	}
 }

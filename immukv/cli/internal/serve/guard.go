@@ -1,10 +1,12 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -20,13 +22,18 @@ type guard struct {
 	origin *http.CrossOriginProtection
 }
 
+// ErrInvalidHost: a name of Config.Hosts is not the name of a host.
+var ErrInvalidHost = errors.New("invalid host")
+
+var validName = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
 // newGuard makes a guard for a server that listens on an address.
 func newGuard(addr string, hosts []string) (*guard, error) {
 	g := &guard{names: map[string]bool{"localhost": true}, origin: http.NewCrossOriginProtection()}
 	for _, host := range hosts {
 		name := hostName(host)
-		if name == "" {
-			return nil, fmt.Errorf("host name %q is none", host)
+		if _, err := netip.ParseAddr(name); err != nil && !validName.MatchString(name) || strings.Contains(host, "/") {
+			return nil, fmt.Errorf("%w: %q is not the name of a host", ErrInvalidHost, host)
 		}
 		g.names[name] = true
 	}

@@ -42,7 +42,7 @@ func TestHosts(t *testing.T) {
 			}
 		}
 	}
-	for _, hosts := range [][]string{{""}, {":80"}} {
+	for _, hosts := range [][]string{{""}, {":80"}, {"http://calibration.example"}, {"a b"}, {"*"}, {"a..b"}} {
 		if _, err := newGuard("127.0.0.1:8080", hosts); err == nil {
 			t.Errorf("a guard for %q", hosts)
 		}
