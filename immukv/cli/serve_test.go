@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -90,7 +91,8 @@ func runWith(t *testing.T, env []string, stdin string, args ...string) string {
 	cmd := exec.CommandContext(t.Context(), "immukv", args...)
 	cmd.Env, cmd.Stdin = env, strings.NewReader(stdin)
 	out, err := cmd.Output()
-	if exit, ok := err.(*exec.ExitError); ok {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
 		t.Fatalf("immukv %s: %v: %s", strings.Join(args, " "), err, exit.Stderr)
 	}
 	check(t, err)
@@ -188,7 +190,7 @@ func TestServeElsewhere(t *testing.T) {
 	}
 	p.home = "http://127.0.0.1:" + port
 	for host, want := range map[string]int{"127.0.0.1:" + port: 200, "10.0.0.7": 200, "calibration.example": 200, "rebound.example": 421} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", p.home+"/keys", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.home+"/keys", nil)
 		check(t, err)
 		r.Host = host
 		resp, err := p.client.Do(r)

@@ -22,7 +22,7 @@ type guard struct {
 	origin *http.CrossOriginProtection
 }
 
-// ErrInvalidHost: a name of Config.Hosts is not the name of a host.
+// ErrInvalidHost means that a name of Config.Hosts is not the name of a host.
 var ErrInvalidHost = errors.New("invalid host")
 
 var validName = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)

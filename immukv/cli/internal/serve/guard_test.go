@@ -26,7 +26,7 @@ func TestHosts(t *testing.T) {
 		{"0.0.0.0:8080", []string{"Calibration.example", "proxy:443"}, []string{"10.0.0.7", "calibration.example:8080", "proxy"}, []string{"rebound.example"}},
 		{"[::]:8080", nil, []string{"10.0.0.7", "[2001:db8::1]"}, []string{"rebound.example"}},
 	} {
-		b := newBench(t, func(config *Config) { config.Addr, config.Hosts = c.addr, c.hosts })
+		b := newBench(t, func(config *Config) { config.Name, config.Addr, config.Hosts = "file:///secret", c.addr, c.hosts })
 		b.set("k", `"secret"`)
 		for _, host := range c.yes {
 			if a := b.do("GET", "/keys", "Host", host); a.status != http.StatusOK {

@@ -26,6 +26,7 @@ const (
 type versionRow struct {
 	entryView
 	First      bool // the key's first entry
+	Doubtful   bool // this entry, or the one before, cannot be trusted
 	Same       bool // the value is the same as before
 	Changes    []change
 	More       int    // changes that are left out
@@ -124,8 +125,9 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 
 // compare says how the row's entry differs from the one before it.
 func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], trusted bool) {
-	if !trusted {
-		v.Uncompared = "one of the two entries cannot be trusted"
+	v.Doubtful = !trusted
+	if before.Hash == "" || entry.Hash == "" {
+		v.Uncompared = "one of the two cannot be read"
 		return
 	}
 	if string(before.JSON) == string(entry.JSON) {

@@ -40,13 +40,17 @@ type page struct {
 	// Refresh is after how many seconds a browser without script asks again; 0 is never.
 	Refresh int
 	Script  string // the name of the page's script, or empty
-	Body    any
+	// Stranger: another site may read the page, which therefore says nothing of the store.
+	Stranger bool
+	Body     any
 }
 
 // show writes a page. A page that cannot be made is an error as a whole: nothing of it
 // has been written.
 func (s *Server) show(w http.ResponseWriter, status int, name string, p page) error {
-	p.Store, p.Prefix = s.Name, s.db.Prefix()
+	if !p.Stranger {
+		p.Store, p.Prefix = s.Name, s.db.Prefix()
+	}
 	var b bytes.Buffer
 	if err := templates[name].Execute(&b, p); err != nil {
 		return err
@@ -103,15 +107,16 @@ func (s *Server) showError(w http.ResponseWriter, r *http.Request, err error) {
 	if error(p) != err && p.status >= http.StatusInternalServerError {
 		s.Logger.WarnContext(r.Context(), "a page could not be shown", "path", r.URL.Path, "error", err)
 	}
+	stranger := p.status == http.StatusMisdirectedRequest || p.status == http.StatusForbidden
 	body := struct {
 		Heading, Detail string
 		Retry           string
 	}{p.title, p.detail, ""}
-	if r.Method == http.MethodGet && p.status != http.StatusMisdirectedRequest && p.status != http.StatusForbidden {
+	if r.Method == http.MethodGet && !stranger {
 		body.Retry = r.URL.RequestURI()
 	}
 	w.Header().Del("Content-Disposition")
-	if err := s.show(w, p.status, "error", page{Title: p.title, Body: body}); err != nil {
+	if err := s.show(w, p.status, "error", page{Title: p.title, Stranger: stranger, Body: body}); err != nil {
 		s.Logger.Error("the error page could not be made", "error", err)
 		http.Error(w, p.title, p.status)
 	}

@@ -85,7 +85,7 @@ func TestTampered(t *testing.T) {
 	b.get(attr(a.find("a.at")[0], "href")).reads("#entries", "value 7")
 	checkPage(a)
 	b.get("/keys").reads("#keys", "value 4")
-	b.get("/key?key=k").reads("#history", "value 7", "verification failed", "cannot be trusted")
+	b.get("/key?key=k").reads("#history", "value 7", "verification failed", "cannot be trusted", `"value 1 <b>" "value 7 <b>"`)
 	b.get("/log").reads("#entries", "value 7", "verification failed")
 }
 
