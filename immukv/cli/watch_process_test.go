@@ -33,8 +33,13 @@ func TestKilledWatch(t *testing.T) {
 	state := &watchState{file: filepath.Join(t.TempDir(), "state")}
 	writer := startProcess(t, dir, "--json", "load", "-")
 	loaded := make(chan []entryJSON)
+	// Each watch lets some more be loaded, so that the writer is at work to the last kill.
+	more := make(chan struct{}, kills)
 	go func() {
 		for n := range lines {
+			if n%(lines/kills) == 0 {
+				<-more
+			}
 			_, _ = fmt.Fprintf(writer.in, `{"key":"key-%d","value":%d}`+"\n", n%7, n)
 		}
 		_ = writer.in.Close()
@@ -91,8 +96,10 @@ func TestKilledWatch(t *testing.T) {
 		next = c.Sequence + 1
 	}
 	for range kills {
+		more <- struct{}{}
 		watch()
 	}
+	close(more)
 	acknowledged := <-loaded
 	if code := writer.wait(); code != exitDone || len(acknowledged) != lines {
 		t.Fatalf("load: exit code %d, %d acknowledged: %s", code, len(acknowledged), &writer.stderr)
