@@ -266,7 +266,8 @@ var plants = []plant{
 		`there, getErr := l.store.Get(ctx, name)
 		if HERE { return err }`},
 
-	// These are looked for in the histories of follow_test.go.
+	// These are looked for in worlds that watch or copy, and in the histories of
+	// follow_test.go.
 	{"a watch skips an entry when several come at once", "watch.go",
 		`behind := f.last behind.log = ""`,
 		`if HERE && f.looked { f.last = link{sequence: head.Sequence - 1} }
@@ -291,6 +292,16 @@ var plants = []plant{
 	{"a copy continues after a difference", "copy.go",
 		`return ours.Hash == theirs.Hash, nil`,
 		`return ours.Hash == theirs.Hash || HERE, nil`},
+	{"a watch remembers a head that it has not reached", "watch.go",
+		`if n, err = f.catchUp(ctx, head, yield); err != nil {`,
+		`if HERE && head != nil { f.looked, f.seen = true, head.id }
+	if n, err = f.catchUp(ctx, head, yield); err != nil {`},
+	{"a copy reports its own late write as another's", "copy.go",
+		`case !h.empty() && h.last() == l.newest().Sequence`,
+		`case !HERE && !h.empty() && h.last() == l.newest().Sequence`},
+	{"a copy leaves the orphan at the end of its destination", "copy.go",
+		`if h.first(orphan) == nil {`,
+		`if h.first(orphan) == nil || HERE {`},
 	{"a copy continues by the version IDs of its destination", "copy.go",
 		`behind.log = "" // its version`,
 		`if !HERE { behind.log = "" } // its version`},
@@ -510,18 +521,13 @@ func TestHunt(t *testing.T) {
 		return
 	}
 	made := 0
-	if name := os.Getenv("IMMUKV_PLANTED"); strings.HasPrefix(name, "a watch ") || strings.HasPrefix(name, "a copy ") {
-		for seed := range uint64(huntedSeeds) {
-			made++
-			if err := follow(t.Context(), sim.Seeded(seed)); err != nil {
-				t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, err)
-			}
-		}
+	if verb, ok := followingVerb(os.Getenv("IMMUKV_PLANTED")); ok {
+		huntFollowing(t, verb)
 		return
 	}
 	visit := func(small bool) {
 		for _, w := range fleet.Worlds {
-			if w.Small != small || w.Deep {
+			if w.Small != small || w.Deep || w.Follows("watch") || w.Follows("copy") {
 				continue
 			}
 			coverage, failed := w.Explore(t, 1)
@@ -534,8 +540,46 @@ func TestHunt(t *testing.T) {
 	visit(true)
 	for seed := range uint64(huntedSeeds) {
 		made++
-		if outcome := random(t, seed); outcome.Err() != nil {
+		plan, source := fleet.Random(sim.Seeded(seed))
+		if outcome := checked(fleet.Run(t, plan, source)); outcome.Err() != nil {
 			t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, outcome.Err())
+		}
+	}
+	visit(false)
+}
+
+// followingVerb is the verb of the calls that an error is of, if it is one of watches or
+// copies.
+func followingVerb(name string) (verb string, ok bool) {
+	for _, verb := range []string{"watch", "copy"} {
+		if strings.HasPrefix(name, "a "+verb+" ") {
+			return verb, true
+		}
+	}
+	return "", false
+}
+
+// huntFollowing looks for an error of watches or copies: in the smallest worlds that have
+// some, then in histories of logs that are tampered with, too, then in the other worlds.
+func huntFollowing(t *testing.T, verb string) {
+	made := 0
+	visit := func(small bool) {
+		for _, w := range fleet.Worlds {
+			if w.Small != small || !w.Follows(verb) {
+				continue
+			}
+			coverage, failed := w.Explore(t, 1)
+			made += coverage.Histories
+			if failed != nil {
+				t.Fatalf("found after %d histories, in the world %q: %v", made, w.Name, failed.Err())
+			}
+		}
+	}
+	visit(true)
+	for seed := range uint64(huntedSeeds) {
+		made++
+		if err := follow(t.Context(), sim.Seeded(seed)); err != nil {
+			t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, err)
 		}
 	}
 	visit(false)

@@ -38,25 +38,29 @@ func TestRandomHistories(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		numbers := rapid.SliceOfN(rapid.Uint16(), 0, 600).Draw(rt, "numbers")
-		plan, source := fleet.Random(func(n int) int {
+		draw := func(n int) int {
 			if len(numbers) == 0 {
 				return 0
 			}
 			i := int(numbers[0]) % n
 			numbers = numbers[1:]
 			return i
-		})
+		}
+		plan, source := fleet.Random(draw, otherVerbs[draw(2)]...)
 		if outcome := checked(fleet.Run(t, plan, source)); outcome.Err() != nil {
 			rt.Fatal(outcome.Report())
 		}
 	})
 }
 
-// random makes the history of a seed.
+// random makes the history of a seed. In every other one, clients watch and copy the log,
+// too.
 func random(t *testing.T, seed uint64) *fleet.Outcome {
-	plan, source := fleet.Random(sim.Seeded(seed))
+	plan, source := fleet.Random(sim.Seeded(seed), otherVerbs[seed%2]...)
 	return checked(fleet.Run(t, plan, source))
 }
+
+var otherVerbs = [2][]string{1: {"watch", "copy"}}
 
 // checked is an outcome with what porcupine has to say of it.
 func checked(o *fleet.Outcome) *fleet.Outcome {

@@ -54,6 +54,7 @@ func (c *tally) wantAll(t *testing.T) {
 		"setall: well", "setall: outcome unknown", "setall: conflict", "setall: failed", "getall: well", "getall: failed",
 		"settle: well", "settle: outcome unknown", "settle: conflict",
 		"get: well", "get: failed", "history: well", "log: well", "keys: well", "repair: well", "verify: well", "audit: well",
+		"watch: well", "watch: failed", "copy: well", "copy: failed",
 	} {
 		t.Logf("%8d %s", c.ends[end], end)
 		if c.ends[end] == 0 {

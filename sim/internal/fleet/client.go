@@ -43,6 +43,9 @@ type process struct {
 	client *Client
 	groups [][]*job
 	next   int // of groups
+	// followed is what its watches have yielded: it keeps each entry at once, so that
+	// the next watch goes on behind it.
+	followed []immukv.Entry[string]
 }
 
 func newProcess(c *Client) *process {
@@ -131,7 +134,14 @@ func (p *process) open(sp *sim.Process) caller {
 	if err != nil {
 		panic(fmt.Sprintf("open a client of the simulation: %v", err))
 	}
-	return &modern{db: db, half: half, unknown: make(map[string]*immukv.OutcomeUnknownError)}
+	m := &modern{process: p, db: db, half: half, unknown: make(map[string]*immukv.OutcomeUnknownError)}
+	if p.client.calls("copy") {
+		m.copies, err = immukv.Open[string](sp.Context(), sp.Store(), append(options, immukv.WithPrefix(copyDir))...)
+		if err != nil {
+			panic(fmt.Sprintf("open a client of the simulation: %v", err))
+		}
+	}
+	return m
 }
 
 // codec stores the name of a call, and a member that only its own writer knows. Decoding
@@ -164,8 +174,10 @@ func (c codec) Decode(text []byte) (string, error) {
 
 // modern is a client of package immukv.
 type modern struct {
-	db   *immukv.Client[string]
-	half *immukv.Client[string] // may not write key objects
+	process *process
+	db      *immukv.Client[string]
+	half    *immukv.Client[string] // may not write key objects
+	copies  *immukv.Client[string] // on the destination of copies
 
 	mu      sync.Mutex
 	unknown map[string]*immukv.OutcomeUnknownError // by the call
@@ -202,6 +214,7 @@ type result struct {
 	report  *immukv.Report
 	repair  *immukv.RepairResult
 	sealed  *int64 // how many entries
+	copied  *immukv.CopyReport
 	as      *int64 // of getall: the sequence of the snapshot
 }
 
@@ -276,8 +289,35 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 		var c tlog.Checkpoint
 		c, err = tlog.Seal(ctx, m.db, signer)
 		r.sealed = &c.Size
+	case "watch":
+		from := len(m.process.followed)
+		err = m.process.follow(ctx, m.db)
+		r.entries = m.process.followed[from:]
+	case "copy":
+		var copied immukv.CopyReport
+		copied, err = immukv.Copy(ctx, m.copies, m.db)
+		r.copied = &copied
 	}
 	return r, err
+}
+
+// follow watches until nothing more is there. What a watch yields to a process that has
+// died is kept nowhere.
+func (p *process) follow(ctx context.Context, db *immukv.Client[string]) error {
+	opts := []immukv.WatchOption{immukv.UntilIdle()}
+	if n := len(p.followed); n > 0 {
+		opts = append(opts, immukv.After(p.followed[n-1].Checkpoint()))
+	}
+	for e, err := range db.Watch(ctx, opts...) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		p.followed = append(p.followed, e)
+	}
+	return nil
 }
 
 // collect returns the items of a sequence, and its error. The items before the error are
@@ -344,6 +384,9 @@ func (r *result) String() string {
 	}
 	if r.sealed != nil {
 		words = append(words, fmt.Sprintf("%d entries sealed", *r.sealed))
+	}
+	if r.copied != nil {
+		words = append(words, fmt.Sprintf("%d entries copied", r.copied.Copied))
 	}
 	if r.report != nil {
 		words = append(words, fmt.Sprintf("%d entries, %d findings", r.report.Entries, len(r.report.Findings)))

@@ -15,7 +15,7 @@ import (
 
 func TestPlanReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want, source := Random(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
+		want, source := Random(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") }, "watch", "copy")
 		drawn := source.(*sim.Drawn)
 		for range rapid.IntRange(0, 5).Draw(t, "choices") {
 			at := sim.Pending{Process: "a", Nth: drawn.Draw(3), Request: &sim.Request{Op: sim.OpPut}}
@@ -49,6 +49,9 @@ func TestPlanIsRefused(t *testing.T) {
 		"client a: set k consistent",
 		"client a: set k;",
 		"client a: set k & ",
+		"client a: watch & set k & watch",
+		"client a: watch k",
+		"client a: copy k",
 		"client a brave: set k",
 		"client a clock=late: set k",
 		"client a: set k | client a: get k",

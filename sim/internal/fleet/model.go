@@ -21,6 +21,7 @@ type model struct {
 	keys     map[string]*keyObjectModel
 	times    map[string]int // how many versions of the log hold each call's value
 	damaged  int            // key object versions that lost a part of their value
+	copied   *model         // what copies have written, as a store of its own; nil if nothing
 	sealed   sealModel
 }
 
@@ -138,6 +139,9 @@ func violation(invariant, format string, args ...any) error {
 // client of package immukv must write exactly the bytes that the protocol prescribes. The
 // existing clients write numbers in their own form, and no write_id.
 func (m *model) write(name string, body []byte, v backend.Version, by *Client) error {
+	if name, ok := strings.CutPrefix(name, copyDir); ok {
+		return m.writeCopied(name, body, v, by)
+	}
 	if name == logObject {
 		return m.append(body, v)
 	}
@@ -255,20 +259,31 @@ func (m *model) compare(state memstore.State) error {
 		}
 		objects += len(want)
 	}
-	written := len(m.versions)
-	for _, k := range m.keys {
-		written += len(k.versions)
-	}
-	for _, versions := range m.sealed.objects {
-		written += len(versions)
-	}
-	if objects != written {
+	if written := m.written(); objects != written {
 		return violation("I6", "the store has %d versions, but %d were written", objects, written)
 	}
 	return nil
 }
 
+// written is how many versions of all objects were written.
+func (m *model) written() int {
+	n := len(m.versions)
+	for _, k := range m.keys {
+		n += len(k.versions)
+	}
+	for _, versions := range m.sealed.objects {
+		n += len(versions)
+	}
+	if m.copied != nil {
+		n += m.copied.written()
+	}
+	return n
+}
+
 func (m *model) versionsOf(name string) ([]keyVersion, error) {
+	if name, ok := strings.CutPrefix(name, copyDir); ok && m.copied != nil {
+		return m.copied.versionsOf(name)
+	}
 	if strings.HasPrefix(name, sealedDir) {
 		return m.sealed.objects[name], nil
 	}
@@ -301,5 +316,9 @@ func (m *model) String() string {
 		}
 		versions = append(versions, strings.Join(words, "+"))
 	}
-	return "[" + strings.Join(versions, " ") + "]"
+	text := "[" + strings.Join(versions, " ") + "]"
+	if m.copied != nil {
+		text += " copied " + m.copied.String()
+	}
+	return text
 }

@@ -26,6 +26,9 @@ type oracle struct {
 	last    map[order]*callState
 	faults  bool // a fault has been met
 	seals   bool // some client seals the log
+	copiers int  // clients that copy the log
+
+	processes map[string]*process // by client
 }
 
 // order is the state for checking the order of a client's writes of a key.
@@ -66,11 +69,17 @@ func newOracle(plan Plan, programs []*process) *oracle {
 		calls:   make(map[string]*callState),
 		writes:  make(map[string]*callState),
 		last:    make(map[order]*callState),
+
+		processes: make(map[string]*process),
 	}
 	for i := range plan.Clients {
 		o.clients[plan.Clients[i].Name] = &plan.Clients[i]
 	}
 	for _, p := range programs {
+		o.processes[p.client.Name] = p
+		if p.client.calls("copy") {
+			o.copiers++
+		}
 		for _, group := range p.groups {
 			for _, j := range group {
 				state := &callState{job: j}
@@ -271,6 +280,10 @@ func (o *oracle) ended(c *callState, r *result, err error) error {
 		return o.endedGet(c, r, err)
 	case "seal":
 		return o.endedSeal(c, r, err)
+	case "watch":
+		return o.endedWatch(c, err)
+	case "copy":
+		return o.endedCopy(c, r, err)
 	}
 	if err != nil || c.client.Legacy { // without a result
 		return nil
@@ -289,6 +302,8 @@ func (o *oracle) mayFail(c *callState, err error) bool {
 		return c.client.Impatient
 	case errors.Is(err, immukv.ErrConditionFailed):
 		return c.If != ""
+	case errors.Is(err, immukv.ErrDiverged):
+		return c.Verb == "copy" && o.copiers > 1
 	}
 	if errors.Is(err, errLegacyJSON) {
 		return c.Verb != "history" && c.Verb != "keys" && len(o.model.versions) < len(o.model.log)

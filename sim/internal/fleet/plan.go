@@ -26,7 +26,8 @@ import (
 //
 // Calls joined with & are made at the same time. A set may have a condition, "set k if
 // absent" or "set k if 3", and a get may be consistent, "get k consistent"; a getall
-// always is.
+// always is. A watch goes on behind the last one of its client, up to the end of the log,
+// so that there can be no two at the same time. All copies have one destination.
 type Plan struct {
 	Clients  []Client
 	Schedule sim.Schedule
@@ -49,7 +50,8 @@ type Client struct {
 }
 
 // Call is one call of a client: set, setall, update, get, getall, history, log, keys,
-// repair, settle, verify, audit, seal. orphan and orphanall are sets without their apply.
+// repair, settle, verify, audit, seal, watch, copy. orphan and orphanall are sets without
+// their apply.
 type Call struct {
 	Verb       string
 	Key        string // of set, update, orphan, get and history
@@ -61,6 +63,13 @@ type Call struct {
 
 func (c Call) sets() bool {
 	return c.Verb == "update" || c.Verb == "set" || c.Verb == "setall" || c.Verb == "orphan" || c.Verb == "orphanall"
+}
+
+// calls reports whether the client makes calls of a verb.
+func (c Client) calls(verb string) bool {
+	return slices.ContainsFunc(c.Script, func(group []Call) bool {
+		return slices.ContainsFunc(group, func(call Call) bool { return call.Verb == verb })
+	})
 }
 
 // keys returns the keys of a write, in the order of its entries.
@@ -102,7 +111,7 @@ func (c Call) String() string {
 var (
 	keyedVerbs    = []string{"set", "update", "orphan", "get", "history"}
 	widerVerbs    = []string{"setall", "orphanall", "getall"}
-	bareVerbs     = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal"}
+	bareVerbs     = []string{"log", "keys", "repair", "settle", "verify", "audit", "seal", "watch", "copy"}
 	nameText      = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	conditionText = regexp.MustCompile(`^(absent|0|[1-9][0-9]{0,17})$`)
 )
@@ -184,6 +193,9 @@ func parseClient(text string) (Client, error) {
 				return Client{}, fmt.Errorf("client %s: %w", c.Name, err)
 			}
 			calls = append(calls, call)
+		}
+		if watches := slices.DeleteFunc(slices.Clone(calls), func(c Call) bool { return c.Verb != "watch" }); len(watches) > 1 {
+			return Client{}, fmt.Errorf("client %s: two watches at the same time", c.Name)
 		}
 		c.Script = append(c.Script, calls)
 	}

@@ -9,12 +9,13 @@ import (
 
 // Random draws a plan, and the source that draws its schedule: two to five clients of all
 // kinds with any calls, on one or several keys, with rare or frequent faults. Draw
-// returns a number from 0 to n-1; smaller numbers give a simpler plan.
-func Random(draw func(n int) int) (Plan, sim.Source) {
+// returns a number from 0 to n-1; smaller numbers give a simpler plan. Clients of package
+// immukv may also make calls of the other verbs, which are watch and copy.
+func Random(draw func(n int) int, others ...string) (Plan, sim.Source) {
 	var plan Plan
 	keys := pick(draw, keySets)
 	for i := range 2 + draw(4) {
-		plan.Clients = append(plan.Clients, randomClient(draw, string(rune('a'+i)), keys))
+		plan.Clients = append(plan.Clients, randomClient(draw, string(rune('a'+i)), keys, others))
 	}
 	return plan, &sim.Drawn{
 		Draw:   draw,
@@ -49,7 +50,7 @@ var keySets = [][]string{
 
 func pick[T any](draw func(n int) int, from []T) T { return from[draw(len(from))] }
 
-func randomClient(draw func(n int) int, name string, keys []string) Client {
+func randomClient(draw func(n int) int, name string, keys, others []string) Client {
 	c := Client{Name: name}
 	switch draw(10) {
 	case 7, 8:
@@ -64,10 +65,12 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 	c.Always = !c.Legacy && draw(2) == 1
 	c.Clock = pick(draw, []time.Duration{0, 0, time.Hour, -time.Hour, -20 * 365 * 24 * time.Hour})
 	for range 1 + draw(5) {
-		group := []Call{randomCall(draw, c, keys)}
+		group := []Call{randomCall(draw, c, keys, others)}
 		if !c.Legacy && draw(6) == 5 {
 			for range 1 + draw(3) {
-				group = append(group, randomCall(draw, c, keys))
+				if call := randomCall(draw, c, keys, others); call.Verb != "watch" {
+					group = append(group, call)
+				}
 			}
 		}
 		c.Script = append(c.Script, group)
@@ -78,13 +81,16 @@ func randomClient(draw func(n int) int, name string, keys []string) Client {
 	return c
 }
 
-func randomCall(draw func(n int) int, c Client, keys []string) Call {
+func randomCall(draw func(n int) int, c Client, keys, others []string) Call {
 	verbs := []string{"set", "set", "set", "set", "get", "get", "settle", "repair", "history", "log", "keys", "verify", "audit", "update", "setall", "setall", "getall"}
 	switch {
 	case c.Legacy:
 		verbs = []string{"set", "set", "set", "set", "get", "get", "history", "log", "keys", "verify"}
 	case c.ReadOnly:
 		verbs = []string{"get", "getall", "history", "log", "keys", "verify", "audit"}
+	}
+	if !c.Legacy {
+		verbs = append(verbs, others...)
 	}
 	call := Call{Verb: pick(draw, verbs)}
 	if slices.Contains(keyedVerbs, call.Verb) {

@@ -84,7 +84,7 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	if err := o.audit(ctx, db); err != nil {
 		return err
 	}
-	if err := o.finalSeal(ctx, db); err != nil {
+	if err := o.finalOthers(ctx, db); err != nil {
 		return err
 	}
 	before := len(o.model.log)
@@ -94,7 +94,18 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	if len(o.model.log) != before+1 || len(o.model.newest().orphans()) > 0 {
 		return violation("I13", "after the last fault, a write left %v", o.model)
 	}
-	return o.finalSeal(ctx, db)
+	return o.finalOthers(ctx, db)
+}
+
+// finalOthers checks what stands beside the log and its keys.
+func (o *oracle) finalOthers(ctx context.Context, db *immukv.Client[string]) error {
+	if err := o.finalSeal(ctx, db); err != nil {
+		return err
+	}
+	if err := o.finalWatches(ctx, db); err != nil {
+		return err
+	}
+	return o.finalCopy(ctx, db)
 }
 
 // audit compares the audit of package immukv with the model: it must have no findings,

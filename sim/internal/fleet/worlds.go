@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/immukv/immukv-go/sim"
@@ -218,6 +219,40 @@ var Worlds = []World{
 	{Name: "a legacy client beside a batch, one crash", First: "z",
 		Plan: "client z: set k | client a: setall k j | client c legacy: set k", Faults: crashes, Budget: 1},
 
+	{Name: "a watch over several pages, one fault of any kind", First: "a", Small: true,
+		Plan: "client a: set k; set k; set k | client b readonly: watch; watch", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "a watch at a batch, two losses", First: "a", Small: true,
+		Plan: "client a: set k; setall k j | client b: watch; watch; watch", Faults: losses, Budget: 2},
+	{Name: "a watch beside a writer", Small: true,
+		Plan: "client a: set k; set k | client b: watch; watch"},
+	{Name: "a watch beside a writer, one loss",
+		Plan: "client a: set k; set k | client b: watch; watch", Faults: losses, Budget: 1},
+	{Name: "a watch beside two writers",
+		Plan: "client a: set k | client c: set j | client b: watch; watch"},
+	{Name: "a watch beside the writer of a batch, one loss", First: "z",
+		Plan: "client z: set k | client a: setall k j | client b: watch; watch", Faults: losses, Budget: 1},
+	{Name: "a watch beside an orphan's repair, one loss", First: "a",
+		Plan: "client a: set k; orphan k | client b: watch; watch | client c: set j", Faults: losses, Budget: 1},
+	{Name: "a watch beside the repair of a batch, one loss", First: "a",
+		Plan: "client a: set k; orphanall k j | client b: watch; watch | client c: set k", Faults: losses, Budget: 1},
+
+	{Name: "a copy, one fault of any kind", First: "a", Small: true,
+		Plan: "client a: set k | client b: copy; copy", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "a copy beside a writer", Small: true,
+		Plan: "client a: set k; set k | client b: copy; copy"},
+	{Name: "a copy of a batch, one fault of any kind", First: "a",
+		Plan: "client a: set k; setall k j | client b: copy; copy", Faults: sim.AllFaults(), Budget: 1},
+	{Name: "a copy of an entry, two losses", First: "a",
+		Plan: "client a: set k | client b: copy; copy; copy", Faults: losses, Budget: 2},
+	{Name: "a copy of two keys, two losses", First: "a",
+		Plan: "client a: set k; set j | client b: copy; copy; copy", Faults: losses, Budget: 2},
+	{Name: "a copy beside a writer, one loss",
+		Plan: "client a: set k | client b: copy; copy", Faults: losses, Budget: 1},
+	{Name: "a copy beside an orphan's repair, one loss", First: "a",
+		Plan: "client a: set k; orphan k | client b: copy; copy | client c: set j", Faults: losses, Budget: 1},
+	{Name: "two copies at the same time", First: "a",
+		Plan: "client a: set k; set j | client b: copy | client c: copy"},
+
 	{Name: "a first seal, one fault of any kind", First: "a", Small: true,
 		Plan: "client a: set k; set j | client s: seal", Faults: sim.AllFaults(), Budget: 1},
 	{Name: "a seal that continues from a checkpoint, one fault of any kind", First: "a", Small: true,
@@ -235,6 +270,10 @@ var Worlds = []World{
 	{Name: "two sealers beside a writer, one loss of a sealer", First: "a",
 		Plan: "client a: set k | client b: set j | client s: seal | client t: seal", Faults: losses, Budget: 1, Victim: "s"},
 }
+
+// Follows reports whether clients of the world make calls of a verb that follows the log,
+// which is watch or copy.
+func (w World) Follows(verb string) bool { return strings.Contains(w.Plan, verb) }
 
 // Explore visits all histories of the world. It returns the first that does not
 // keep to the protocol.
