@@ -62,6 +62,7 @@ func all() []check {
 
 		manyWriterChecks, lostAnswerChecks, modelChecks, crashChecks, fleetChecks, unchangedChecks, orderChecks,
 		readChecks, repairChecks, readOnlyChecks, clockChecks, rogueChecks, outageChecks, fairnessChecks,
+		batchChecks, callerChecks, conditionChecks, consistentChecks,
 	)
 }
 

@@ -8,12 +8,15 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// contendingWrites is how many writes each of contending clients makes.
+// contendingWrites is how many writes each caller of contending clients makes.
 const contendingWrites = 6
 
+// batchCallers is how many goroutines write through each client that batches.
+const batchCallers = 8
+
 // contend runs clients, each with its own options, that set a few keys
-// concurrently.
-func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immukv.Option) (*ledger, backend.VersionedStore, error) {
+// concurrently, with so many callers each.
+func (e *env) contend(ctx context.Context, clients, callers int, opts func(i int) []immukv.Option) (*ledger, backend.VersionedStore, error) {
 	stores := e.stores
 	l := &ledger{}
 	err := together(clients, func(i int) error {
@@ -21,11 +24,17 @@ func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immuk
 		if err != nil {
 			return err
 		}
-		for n := range contendingWrites {
-			key := fmt.Sprintf("key-%d", (i+n)%3)
-			if err := l.set(ctx, c, key, fmt.Sprintf("client %d, write %d", i, n)); err != nil {
-				return unlike("a contending write to get through", "%v", err)
+		err = together(callers, func(caller int) error {
+			for n := range contendingWrites {
+				key := fmt.Sprintf("key-%d", (i+caller+n)%(2+callers))
+				if err := l.set(ctx, c, key, fmt.Sprintf("client %d, caller %d, write %d", i, caller, n)); err != nil {
+					return unlike("a contending write to get through", "%v", err)
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		return c.Close()
 	})
@@ -34,3 +43,8 @@ func (e *env) contend(ctx context.Context, clients int, opts func(i int) []immuk
 
 // byDefault gives a client no options.
 func byDefault(int) []immukv.Option { return nil }
+
+// batching puts writes that are under way at once into one version of the log.
+func batching(int) []immukv.Option {
+	return []immukv.Option{immukv.WithBatching(immukv.Batching{})}
+}

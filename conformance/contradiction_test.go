@@ -40,7 +40,7 @@ func TestContradictionEndsTheCheck(t *testing.T) {
 	h := around(func(s backend.VersionedStore) backend.VersionedStore {
 		return staleTags{s, new(sync.Mutex), make(map[string]backend.ETag)}
 	})
-	h.Only = []string{"I"}
+	h.Only, h.Deep = []string{"I"}, false // a deep batch is of a thousand requests before its answers are compared
 	results, err := conformance.Examine(t.Context(), h, func(conformance.Result) {})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,10 @@ func TestContradictionEndsTheCheck(t *testing.T) {
 		if r.Outcome == conformance.NotApplicable {
 			continue
 		}
-		if r.Outcome != conformance.Fail || !strings.Contains(r.Expected, "to have one ETag") || r.Requests > 300 {
+		if strings.HasPrefix(r.Check, "I17/one-") && r.Outcome == conformance.Pass {
+			continue // they write each object once
+		}
+		if r.Outcome != conformance.Fail || !strings.Contains(r.Expected, "to have one ETag") || r.Requests > 500 {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -18,10 +18,26 @@ var manyWriterChecks = clause("I1",
 		run:   checkProcesses,
 	},
 	check{
+		name: "processes-in-batches", needs: []Facility{Worker}, cost: cost{fixed: 400 + processRacers*processBatches*120},
+		title: "after four processes write batches at once and one of them is killed, each batch is complete, and each acknowledged write is in the log once",
+		run:   checkProcessesInBatches,
+	},
+	check{
 		name: "many-clients", cost: cost{fixed: 100 + 8*contendingWrites*30},
 		title: "each acknowledged write of eight contending clients is in the log exactly once, and chain and key objects are complete",
 		run: func(ctx context.Context, e *env) error {
-			l, s, err := e.contend(ctx, 8, byDefault)
+			l, s, err := e.contend(ctx, 8, 1, byDefault)
+			if err != nil {
+				return err
+			}
+			return sound(ctx, s, "", l)
+		},
+	},
+	check{
+		name: "many-batching-clients", cost: cost{fixed: 200 + 4*batchCallers*contendingWrites*30},
+		title: "each acknowledged write of four contending clients that batch is in the log exactly once, and chain and key objects are complete",
+		run: func(ctx context.Context, e *env) error {
+			l, s, err := e.contend(ctx, 4, batchCallers, batching)
 			if err != nil {
 				return err
 			}
@@ -33,20 +49,42 @@ var manyWriterChecks = clause("I1",
 const processSets = 15 // of each process
 
 func checkProcesses(ctx context.Context, e *env) error {
+	return e.processesSet(ctx, processSets, func(l *ledger, w *worker, i, n int) error {
+		return l.have(w, order{}, []immukv.Write[string]{{Key: fmt.Sprintf("key-%d", (i+n)%3), Value: fmt.Sprintf("process %d, write %d", i, n)}})
+	})
+}
+
+const processBatches = 6 // of each process
+
+// checkProcessesInBatches has each process write by turns a batch that is
+// atomic, and one of the writes of several callers.
+func checkProcessesInBatches(ctx context.Context, e *env) error {
+	return e.processesSet(ctx, processBatches, func(l *ledger, w *worker, i, n int) error {
+		var keys []string
+		for k := range batchCallers {
+			keys = append(keys, fmt.Sprintf("key-%d", (i+n+k)%(2*batchCallers)))
+		}
+		return l.have(w, order{Atomic: n%2 == 0}, writesOf(fmt.Sprintf("process %d, write %d", i, n), keys...))
+	})
+}
+
+// processesSet has processes write side by side, so many times each, and kills
+// one of them.
+func (e *env) processesSet(ctx context.Context, times int, set func(l *ledger, w *worker, i, n int) error) error {
 	s := e.stores[0]
 	workers, err := e.hire(ctx, processRacers)
 	if err != nil {
 		return err
 	}
-	doomed, dies := e.rand.IntN(processRacers), 1+e.rand.IntN(processSets-2)
+	doomed, dies := e.rand.IntN(processRacers), 1+e.rand.IntN(times-2)
 	l := &ledger{}
 	var killing sync.WaitGroup
 	err = together(processRacers, func(i int) error {
-		for n := range processSets {
+		for n := range times {
 			if i == doomed && n == dies {
 				killing.Go(workers[i].kill) // while the Set is under way, or just before or after
 			}
-			err := l.have(workers[i], fmt.Sprintf("key-%d", (i+n)%3), fmt.Sprintf("process %d, write %d", i, n))
+			err := set(l, workers[i], i, n)
 			if errors.Is(err, errKilled) {
 				return nil
 			}
@@ -69,23 +107,36 @@ func checkProcesses(ctx context.Context, e *env) error {
 	return sound(ctx, s, "", l)
 }
 
-// have asks a worker to set a key, and records the outcome.
-func (l *ledger) have(w *worker, key, value string) error {
-	a := &attempt{key: key, value: value, err: immukv.ErrOutcomeUnknown}
-	l.mu.Lock()
-	l.attempts = append(l.attempts, a)
-	l.mu.Unlock()
-	answer, err := w.ask(order{Key: key, Value: value})
-	switch {
-	case err != nil:
-		return err
-	case answer.Unknown:
-		return nil
-	case answer.Error != "":
-		a.err = errors.New(answer.Error)
-		return a.err
+// have asks a worker to set keys, and records the outcomes.
+func (l *ledger) have(w *worker, o order, writes []immukv.Write[string]) error {
+	attempts := make([]*attempt, len(writes))
+	for i, write := range writes {
+		attempts[i] = &attempt{key: write.Key, value: write.Value, err: immukv.ErrOutcomeUnknown}
+		if o.Atomic {
+			attempts[i].with = attempts
+		}
+		o.Set = append(o.Set, keyValue{write.Key, write.Value})
 	}
-	a.err = nil
-	a.entry = entry{VersionID: immukv.LogVersionID(answer.ID), Sequence: answer.Sequence, Hash: answer.Hash}
-	return nil
+	l.begin(attempts...)
+	answer, err := w.ask(o)
+	if err != nil {
+		return err
+	}
+	if len(answer.Set) != len(writes) {
+		return fmt.Errorf("%d answers to %d writes, which ended with: %s", len(answer.Set), len(writes), answer.Error)
+	}
+	var failed error
+	for i, a := range answer.Set {
+		var err error
+		switch {
+		case a.Unknown:
+			continue
+		case a.Error != "":
+			err = errors.New(a.Error)
+			failed = err
+		}
+		e := entry{VersionID: immukv.LogVersionID(a.ID), Sequence: a.Sequence, Hash: a.Hash}
+		l.end(attempts[i:i+1], []entry{e}, err)
+	}
+	return failed
 }

@@ -13,7 +13,14 @@ var lostAnswerChecks = clause("I2",
 		name: "lost-answers-everywhere", cost: cost{fixed: 4000},
 		title: "whichever request of a write fails, loses its answer or applies late, the result of the write is true, and the next write succeeds",
 		run: func(ctx context.Context, e *env) error {
-			return e.injected(ctx, sim.Injections(answerFaults...))
+			return e.injected(ctx, sim.Injections(answerFaults...), setThree)
+		},
+	},
+	check{
+		name: "lost-answers-in-batches", cost: cost{fixed: 6000},
+		title: "whichever request of a batch fails, loses its answer or applies late, all its entries are in the log or none is, the result of the write is true, and the next write succeeds",
+		run: func(ctx context.Context, e *env) error {
+			return e.injected(ctx, sim.Injections(answerFaults...), setBatch)
 		},
 	},
 )

@@ -19,8 +19,8 @@ import (
 // set.
 var modelChecks = clause("I3",
 	check{
-		name: "model", cost: cost{fixed: 500, perRound: 150},
-		title: "a random history of writes, reads, crashes and repairs by several clients has the results that a plain list of entries has",
+		name: "model", cost: cost{fixed: 700, perRound: 250},
+		title: "a random history of writes, batches, reads, crashes and repairs by several clients has the results that a plain list of entries has",
 		run:   checkModel,
 	},
 )
@@ -34,7 +34,8 @@ type modelStep struct {
 	action  action
 	client  int
 	key     string
-	prefix  string // of the keys that are listed
+	keys    []string // of a batch, or of a client that crashes
+	prefix  string   // of the keys that are listed
 	after   string
 	limit   int
 	dialect immukv.Dialect // of a client that restarts
@@ -46,7 +47,7 @@ type modelStep struct {
 type action string
 
 var actions = map[action]func(*model, modelStep) error{
-	"set": (*model).set, "crash": (*model).crash, "get": (*model).get, "history": (*model).history,
+	"set": (*model).set, "batch": (*model).batch, "crash": (*model).crash, "get": (*model).get, "history": (*model).history,
 	"log": (*model).log, "keys": (*model).keys, "repair": (*model).repair, "restart": (*model).restart,
 }
 
@@ -62,8 +63,11 @@ func drawStep(r *rand.Rand) modelStep {
 		s.limit = 1 + r.IntN(4)
 	case "keys":
 		s.prefix, s.after = pick(r, "", "a", "a-", "b"), pick(r, "", "a", "a/", "z")
+	case "batch":
+		s.keys = drawKeys(r, 2+r.IntN(2))
 	case "crash":
-		s.key, s.crash, s.at = pick(r, modelKeys...), pick(r, sim.CrashBefore, sim.CrashAfter), 1+r.IntN(8)
+		s.keys = drawKeys(r, 1+r.IntN(3))
+		s.crash, s.at = pick(r, sim.CrashBefore, sim.CrashAfter), 1+r.IntN(8+2*len(s.keys))
 	case "restart":
 		s.dialect = pick(r, immukv.Python, immukv.TypeScript)
 	}
@@ -71,6 +75,13 @@ func drawStep(r *rand.Rand) modelStep {
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// drawKeys draws some keys, in any order.
+func drawKeys(r *rand.Rand, n int) []string {
+	keys := slices.Clone(modelKeys)
+	r.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	return keys[:n]
+}
 
 // String describes the step for a report.
 func (s modelStep) String() string {
@@ -83,8 +94,10 @@ func (s modelStep) String() string {
 		return fmt.Sprintf("client %d: log, at most %d", s.client, s.limit)
 	case "keys":
 		return fmt.Sprintf("client %d: keys with prefix %q after %q", s.client, s.prefix, s.after)
+	case "batch":
+		return fmt.Sprintf("client %d: set %q in a batch", s.client, s.keys)
 	case "crash":
-		return fmt.Sprintf("another client: set %q, %v at request %d", s.key, s.crash, s.at)
+		return fmt.Sprintf("another client: set %q, %v at request %d", s.keys, s.crash, s.at)
 	case "restart":
 		return fmt.Sprintf("client %d: restart with dialect %v", s.client, s.dialect)
 	default:
@@ -201,9 +214,41 @@ func (m *model) set(s modelStep) error {
 	return nil
 }
 
-// crash makes a client die at some request of a Set.
+// writes gives each key a new value.
+func (m *model) writes(keys []string) []immukv.Write[string] {
+	writes := make([]immukv.Write[string], len(keys))
+	for i, key := range keys {
+		writes[i] = immukv.Write[string]{Key: key, Value: m.value()}
+	}
+	return writes
+}
+
+func (m *model) batch(s modelStep) error {
+	writes := m.writes(s.keys)
+	entries, err := m.clients[s.client].SetAll(m.ctx, writes...)
+	if err != nil {
+		return fmt.Errorf("set %q: %w", s.keys, err)
+	}
+	return m.appended(writes, entries)
+}
+
+// appended records the entries that writes made.
+func (m *model) appended(writes []immukv.Write[string], entries []entry) error {
+	if len(entries) != len(writes) {
+		return fmt.Errorf("a batch of %d writes is in the log with %d entries", len(writes), len(entries))
+	}
+	for i, e := range entries {
+		if e.Sequence != int64(len(m.entries)) {
+			return fmt.Errorf("set %q: it has sequence %d after %d entries", e.Key, e.Sequence, len(m.entries))
+		}
+		m.entries = append(m.entries, modelEntry{writes[i].Key, writes[i].Value, e.Hash})
+	}
+	return nil
+}
+
+// crash makes a client die at some request of a Set, or of a batch.
 func (m *model) crash(s modelStep) error {
-	key, value := s.key, m.value()
+	writes := m.writes(s.keys)
 	injection := &sim.Injection{Fault: s.crash, At: s.at}
 	err := injection.Run(m.ctx, m.stores[0], func(ctx context.Context, store backend.VersionedStore) error {
 		c, err := connect(ctx, store, m.prefix)
@@ -211,28 +256,28 @@ func (m *model) crash(s modelStep) error {
 			return err
 		}
 		defer c.Close() //nolint:errcheck // it may be dead
-		_, err = c.Set(ctx, key, value)
+		_, err = c.SetAll(ctx, writes...)
 		return err
 	})
-	head, failed := m.newest()
+	newest, failed := m.newest()
 	if failed != nil {
 		return failed
 	}
 	switch {
-	case head != nil && head.Value == value:
+	case len(newest) > 0 && newest[len(newest)-1].Value == writes[len(writes)-1].Value:
 		if err != nil && !errors.Is(err, immukv.ErrOutcomeUnknown) {
-			return fmt.Errorf("a Set is in the log that ended with: %w", err)
+			return fmt.Errorf("a write is in the log that ended with: %w", err)
 		}
-		m.entries = append(m.entries, modelEntry{key, value, head.Hash})
+		return m.appended(writes, newest)
 	case err == nil:
-		return errors.New("a Set that succeeded is not in the log")
+		return errors.New("a write that succeeded is not in the log")
 	}
 	return nil
 }
 
-// newest returns the newest entry of the log, or nil, as a read-only client
-// sees it.
-func (m *model) newest() (*entry, error) {
+// newest returns the entries of the newest version of the log, as a read-only
+// client sees it. It returns none if there is no version.
+func (m *model) newest() ([]entry, error) {
 	c, err := connect(m.ctx, m.stores[1], m.prefix, immukv.WithReadOnly())
 	if err != nil {
 		return nil, err
@@ -242,7 +287,7 @@ func (m *model) newest() (*entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &e, nil
+		return c.LogVersion(m.ctx, e.VersionID)
 	}
 	return nil, nil
 }

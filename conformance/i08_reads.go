@@ -14,7 +14,71 @@ var readChecks = clause("I8",
 		title: "a key read while it is set returns what the log holds, and never an older entry than before",
 		run:   checkReadsUnderLoad,
 	},
+	check{
+		name: "reads-beside-batches", cost: cost{fixed: 300 + 4*contendingWrites*30 + 2*30*4*len(batchKeys)},
+		title: "keys read while batches set them have what the log holds, and never an older entry than before",
+		run:   checkReadsBesideBatches,
+	},
 )
+
+func checkReadsBesideBatches(ctx context.Context, e *env) error {
+	const readers, reads = 2, 30
+	stores := e.stores
+	writer, err := connect(ctx, stores[0], "")
+	if err != nil {
+		return err
+	}
+	defer writer.Close() //nolint:errcheck // others read what it wrote
+	l := &ledger{}
+	if err := l.setAll(ctx, writer, writesOf("first", batchKeys...)); err != nil {
+		return err
+	}
+	seen := make([]map[string][]entry, readers)
+	err = together(1+readers, func(worker int) error {
+		if worker == readers {
+			for n := range 4 * contendingWrites {
+				if err := l.setAll(ctx, writer, writesOf(fmt.Sprintf("batch %d", n), batchKeys...)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		reader, err := connect(ctx, stores[worker%2], "", immukv.WithReadOnly())
+		if err != nil {
+			return err
+		}
+		defer reader.Close() //nolint:errcheck // it wrote nothing
+		seen[worker] = make(map[string][]entry)
+		for range reads {
+			got, err := reader.GetAll(ctx, batchKeys)
+			if err != nil {
+				return unlike("keys that a batch sets to be readable", "%v", err)
+			}
+			for _, key := range batchKeys {
+				if _, ok := got.Entries[key]; !ok {
+					return unlike("a key that was set to be there", "no %q", key)
+				}
+				seen[worker][key] = append(seen[worker][key], got.Entries[key])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	log, err := readLog(ctx, writer)
+	if err != nil {
+		return err
+	}
+	for _, byKey := range seen {
+		for _, entries := range byKey {
+			if err := neverBack(entries, log); err != nil {
+				return err
+			}
+		}
+	}
+	return l.agrees(log)
+}
 
 func checkReadsUnderLoad(ctx context.Context, e *env) error {
 	const readers, reads = 2, 30

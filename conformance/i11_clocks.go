@@ -10,19 +10,26 @@ import (
 // I11: the result does not depend on clocks.
 var clockChecks = clause("I11",
 	check{
-		name: "skewed-clocks", cost: cost{fixed: 100 + 4*contendingWrites*30},
+		name: "skewed-clocks", cost: cost{fixed: 200 + 4*clockCallers*contendingWrites*30},
 		title: "clocks that differ and run backwards change only the times of entries",
 		run:   checkSkewedClocks,
 	},
 )
 
+// clockCallers is how many goroutines write with each clock.
+const clockCallers = 2
+
 func checkSkewedClocks(ctx context.Context, e *env) error {
-	l, s, err := e.contend(ctx, 4, func(i int) []immukv.Option {
+	l, s, err := e.contend(ctx, 4, clockCallers, func(i int) []immukv.Option {
 		now := time.Unix(1_700_000_000, 0).AddDate(10*i, 0, 0)
-		return []immukv.Option{immukv.WithClock(func() time.Time {
+		clock := immukv.WithClock(func() time.Time {
 			now = now.Add(-time.Hour)
 			return now
-		})}
+		})
+		if i%2 == 0 {
+			return []immukv.Option{clock}
+		}
+		return append(batching(i), clock)
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // I12: the audit reports what was written outside the protocol.
 var rogueChecks = clause("I12",
 	check{
-		name: "rogue-versions", cost: cost{fixed: 500},
+		name: "rogue-versions", cost: cost{fixed: 1000},
 		title: "the audit finds a version that was written outside the protocol, and names its object",
 		run:   checkRogueVersions,
 	},
@@ -30,6 +31,15 @@ func checkRogueVersions(ctx context.Context, e *env) error {
 		{"a repeated version of the log", "_log.json", func(b []byte) []byte { return b }},
 		{"something else in the log", "_log.json", func([]byte) []byte { return []byte(`{}`) }},
 		{"a key object without an entry", "keys/never-set.json", nil},
+		{"a batch without its last entry", "_log.json", func(b []byte) []byte { return b[:bytes.LastIndexByte(b, '\n')] }},
+		{"a batch with its entries in another order", "_log.json", func(b []byte) []byte {
+			lines := bytes.Split(b, []byte("\n"))
+			slices.Reverse(lines)
+			return bytes.Join(lines, []byte("\n"))
+		}},
+		{"another entry of a batch in its key object", "keys/c.json", func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte(`"c"`), []byte(`"b"`))
+		}},
 	}
 	for i, rogue := range rogues {
 		prefix := fmt.Sprintf("%d/", i)
@@ -42,6 +52,9 @@ func checkRogueVersions(ctx context.Context, e *env) error {
 			if err := l.set(ctx, c, key, fmt.Sprintf("%swrite %d", prefix, n)); err != nil {
 				return err
 			}
+		}
+		if err := l.setAll(ctx, c, writesOf(prefix+"batch", "b", "a", "c")); err != nil {
+			return err
 		}
 		if err := c.Close(); err != nil {
 			return err

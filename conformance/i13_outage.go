@@ -16,6 +16,11 @@ var outageChecks = clause("I13",
 		title: "a client that was open during an outage succeeds with its next write, and leaves no orphan",
 		run:   checkAfterOutage,
 	},
+	check{
+		name: "after-an-outage-of-batches", cost: cost{fixed: 1200},
+		title: "a client that batches and was open during an outage succeeds with the next writes of all callers, and leaves no orphan",
+		run:   checkBatchesAfterOutage,
+	},
 )
 
 // outage is a store that can be down.
@@ -73,6 +78,41 @@ func checkAfterOutage(ctx context.Context, e *env) error {
 		}
 		weak.down.Store(false)
 		cancel()
+	}
+	return sound(ctx, s, "", l)
+}
+
+// checkBatchesAfterOutage has several callers of one client meet an outage.
+func checkBatchesAfterOutage(ctx context.Context, e *env) error {
+	s := e.stores[0]
+	weak := &outage{VersionedStore: s}
+	c, err := connect(ctx, weak, "", batching(0)...)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // others read what it wrote
+	l := &ledger{}
+	for i := range 3 {
+		err := together(batchCallers, func(caller int) error {
+			return l.set(ctx, c, fmt.Sprintf("key-%d", caller), fmt.Sprintf("before outage %d, caller %d", i, caller))
+		})
+		if err != nil {
+			return unlike("the writes of all callers to commit after an outage", "%v", err)
+		}
+		during, cancel := context.WithCancel(ctx)
+		weak.failed = cancel
+		weak.down.Store(true)
+		err = together(batchCallers, func(caller int) error {
+			if err := l.set(during, c, fmt.Sprintf("key-%d", caller), fmt.Sprintf("during outage %d, caller %d", i, caller)); err == nil {
+				return unlike("a write to fail while the store is down", "success")
+			}
+			return nil
+		})
+		weak.down.Store(false)
+		cancel()
+		if err != nil {
+			return err
+		}
 	}
 	return sound(ctx, s, "", l)
 }

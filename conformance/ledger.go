@@ -34,15 +34,16 @@ func connect(ctx context.Context, s backend.VersionedStore, prefix string, opts 
 	return c, nil
 }
 
-// attempt is one Set and its outcome.
+// attempt is one entry that a call was to write, and the outcome.
 type attempt struct {
 	key, value   string
+	with         []*attempt // of the same SetAll, this one included; nil for a Set
 	entry        entry
 	err          error
 	began, ended int // ticks of the ledger's clock
 }
 
-// ledger records the outcome of every Set.
+// ledger records the outcome of every Set and SetAll.
 type ledger struct {
 	mu       sync.Mutex
 	ticks    int
@@ -50,19 +51,57 @@ type ledger struct {
 }
 
 // set sets a key through a client and records the outcome.
-func (l *ledger) set(ctx context.Context, c *client, key, value string) error {
+func (l *ledger) set(ctx context.Context, c *client, key, value string, opts ...immukv.SetOption) error {
 	a := &attempt{key: key, value: value}
-	l.mu.Lock()
-	l.ticks++
-	a.began = l.ticks
-	l.attempts = append(l.attempts, a)
-	l.mu.Unlock()
-	e, err := c.Set(ctx, key, value)
+	l.begin(a)
+	e, err := c.Set(ctx, key, value, opts...)
+	l.end([]*attempt{a}, []entry{e}, err)
+	return err
+}
+
+// setAll sets keys through a client, all or none, and records the outcome.
+func (l *ledger) setAll(ctx context.Context, c *client, writes []immukv.Write[string]) error {
+	attempts := make([]*attempt, len(writes))
+	for i, w := range writes {
+		attempts[i] = &attempt{key: w.Key, value: w.Value, with: attempts}
+	}
+	l.begin(attempts...)
+	entries, err := c.SetAll(ctx, writes...)
+	l.end(attempts, entries, err)
+	return err
+}
+
+// begin records that a call begins.
+func (l *ledger) begin(attempts ...*attempt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ticks++
-	a.ended, a.entry, a.err = l.ticks, e, err
-	return err
+	for _, a := range attempts {
+		a.began = l.ticks
+	}
+	l.attempts = append(l.attempts, attempts...)
+}
+
+// end records how the call ended.
+func (l *ledger) end(attempts []*attempt, entries []entry, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ticks++
+	for i, a := range attempts {
+		a.ended, a.err = l.ticks, err
+		if err == nil {
+			a.entry = entries[i]
+		}
+	}
+}
+
+// writesOf gives each key a value of its own, which begins as told.
+func writesOf(value string, keys ...string) []immukv.Write[string] {
+	writes := make([]immukv.Write[string], len(keys))
+	for i, key := range keys {
+		writes[i] = immukv.Write[string]{Key: key, Value: value + " of " + key}
+	}
+	return writes
 }
 
 // agrees compares the recorded outcomes with the log, which is given oldest
@@ -86,10 +125,37 @@ func (l *ledger) agrees(log []entry) error {
 		case a.err != nil && !errors.Is(a.err, immukv.ErrOutcomeUnknown) && n == 1:
 			return unlike("a write that failed not to be in the log", "%q at %d, which ended with %q", a.value, found[a.value][0].Sequence, a.err)
 		}
+	}
+	for _, a := range l.attempts {
+		if err := a.undivided(found); err != nil {
+			return err
+		}
+	}
+	for _, a := range l.attempts {
 		delete(found, a.value)
 	}
 	for value, entries := range found {
 		return unlike("nothing in the log but what was set", "%q at %d", value, entries[0].Sequence)
+	}
+	return nil
+}
+
+// undivided checks that the entries of a SetAll are in one version of the log,
+// side by side, or nowhere.
+func (a *attempt) undivided(log map[string][]entry) error {
+	if len(a.with) == 0 || a != a.with[0] {
+		return nil
+	}
+	first := log[a.value]
+	for i, other := range a.with {
+		there := log[other.value]
+		if len(there) != len(first) {
+			return unlike(fmt.Sprintf("all %d entries of a batch to be in the log, or none", len(a.with)), "%d of %q and %d of %q", len(first), a.value, len(there), other.value)
+		}
+		if len(there) > 0 && (there[0].VersionID != first[0].VersionID || there[0].Sequence != first[0].Sequence+int64(i)) {
+			return unlike(fmt.Sprintf("entry %d of a batch side by side with the others, in version %q at %d", i, first[0].VersionID, first[0].Sequence+int64(i)),
+				"it in version %q at %d", there[0].VersionID, there[0].Sequence)
+		}
 	}
 	return nil
 }

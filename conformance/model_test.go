@@ -30,11 +30,11 @@ func TestModelReportsFewSteps(t *testing.T) {
 	h := around(func(s backend.VersionedStore) backend.VersionedStore { return nameless{s} })
 	h.Rounds, h.Seed = 100, 7
 	r := examine(t, h, check)[check]
-	if r.Outcome != conformance.Fail || !strings.Contains(r.Seen, `set "ab"`) {
+	if r.Outcome != conformance.Fail || !strings.Contains(r.Seen, `"ab"`) {
 		t.Fatalf("%+v", r)
 	}
 	if steps := strings.Count(r.Seen, "\n"); steps > 2 {
-		t.Errorf("%d steps, where a set and a listing are enough: %s", steps, r.Seen)
+		t.Errorf("%d steps, where a write and a listing are enough: %s", steps, r.Seen)
 	}
 	t.Log(r.Seen)
 	h.Only = []string{check}

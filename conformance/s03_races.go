@@ -37,6 +37,11 @@ var raceChecks = clause("S3",
 		run:   racing(racers, true),
 	},
 	check{
+		name: "large-bodies-racing", cost: cost{fixed: 20, perRound: largeRacers + 4},
+		title: "of eight concurrent writes of large bodies under one condition exactly one applies",
+		run:   checkLargeRaces,
+	},
+	check{
 		name: "pairs-racing", cost: cost{fixed: 10, perRound: pairsPerRound * 2},
 		title: "of two writes that begin at the same moment one applies",
 		run:   checkPairs,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/immukv/immukv-go/backend"
 )
@@ -20,6 +21,11 @@ var bodyChecks = clause("S13",
 		name: "sizes", cost: cost{fixed: 100},
 		title: "bodies of sizes up to a mebibyte come back exactly, among them those around the powers of two at which buffers end",
 		run:   checkSizes,
+	},
+	check{
+		name: "lines", cost: cost{fixed: 60},
+		title: "bodies of several lines, each a JSON document, come back exactly, however many and long they are",
+		run:   checkLines,
 	},
 	check{
 		name: "largest", cost: cost{fixed: 3, deep: 10},
@@ -83,6 +89,23 @@ func checkSizes(ctx context.Context, e *env) error {
 		bodies = append(bodies, e.noise(min(size, e.h.Limits.maxBody())))
 	}
 	return bodiesComeBack(ctx, e, bodies)
+}
+
+// checkLines writes bodies that a store may take for JSON or for text, and store
+// in another form.
+func checkLines(ctx context.Context, e *env) error {
+	lines := func(n, size int) []byte {
+		all := make([][]byte, n)
+		for i := range all {
+			all[i] = fmt.Appendf(nil, `{"line":%d,"text":"%s"}`, i, strings.Repeat("é", size/2))
+		}
+		body := bytes.Join(all, []byte("\n"))
+		return body[:min(len(body), e.h.Limits.maxBody())]
+	}
+	return bodiesComeBack(ctx, e, [][]byte{
+		lines(1, 10), lines(2, 10), lines(100, 100), lines(1000, 300), lines(5, 70<<10), lines(2, 200<<10),
+		[]byte("{\"b\": 1.0,\t\"a\": 1e2, \"a\": \"\\u0041\"}\n{}"), []byte("{}\n\n{}\n"), []byte("[1]\r\n[2]"),
+	})
 }
 
 // noise returns a body of random bytes, which cannot be compressed.

@@ -18,6 +18,11 @@ var concurrencyChecks = clause("S19",
 		title: "goroutines that call every method on few objects at once see one history of each object, and all of it at the end",
 		run:   checkEverythingAtOnce,
 	},
+	check{
+		name: "128-objects-at-once", cost: cost{fixed: 12 * wideWrites, perRound: 2 * wideWrites},
+		title: "128 objects that are written at once, and read at once, are each written under their own condition and read as they were written",
+		run:   checkWide,
+	},
 )
 
 // atOnce is how many goroutines call at once.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -18,8 +19,22 @@ type order struct {
 	Body  []byte       `json:"body,omitempty"`
 	Match backend.ETag `json:"match,omitempty"` // empty: if absent
 
-	Key   string `json:"key,omitempty"` // to set
-	Value string `json:"value,omitempty"`
+	Set []keyValue `json:"set,omitempty"` // keys to set, at once
+	// Atomic asks for a SetAll, instead of a Set of each.
+	Atomic bool `json:"atomic,omitempty"`
+}
+
+type keyValue struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// String says what is asked for.
+func (o order) String() string {
+	if len(o.Set) > 0 {
+		return fmt.Sprintf("set %d keys, %s among them", len(o.Set), show(o.Set[0].Key))
+	}
+	return "write " + show(o.Name)
 }
 
 // answerTo is the outcome of an order.
@@ -29,6 +44,8 @@ type answerTo struct {
 
 	Sequence int64       `json:"sequence,omitempty"`
 	Hash     immukv.Hash `json:"hash,omitempty"`
+
+	Set []answerTo `json:"set,omitempty"` // of each key that was to be set
 
 	Error string `json:"error,omitempty"`
 	// Lost means that its precondition failed, Unknown that it may have
@@ -69,7 +86,8 @@ func work(ctx context.Context, store backend.VersionedStore, in io.Reader, out i
 	defer giveUp(nil)
 	w := &watch{giveUp: giveUp}
 	s := &watchedStore{store: store, watch: w}
-	c, err := connect(ctx, s, "")
+	// A lone Set is written the same by a client that batches.
+	c, err := connect(ctx, s, "", batching(0)...)
 	if err != nil {
 		return err
 	}
@@ -90,30 +108,63 @@ func work(ctx context.Context, store backend.VersionedStore, in io.Reader, out i
 }
 
 func (o order) carryOut(ctx context.Context, s backend.VersionedStore, c *client) answerTo {
-	var a answerTo
-	var err error
-	if o.Key != "" {
-		var e entry
-		e, err = c.Set(ctx, o.Key, o.Value)
-		a = answerTo{ID: string(e.VersionID), Sequence: e.Sequence, Hash: e.Hash}
-	} else {
-		cond := backend.IfAbsent()
-		if o.Match != "" {
-			cond = backend.IfMatch(o.Match)
-		}
-		var v backend.Version
-		v, err = s.Put(ctx, o.Name, o.Body, cond)
-		a = answerTo{ID: string(v.ID), ETag: v.ETag}
+	if len(o.Set) > 0 {
+		return answerTo{Set: o.set(ctx, c)}
 	}
+	cond := backend.IfAbsent()
+	if o.Match != "" {
+		cond = backend.IfMatch(o.Match)
+	}
+	v, err := s.Put(ctx, o.Name, o.Body, cond)
+	if err != nil {
+		return answerFailed(ctx, err)
+	}
+	return answerTo{ID: string(v.ID), ETag: v.ETag}
+}
+
+// set sets the keys, by one SetAll or by Sets that are under way at once.
+func (o order) set(ctx context.Context, c *client) []answerTo {
+	answers := make([]answerTo, len(o.Set))
+	answer := func(i int, e entry, err error) {
+		answers[i] = answerTo{ID: string(e.VersionID), Sequence: e.Sequence, Hash: e.Hash}
+		if err != nil {
+			answers[i] = answerFailed(ctx, err)
+		}
+	}
+	if !o.Atomic {
+		err := together(len(o.Set), func(i int) error {
+			e, err := c.Set(ctx, o.Set[i].Key, o.Set[i].Value)
+			answer(i, e, err)
+			return nil
+		})
+		if err != nil { // a panic
+			return slices.Repeat([]answerTo{answerFailed(ctx, err)}, len(o.Set))
+		}
+		return answers
+	}
+	writes := make([]immukv.Write[string], len(o.Set))
+	for i, kv := range o.Set {
+		writes[i] = immukv.Write[string]{Key: kv.Key, Value: kv.Value}
+	}
+	entries, err := c.SetAll(ctx, writes...)
+	for i := range writes {
+		var e entry
+		if err == nil {
+			e = entries[i]
+		}
+		answer(i, e, err)
+	}
+	return answers
+}
+
+// answerFailed describes the error of a call.
+func answerFailed(ctx context.Context, err error) answerTo {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // which says more than the context's error
 	}
-	if err != nil {
-		a = answerTo{
-			Error:   err.Error(),
-			Lost:    errors.Is(err, backend.ErrPreconditionFailed),
-			Unknown: errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, immukv.ErrOutcomeUnknown),
-		}
+	return answerTo{
+		Error:   err.Error(),
+		Lost:    errors.Is(err, backend.ErrPreconditionFailed),
+		Unknown: errors.Is(err, backend.ErrOutcomeUnknown) || errors.Is(err, immukv.ErrOutcomeUnknown),
 	}
-	return a
 }

@@ -82,7 +82,7 @@ var errKilled = errors.New("the worker process was killed by the suite")
 func (w *worker) ask(o order) (answerTo, error) {
 	var a answerTo
 	var err error
-	w.watch.during(func() string { return "a worker process that was asked to write " + show(o.Name+o.Key) }, func() {
+	w.watch.during(func() string { return "a worker process that was asked to " + o.String() }, func() {
 		if err = w.orders.Encode(o); err == nil {
 			err = w.answers.Decode(&a)
 		}

@@ -143,7 +143,7 @@ func obedient(orders string) func(context.Context, string) *exec.Cmd {
 	}
 }
 
-var workerChecks = []string{"S3/processes-racing", "S5/killed-writer", "S13/large-by-processes", "I1/processes"}
+var workerChecks = []string{"S3/processes-racing", "S5/killed-writer", "S13/large-by-processes", "I1/processes", "I1/processes-in-batches"}
 
 // Where the suite kills a process it is the suite that ends it, however few the
 // rounds.

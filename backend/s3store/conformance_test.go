@@ -42,7 +42,7 @@ func harness(t *testing.T, server *s3test.Server) conformance.Harness {
 	}
 	if long() {
 		h.Rounds = conformance.DefaultRounds
-		h.Only = append(clauses(server), "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I14")
+		h.Only = append(clauses(server), "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I14", "I15", "I16", "I17", "I18")
 	}
 	return h
 }

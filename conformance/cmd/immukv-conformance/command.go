@@ -35,7 +35,7 @@ func newCommand() *cobra.Command {
 		Use:   "immukv-conformance --store URL",
 		Short: "Test a store against the contract of ImmuKV's stores",
 		Long: `Test a store against the contract of ImmuKV's stores, S1 to S20, and
-the invariants of the ImmuKV protocol on it, I1 to I14.
+the invariants of the ImmuKV protocol on it, I1 to I18.
 
 The store is given as to immukv: file:///dir, s3://bucket?region=…, mem://, or
 specimen:NAME for one of those that the suite itself is tested with, most of

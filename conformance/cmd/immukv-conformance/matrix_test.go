@@ -10,16 +10,23 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/immukv/immukv-go/backend/s3store/s3test"
 	"github.com/immukv/immukv-go/conformance"
 	"github.com/immukv/immukv-go/conformance/internal/mutants"
 )
 
-var update = flag.Bool("update", false, "run the suite on every store at hand, and write docs/conformance.md anew")
+var (
+	update = flag.Bool("update", false, "run the suite on every store at hand, and write docs/conformance.md anew")
+	only   = flag.String("only", "", "with -update: the stores to run it on, by their names in the table, with a comma between; \"mutants\" for those; "+
+		"the others keep what was found before")
+)
 
 const (
 	matrixFile = "testdata/matrix.json"
@@ -63,14 +70,7 @@ func TestMatrix(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	var m matrix
-	text, err := os.ReadFile(matrixFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatal(err)
-	}
+	m := readMatrix(t)
 	doc, err := os.ReadFile(docFile)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +80,20 @@ func TestMatrix(t *testing.T) {
 	}
 	m.compareChecks(t)
 	m.compareMutants(t)
+}
+
+// readMatrix reads what was found last.
+func readMatrix(t *testing.T) *matrix {
+	t.Helper()
+	text, err := os.ReadFile(matrixFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m matrix
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	return &m
 }
 
 // compareChecks runs the suite on a store in memory, and expects what the table
@@ -136,22 +150,21 @@ func updateMatrix(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build the command: %v\n%s", err, out)
 	}
+	was := readMatrix(t)
 	m := matrix{Date: time.Now().UTC().Format(time.DateOnly), System: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH}
-	here := "this module"
-	m.run(t, binary, matrixStore{Name: "memstore", Version: here, Healthy: true}, "mem://", nil)
-	m.run(t, binary, matrixStore{Name: "files", Version: here, Healthy: true}, "file://"+filepath.ToSlash(t.TempDir()), nil)
-	m.run(t, binary, matrixStore{Name: "memblob", Version: version(t, "gocloud.dev"), Healthy: true}, "specimen:memblob", nil)
-	m.run(t, binary, matrixStore{Name: "simulator", Version: here, Healthy: true}, "specimen:sim", nil)
-	for _, software := range s3test.All {
-		server := s3test.Start(t, software)
-		m.run(t, binary, matrixStore{Name: software.Name, Version: software.Version, Healthy: true}, server.StoreURL(server.NewBucket(t)), server.Environ())
+	for _, c := range columns(t) {
+		if !selected(c.Name) {
+			if i := slices.IndexFunc(was.Stores, func(s matrixStore) bool { return s.Name == c.Name }); i >= 0 {
+				m.Stores = append(m.Stores, was.Stores[i])
+			}
+			continue
+		}
+		url, env := c.open(t)
+		m.run(t, binary, c.matrixStore, url, env)
 	}
-	for _, e := range []*s3test.Emulator{s3test.StartFakeGCS(t), s3test.StartAzurite(t)} {
-		m.run(t, binary, matrixStore{Name: e.Name, Version: e.Version, Healthy: true}, e.URL, e.Environ)
+	if m.Mutants = was.Mutants; selected("mutants") {
+		m.hunt(t)
 	}
-	m.run(t, binary, matrixStore{Name: "gofakes3", Version: version(t, "github.com/johannesboyne/gofakes3")}, "specimen:gofakes3", nil)
-	m.run(t, binary, matrixStore{Name: "fileblob", Version: version(t, "gocloud.dev")}, "specimen:fileblob", nil)
-	m.hunt(t)
 
 	text, err := json.MarshalIndent(m, "", "\t")
 	if err != nil {
@@ -172,6 +185,52 @@ func updateMatrix(t *testing.T) {
 	if err := os.WriteFile(docFile, []byte(before+docBegin+m.table()+docEnd+after), 0o666); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// column is a store of the table, and how it is opened.
+type column struct {
+	matrixStore
+	open func(t *testing.T) (url string, env []string)
+}
+
+// columns are the stores at hand, in the order of the table.
+func columns(t *testing.T) []column {
+	const here = "this module"
+	at := func(url string) func(*testing.T) (string, []string) {
+		return func(*testing.T) (string, []string) { return url, nil }
+	}
+	all := []column{
+		{matrixStore{Name: "memstore", Version: here, Healthy: true}, at("mem://")},
+		{matrixStore{Name: "files", Version: here, Healthy: true}, func(t *testing.T) (string, []string) {
+			return "file://" + filepath.ToSlash(t.TempDir()), nil
+		}},
+		{matrixStore{Name: "memblob", Version: version(t, "gocloud.dev"), Healthy: true}, at("specimen:memblob")},
+		{matrixStore{Name: "simulator", Version: here, Healthy: true}, at("specimen:sim")},
+	}
+	for _, software := range s3test.All {
+		all = append(all, column{matrixStore{Name: software.Name, Version: software.Version, Healthy: true}, func(t *testing.T) (string, []string) {
+			server := s3test.Start(t, software)
+			return server.StoreURL(server.NewBucket(t)), server.Environ()
+		}})
+	}
+	emulator := func(start func(testing.TB) *s3test.Emulator) func(*testing.T) (string, []string) {
+		return func(t *testing.T) (string, []string) {
+			e := start(t)
+			return e.URL, e.Environ
+		}
+	}
+	return append(all,
+		column{matrixStore{Name: s3test.FakeGCS.Name, Version: s3test.FakeGCS.Version, Healthy: true}, emulator(s3test.StartFakeGCS)},
+		column{matrixStore{Name: "Azurite", Version: s3test.AzuriteVersion, Healthy: true}, emulator(s3test.StartAzurite)},
+		column{matrixStore{Name: "gofakes3", Version: version(t, "github.com/johannesboyne/gofakes3")}, at("specimen:gofakes3")},
+		column{matrixStore{Name: "fileblob", Version: version(t, "gocloud.dev")}, at("specimen:fileblob")},
+	)
+}
+
+// selected reports whether a column of the table, or the mutants, are to be found
+// anew.
+func selected(name string) bool {
+	return *only == "" || slices.Contains(strings.Split(*only, ","), name)
 }
 
 func version(t *testing.T, module string) string {
@@ -245,29 +304,39 @@ func place(url string) string {
 	return url
 }
 
-// hunt runs the suite on every mutant.
+// hunt runs the suite on every mutant, several side by side.
 func (m *matrix) hunt(t *testing.T) {
 	const runs = 20
-	for _, mutant := range mutants.All() {
-		entry := matrixMutant{Name: mutant.Name, Clause: mutant.Clause, Habit: mutant.Habit, Runs: runs}
-		for i := range runs {
-			h := mutant.Harness()
-			h.Only, h.Seed = []string{mutant.Clause}, uint64(i)
-			results, err := conformance.Examine(t.Context(), h, func(conformance.Result) {})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range results {
-				if r.Outcome == conformance.Fail {
-					entry.Found++
-					entry.Check = r.Check
-					break
+	all := mutants.All()
+	m.Mutants = make([]matrixMutant, len(all))
+	var hunting errgroup.Group
+	hunting.SetLimit(4)
+	for n, mutant := range all {
+		hunting.Go(func() error {
+			entry := matrixMutant{Name: mutant.Name, Clause: mutant.Clause, Habit: mutant.Habit, Runs: runs}
+			for i := range runs {
+				h := mutant.Harness()
+				h.Only, h.Seed = []string{mutant.Clause}, uint64(i)
+				results, err := conformance.Examine(t.Context(), h, func(conformance.Result) {})
+				if err != nil {
+					return err
+				}
+				for _, r := range results {
+					if r.Outcome == conformance.Fail {
+						entry.Found++
+						entry.Check = r.Check
+						break
+					}
 				}
 			}
-		}
-		if entry.Found < runs {
-			t.Errorf("mutant %s survived %d of %d runs", mutant.Name, runs-entry.Found, runs)
-		}
-		m.Mutants = append(m.Mutants, entry)
+			if entry.Found < runs {
+				t.Errorf("mutant %s survived %d of %d runs", mutant.Name, runs-entry.Found, runs)
+			}
+			m.Mutants[n] = entry
+			return nil
+		})
+	}
+	if err := hunting.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -26,7 +26,7 @@ func TestServers(t *testing.T) {
 				"--store", server.StoreURL(server.NewBucket(t)), "--only", "S3/processes-racing,S5/killed-writer,I1,I4")
 			cmd.Env = server.Environ()
 			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "5 checks: 5 passed") {
+			if err != nil || !strings.Contains(string(out), "9 checks: 9 passed") {
 				t.Errorf("%v:\n%s", err, out)
 			}
 		})
@@ -37,7 +37,7 @@ func TestServers(t *testing.T) {
 func TestEmulators(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("IMMUKV_LONG") != "1" {
-		t.Log("left out: it takes a minute; set IMMUKV_LONG=1")
+		t.Log("left out: it takes minutes; set IMMUKV_LONG=1")
 		return
 	}
 	s3test.EachEmulator(t, func(t *testing.T, emulator *s3test.Emulator) {

@@ -17,7 +17,7 @@ func order(results []conformance.Result) {
 	})
 }
 
-// rank orders clauses: S1 to S20, then I1 to I14.
+// rank orders clauses: S1 to S20, then I1 to I18.
 func rank(clause string) int {
 	n, _ := strconv.Atoi(clause[1:]) // all clauses are a letter and a number
 	if clause[0] == 'I' {

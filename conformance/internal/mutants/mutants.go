@@ -18,6 +18,9 @@ type Mutant struct {
 	Name   string
 	Clause string // that it breaks: "S3"
 	Habit  string // what it does wrong, and who has been seen doing it
+	// OfBatches means that only what batches do shows it: many writes at once, or
+	// bodies of several lines.
+	OfBatches bool
 
 	mutate mutation
 	// remote is set instead for mutants whose fault is in their use of HTTP.
@@ -29,7 +32,7 @@ type Mutant struct {
 // All lists the mutants by clause.
 func All() []Mutant {
 	return slices.Concat(conditionMutants, raceMutants, answerMutants, freshnessMutants, versionMutants,
-		listMutants, nameListMutants, nameMutants, bodyMutants, largeBodyMutants, outcomeMutants, remoteMutants, foreignMutants)
+		listMutants, nameListMutants, nameMutants, bodyMutants, largeBodyMutants, wideMutants, outcomeMutants, remoteMutants, foreignMutants)
 }
 
 // Harness makes stores of the mutant's kind. It has all facilities that the

@@ -1,6 +1,7 @@
 package mutants_test
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -19,6 +20,9 @@ func TestHealthy(t *testing.T) {
 	for name, harness := range mutants.Healthy() {
 		if !long || name == "busy" { // which is mostly waits
 			harness.Rounds = 4
+		}
+		if !long && (name == "remote" || name == "busy") { // tens of thousands of requests over HTTP
+			harness.Only = []string{"S", "I1", "I4", "I15"}
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,6 +73,104 @@ func TestMutantsAreFound(t *testing.T) {
 	}
 }
 
+// ofBatches are the checks of what batches do and single entries do not: many
+// writes at once, and bodies of several lines.
+var ofBatches = []string{
+	"S3/large-bodies-racing", "S13/lines", "S19/128-objects-at-once",
+	"I1/many-batching-clients", "I2/lost-answers-in-batches", "I3/model", "I4/crash-everywhere-in-batches", "I4/any-orphans-of-a-batch",
+	"I5/batching-fleet", "I6/nothing-changes", "I7/real-time-order-in-batches", "I8/reads-beside-batches", "I9/crash-in-repair-of-a-batch",
+	"I9/repairers-racing-for-a-batch", "I10/read-only", "I11/skewed-clocks", "I12/rogue-versions", "I13/after-an-outage-of-batches",
+	"I14/everyone-gets-through-in-batches", "I15", "I16", "I17", "I18",
+}
+
+// isOfBatches reports whether a check is one of those.
+func isOfBatches(r conformance.Result) bool {
+	return slices.Contains(ofBatches, r.Check) || slices.Contains(ofBatches, r.Clause)
+}
+
+// TestOnlyBatchesShow has the mutants that mishandle what batches do pass every
+// other check: those would let a store go that loses entries of batches.
+func TestOnlyBatchesShow(t *testing.T) {
+	t.Parallel()
+	var others []string
+	for _, r := range outcomes(t, mutants.Healthy()["local"]) {
+		if !isOfBatches(r) {
+			others = append(others, r.Check)
+		}
+	}
+	for _, m := range ofBatchesAlone() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			h := m.Harness()
+			if !long {
+				h.Rounds = 2
+			}
+			for _, r := range outcomes(t, h, others...) {
+				if err := r.Err(); err != nil {
+					t.Errorf("another check finds it: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// unseenByClients are the mutants that the clients of the protocol do not notice,
+// even when they batch.
+var unseenByClients = map[string]string{
+	"wide-unconditional":           "no client writes under a condition that does not hold, unless it races for one object",
+	"wide-unavailable-yet-applied": "a client does not believe that its write failed, and finds it in the log",
+	"wide-versions-disordered":     "clients do not rely on the order of versions",
+	"wide-told-they-lost":          "a client that applies an entry and is told so reads the key object, and writes again",
+	"wide-conditions-crossed":      "a client that applies an entry and is told that it lost reads the key object, and writes again",
+}
+
+// TestBatchesFind has the checks of the protocol find the mutants that mishandle
+// what batches do, without those of the store.
+func TestBatchesFind(t *testing.T) {
+	t.Parallel()
+	var ofProtocol []string
+	for _, name := range ofBatches {
+		if name[0] == 'I' {
+			ofProtocol = append(ofProtocol, name)
+		}
+	}
+	for _, m := range ofBatchesAlone() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			var found []string
+			for _, r := range outcomes(t, m.Harness(), ofProtocol...) {
+				if r.Outcome == conformance.Fail {
+					found = append(found, r.Check)
+				}
+			}
+			if why := unseenByClients[m.Name]; (why == "") != (len(found) > 0) {
+				t.Errorf("%q find a store that %s; was said of it: %q", found, m.Habit, why)
+			}
+			t.Log(found)
+		})
+	}
+}
+
+// ofBatchesAlone are the mutants that only batches show, or a few of them where
+// time is short.
+func ofBatchesAlone() []mutants.Mutant {
+	few := []string{"wide-lost", "wide-stale-reads", "first-document-only"}
+	return slices.DeleteFunc(mutants.All(), func(m mutants.Mutant) bool {
+		return !m.OfBatches || !long && !slices.Contains(few, m.Name)
+	})
+}
+
+// outcomes runs checks of the suite.
+func outcomes(t *testing.T, h conformance.Harness, only ...string) []conformance.Result {
+	t.Helper()
+	h.Only = only
+	results, err := conformance.Examine(t.Context(), h, func(conformance.Result) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
 // A store that lets several writers win a race may yet tell its versions apart.
 func TestClausesApart(t *testing.T) {
 	t.Parallel()
@@ -97,6 +199,7 @@ var unseenByProbe = map[string]string{
 	"body-kept":              "the probe leaves its bodies as they are",
 	"body-shared":            "the probe leaves its bodies as they are",
 	"expiring-versions":      "the probe makes few versions",
+	"checked-before-body":    "the probe writes no large bodies",
 }
 
 // TestProbe has the probe behind immukv doctor find the mutants of the clauses
@@ -104,7 +207,7 @@ var unseenByProbe = map[string]string{
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	probed := []string{"S1", "S2", "S3", "S4", "S8"}
-	for name := range unseenByProbe {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(unseenByProbe)), slices.Collect(maps.Keys(unseenByClients))) {
 		if !slices.ContainsFunc(mutants.All(), func(m mutants.Mutant) bool { return m.Name == name }) {
 			t.Errorf("no mutant is called %s any more", name)
 		}

@@ -45,7 +45,7 @@ func TestReadmeOnClouds(t *testing.T) {
 	if len(commands) < 4 {
 		t.Fatalf("the README has the commands %q", commands)
 	}
-	commands = append(commands, "immukv doctor", "immukv log", "immukv keys", "immukv verify", "immukv repair", "immukv version")
+	commands = append(commands, "immukv doctor", "immukv log", "immukv keys", "immukv verify", "immukv repair", "immukv version", "immukv help")
 	s3test.EachEmulator(t, func(t *testing.T, emulator *s3test.Emulator) {
 		run := func(command string) string {
 			//nolint:gosec // the README's own
