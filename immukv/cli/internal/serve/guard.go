@@ -18,8 +18,7 @@ type guard struct {
 	names map[string]bool // as Host headers have them, in lower case and without port
 	// anyIP: the server listens on all addresses, whatever they are. A Host that is an IP
 	// address needs no DNS, which therefore cannot lie about it.
-	anyIP  bool
-	origin *http.CrossOriginProtection
+	anyIP bool
 }
 
 // ErrInvalidHost means that a name of Config.Hosts is not the name of a host.
@@ -29,7 +28,7 @@ var validName = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 
 // newGuard makes a guard for a server that listens on an address.
 func newGuard(addr string, hosts []string) (*guard, error) {
-	g := &guard{names: map[string]bool{"localhost": true}, origin: http.NewCrossOriginProtection()}
+	g := &guard{names: map[string]bool{"localhost": true}}
 	for _, host := range hosts {
 		name := hostName(host)
 		if _, err := netip.ParseAddr(name); err != nil && !validName.MatchString(name) || strings.Contains(host, "/") {
@@ -104,7 +103,7 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	case !allowed(r):
 		h.Set("Allow", "GET, HEAD")
 		return &problem{http.StatusMethodNotAllowed, "Method not allowed", "This server is read only."}
-	case g.origin.Check(r) != nil, !fromHere(r):
+	case !fromHere(r):
 		return &problem{http.StatusForbidden, "The request came from another site", "Pages of other sites may link to this server, and no more."}
 	}
 	return nil
@@ -117,9 +116,10 @@ func allowed(r *http.Request) bool {
 		r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/trust/")
 }
 
-// fromHere reports whether a request was made by a page of this server or by its user: a
-// page of another site may only lead the user here. A browser that does not say who made
-// the request says at least which origin wants to read the answer.
+// fromHere reports whether a request was made by a page of this server or by its user. A
+// page of another site may only lead the user to a page. Browsers send Sec-Fetch-Site to
+// loopback and over HTTPS. Where they do not, Origin tells: it is there on every POST, and
+// on every GET whose answer a page wants to read. A program sends neither.
 func fromHere(r *http.Request) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "same-origin", "none":

@@ -52,6 +52,11 @@ func TestNoWrites(t *testing.T) {
 	if _, err := b.server.store.Put(t.Context(), "x", nil, backend.IfAbsent()); err == nil || b.tap.writes() > 0 {
 		t.Errorf("a write to the server's store: %v", err)
 	}
+	for _, db := range []*client{b.server.db, b.server.lists, b.server.whole} {
+		if !db.ReadOnly() {
+			t.Error("a client of the server may write")
+		}
+	}
 	// The orphan was there to be repaired.
 	db, err := immukv.Open[any](t.Context(), b.tap)
 	b.check(err)

@@ -158,57 +158,64 @@ func (s *Server) entriesUntil(ctx context.Context, body *logBody) error {
 
 // newestUntil finds the newest entry whose time is not after t, as far as times ascend
 // in the log: they are those of the writers' clocks. It reads the listing of the log down
-// to the entry, a thousand versions in a request, and a few versions in each page.
+// to the entry, a thousand versions in a request, and a few versions of each page.
 func (s *Server) newestUntil(ctx context.Context, t time.Time) (immukv.Entry[json.RawMessage], error) {
-	var none immukv.Entry[json.RawMessage]
-	var found *immukv.Entry[json.RawMessage]
-	until := func(id backend.VersionID) (bool, error) {
-		entries, err := s.db.LogVersion(ctx, immukv.LogVersionID(id))
-		if err != nil && len(entries) == 0 {
-			return false, fmt.Errorf("search the log by date: %w", err)
-		}
-		for _, e := range slices.Backward(entries) {
-			if !e.Timestamp.After(t) {
-				found = &e
-				return true, nil
-			}
-		}
-		return false, nil
-	}
-	req := backend.VersionsRequest{}
+	search := &dateSearch{db: s.db, until: t}
+	var req backend.VersionsRequest
 	for {
 		page, err := s.store.ListVersions(ctx, s.db.Prefix()+wire.LogName, req)
 		if err != nil {
-			return none, err
+			return search.found, err
 		}
-		ids := slices.DeleteFunc(page.Versions, func(v backend.Version) bool { return v.DeleteMarker })
-		if n := len(ids); n > 0 {
-			reached, err := until(ids[n-1].ID)
-			if err != nil {
-				return none, err
-			}
-			if reached {
-				low, high := 0, n-1 // the entry is in ids[low:high+1]
-				for low < high {
-					mid := (low + high) / 2
-					if reached, err = until(ids[mid].ID); err != nil {
-						return none, err
-					}
-					if reached {
-						high = mid
-					} else {
-						low = mid + 1
-					}
-				}
-				if reached, err = until(ids[low].ID); err != nil || !reached {
-					return none, errors.Join(err, immukv.ErrNotFound)
-				}
-				return *found, nil
-			}
+		found, err := search.in(ctx, slices.DeleteFunc(page.Versions, func(v backend.Version) bool { return v.DeleteMarker }))
+		if err == nil && !found && page.Next == "" {
+			err = fmt.Errorf("no entry is that old: %w", immukv.ErrNotFound)
 		}
-		if page.Next == "" {
-			return none, fmt.Errorf("no entry is that old: %w", immukv.ErrNotFound)
+		if found || err != nil {
+			return search.found, err
 		}
 		req.Token = page.Next
 	}
+}
+
+// dateSearch looks for the newest entry whose time is not after a date.
+type dateSearch struct {
+	db    *client
+	until time.Time
+	found immukv.Entry[json.RawMessage] // of the last version that has such an entry
+}
+
+// in searches versions, newest first. It returns false if all are newer.
+func (d *dateSearch) in(ctx context.Context, versions []backend.Version) (bool, error) {
+	if len(versions) == 0 {
+		return false, nil
+	}
+	low, high := 0, len(versions)-1
+	found, err := d.reached(ctx, versions[high].ID)
+	for err == nil && found && low < high { // the entry is in versions[low:high+1]
+		middle := (low + high) / 2
+		var reached bool
+		if reached, err = d.reached(ctx, versions[middle].ID); reached {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return found, err
+}
+
+// reached reports whether a log version has an entry that is old enough, and keeps the
+// newest of these.
+func (d *dateSearch) reached(ctx context.Context, id backend.VersionID) (bool, error) {
+	entries, err := d.db.LogVersion(ctx, immukv.LogVersionID(id))
+	if err != nil && len(entries) == 0 {
+		return false, fmt.Errorf("search the log by date: %w", err)
+	}
+	for _, e := range slices.Backward(entries) {
+		if !e.Timestamp.After(d.until) {
+			d.found = e
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -172,7 +172,7 @@ func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // whoever asked may be gone
 }
 
-// ServeHTTP answers a request, unless the guard turns it away.
+// ServeHTTP answers a request, unless the guard rejects it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if problem := s.guard.check(w, r); problem != nil {
 		s.showError(w, r, problem)
