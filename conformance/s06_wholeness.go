@@ -50,7 +50,7 @@ func whole(body []byte, n int) error {
 	for i := range n {
 		if bytes.HasPrefix(body, patternWord(i)) {
 			if want := pattern(i); !bytes.Equal(body, want) {
-				return unlike(fmt.Sprintf("the whole body of write %d, %d bytes", i, len(want)), "%d bytes of which not all are its", len(body))
+				return unlike(fmt.Sprintf("the whole body of write %d, %d bytes", i, len(want)), "%d bytes, some of them not its own", len(body))
 			}
 			return nil
 		}

@@ -115,7 +115,7 @@ func (t *tour) crash() {
 }
 
 func (t *tour) tamper() {
-	t.heading("A change behind the store's back")
+	t.heading("A change by other means")
 	t.say("Somebody edits the oldest entry of the log, in its file.")
 	path, original := t.oldest()
 	if t.err != nil {

@@ -212,7 +212,7 @@ func (o *oracle) finalSeal(ctx context.Context, db *immukv.Client[string]) error
 	signer, public := sealKeys()
 	c, err := tlog.Seal(ctx, db, signer)
 	if err != nil || c.Size != int64(len(o.model.log)) || o.model.sealed.size != len(o.model.log) {
-		return violation("S5", "when nothing went wrong any more, a seal covers %d entries of %d: %v", c.Size, len(o.model.log), err)
+		return violation("S5", "after the last fault, a seal covers %d of %d entries: %v", c.Size, len(o.model.log), err)
 	}
 	verifier, err := tlog.NewVerifier(public)
 	if err != nil {
