@@ -39,7 +39,7 @@ const defaultBatchEntries = writeWidth
 //
 // Processes that batch into one log take turns. A client that has lost a race writes four
 // versions, and then rests for about the time of two, so that the others can append. It
-// no longer rests once nobody else has written for two rests.
+// stops resting when no other client has written during two rests.
 //
 // The Python and TypeScript clients, and older versions of this one, cannot read a
 // version with several entries. While such a version is the newest, they fail and write

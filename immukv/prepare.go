@@ -93,7 +93,7 @@ func (c *core) readStates(ctx context.Context, h *head, writes []*write, which [
 }
 
 // writeErrors are the errors of some of the writes that go into one log version, each at
-// the place of its write. The other writes can go on without them.
+// the place of its write. The other writes can continue without them.
 type writeErrors []error
 
 func (e writeErrors) Error() string { return errors.Join(e...).Error() }

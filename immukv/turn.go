@@ -5,43 +5,44 @@ import (
 	"time"
 )
 
-// turn makes clients that batch share a log. A client that batches knows the head at all
-// times, and its next append is under way as soon as the last batch is applied, while the
-// others still check the keys of that batch: nobody else would get in. So a client that
-// has lost a race writes a few batches, and then rests for as long as the others need to
-// append one.
+// turn lets several clients that batch share a log. A client that batches always knows
+// the head, and its next append is under way as soon as its last batch is applied, while
+// the others still check the keys of that batch. Without turns, the others would never
+// append. So a client that has lost a race writes a few batches, and then rests as long
+// as the others need to append one.
 //
 // The write lock guards it.
 type turn struct {
 	contended bool // others write to the log, too
-	batches   int  // appended since another client's entry was seen, or since the last rest
+	batches   int  // appended since the last entry of another client, or since the last rest
 	took      time.Duration
-	alone     int // rests in a row in which nobody appended
+	alone     int // rests in a row without an append of another client
 }
 
 const (
-	// turnLength is how many batches a turn has. A rest may be in vain, so that shorter
-	// turns cost throughput; longer ones let the others wait.
+	// turnLength is the number of batches in a turn. A rest may be unnecessary, so
+	// shorter turns cost throughput; longer ones make the others wait.
 	turnLength = 4
-	// restBatches is how long a rest is, in batches. The others need about two: to check
-	// the last one, and to append theirs.
+	// restBatches is the length of a rest, in batches. The others need about two: to
+	// check the last batch, and to append theirs.
 	restBatches = 2
 	// restCap bounds a rest on a slow store.
 	restCap = 2 * time.Second
-	// restsAlone is after how many rests in vain a client takes the log for its own.
+	// restsAlone is the number of unused rests in a row after which a client assumes that
+	// no other client writes.
 	restsAlone = 2
 )
 
-// lost notes a race that another client won.
+// lost records a race that another client won.
 func (t *turn) lost() { *t = turn{contended: true, took: t.took} }
 
-// wrote notes a batch that was appended and applied.
+// wrote records a batch that was appended and applied.
 func (t *turn) wrote(took time.Duration) {
 	t.batches++
 	t.took = took
 }
 
-// rest is how long to leave the log to the others now: not at all before the turn ends.
+// rest returns how long the client must rest now: zero before the turn ends.
 func (t *turn) rest() time.Duration {
 	if !t.contended || t.batches < turnLength {
 		return 0
@@ -49,7 +50,7 @@ func (t *turn) rest() time.Duration {
 	return min(restBatches*t.took, restCap)
 }
 
-// rested notes a rest, and whether another client has appended in it.
+// rested records a rest, and whether another client appended in it.
 func (t *turn) rested(appended bool) {
 	t.batches = 0
 	if appended {
@@ -60,8 +61,8 @@ func (t *turn) rested(appended bool) {
 	t.contended = t.alone < restsAlone
 }
 
-// rest leaves the log to others for a while, or until the client is closed. The caller
-// does not hold the write lock.
+// rest waits while others append, or until the client is closed. The caller does not hold
+// the write lock.
 func (c *core) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
