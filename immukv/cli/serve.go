@@ -16,7 +16,7 @@ import (
 	"github.com/immukv/immukv-go/immukv/cli/internal/serve"
 )
 
-// serveFlags say to whom pages are shown, and how.
+// serveFlags are the flags of serve.
 type serveFlags struct {
 	addr        string
 	hosts       []string
@@ -58,14 +58,14 @@ with it: see immukv tlog.`,
 		},
 	}
 	cmd.Flags().StringVar(&flags.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any that is free")
-	cmd.Flags().StringArrayVar(&flags.hosts, "host", nil, "answer to this `name` too, and may be given several times")
+	cmd.Flags().StringArrayVar(&flags.hosts, "host", nil, "also answer to this `name`; may be given several times")
 	flags.sealed.add(cmd.Flags())
-	cmd.Flags().DurationVar(&flags.readTimeout, "read-timeout", serve.DefaultReadTimeout, "give up reading for a page after this `time`")
-	cmd.Flags().DurationVar(&flags.poll, "poll", immukv.DefaultPollInterval, "look for new entries after about this `time`, while a page shows the log")
+	cmd.Flags().DurationVar(&flags.readTimeout, "read-timeout", serve.DefaultReadTimeout, "time limit for the reads of a page, a `duration`")
+	cmd.Flags().DurationVar(&flags.poll, "poll", immukv.DefaultPollInterval, "time between two requests for new entries, about this `duration`, while a page shows the log")
 	return cmd
 }
 
-// servePages shows the store until the context ends.
+// servePages serves the pages of the store until the context ends.
 func (a *app) servePages(ctx context.Context, flags *serveFlags) (err error) {
 	config := serve.Config{
 		Name: storeName(a.store), Addr: flags.addr, Hosts: flags.hosts, ReadTimeout: flags.readTimeout, PollInterval: flags.poll,
@@ -105,14 +105,14 @@ func (a *app) servePages(ctx context.Context, flags *serveFlags) (err error) {
 		return err
 	}
 	if !serve.Loopback(listener.Addr().String()) {
-		a.tell("immukv: other machines can reach %s. Whoever does reads every key and value of the store,\n"+
-			"immukv: unencrypted on the way, and without being asked who it is. --addr 127.0.0.1:8080 is for this machine alone.\n", listener.Addr())
+		a.tell("immukv: other machines can reach %s. Anyone there can read every key and value of the store,\n"+
+			"immukv: without encryption and without a login. With --addr 127.0.0.1:8080, only this machine can.\n", listener.Addr())
 	}
 	a.tell("serving at http://%s/\n", listener.Addr())
 	return server.Serve(ctx, listener)
 }
 
-// storeName is a store's URL without what may hold credentials.
+// storeName returns a store's URL without the parts that may contain credentials.
 func storeName(store string) string {
 	u, err := url.Parse(store)
 	if err != nil {

@@ -169,7 +169,7 @@ func (v *visitor) testTampered() {
 	v.visit("/trust")
 	v.click("#verify")
 	v.until(`document.querySelector("#report-heading")?.innerText === "Verification: NOT VALID"`)
-	v.reads("#findings", "hash-mismatch", "sequence 0", "_log.json", "The entry is not as its writer wrote it")
+	v.reads("#findings", "hash-mismatch", "sequence 0", "_log.json", "The entry was changed after it was written")
 	if title := eval[string](v, "document.title"); !strings.HasPrefix(title, "Verification: NOT VALID") {
 		v.Errorf("the title is %q", title)
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// checkpointName is where the transparency log of a store keeps its checkpoint, below the
+// checkpointName is the name of the transparency log's checkpoint, below the
 // prefix of the log (docs/trust.md).
 const checkpointName = "tlog/checkpoint"
 
-// checkpointView is what a page says of the newest checkpoint.
+// checkpointView is the newest checkpoint as a page presents it.
 type checkpointView struct {
 	Origin string
 	Size   int64
 	Root   string
-	// Checked: its signature was checked, and it extends what was accepted before.
+	// Checked: its signature is valid, and it extends the checkpoint accepted before.
 	Checked   bool
-	Problem   string // why it is not to be trusted, or empty
+	Problem   string // why it cannot be trusted, or empty
 	Witnesses []witnessView
 	Since     time.Time // when this server first accepted it
 	Covered   time.Time // of the newest entry that it covers; zero if that was not read
@@ -42,7 +42,8 @@ type witnessView struct {
 	Since  time.Time // when it cosigned; zero if the cosignature does not say
 }
 
-// sealedSize is how many entries have proofs: none if the checkpoint cannot be read.
+// sealedSize is the number of entries that have proofs: zero if the checkpoint cannot be
+// read.
 func (s *Server) sealedSize(ctx context.Context) int64 {
 	signed, err := s.storedCheckpoint(ctx)
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Server) sealedSize(ctx context.Context) int64 {
 	return newCheckpointView(signed).Size
 }
 
-// storedCheckpoint is the newest checkpoint as it is stored. Nobody checked it.
+// storedCheckpoint returns the newest checkpoint as it is stored, unchecked.
 func (s *Server) storedCheckpoint(ctx context.Context) ([]byte, error) {
 	obj, err := s.store.Get(ctx, s.db.Prefix()+checkpointName)
 	if errors.Is(err, backend.ErrNotFound) {
@@ -64,7 +65,7 @@ func newCheckpointView(signed []byte) *checkpointView {
 	text, _, _ := strings.Cut(string(signed), "\n\n")
 	c, err := torchwood.ParseCheckpoint(text + "\n")
 	if err != nil {
-		return &checkpointView{Problem: "it is malformed: " + err.Error()}
+		return &checkpointView{Problem: "the checkpoint is malformed: " + err.Error()}
 	}
 	return &checkpointView{Origin: c.Origin, Size: c.N, Root: base64.StdEncoding.EncodeToString(c.Hash[:])}
 }
@@ -81,7 +82,7 @@ func (s *Server) checkpoint(ctx context.Context) (*checkpointView, error) {
 	if signed == nil {
 		var err error
 		if signed, err = s.storedCheckpoint(ctx); err != nil {
-			return nil, cmp.Or(problem, err) // that it is gone may contradict what is remembered
+			return nil, cmp.Or(problem, err) // a missing checkpoint may contradict the remembered one
 		}
 	}
 	view := newCheckpointView(signed)
@@ -95,7 +96,7 @@ func (s *Server) checkpoint(ctx context.Context) (*checkpointView, error) {
 	return view, nil
 }
 
-// acceptedSince is when this server accepted a checkpoint for the first time.
+// acceptedSince returns when this server first accepted a checkpoint.
 func (s *Server) acceptedSince(c tlog.Checkpoint) time.Time {
 	s.acceptedMu.Lock()
 	defer s.acceptedMu.Unlock()
@@ -105,7 +106,7 @@ func (s *Server) acceptedSince(c tlog.Checkpoint) time.Time {
 	return s.since
 }
 
-// witnesses lists the witnesses of the policy, and what else signed the checkpoint.
+// witnesses lists the witnesses of the policy, and other signers of the checkpoint.
 func (s *Server) witnesses(signed []byte, origin string) []witnessView {
 	var views []witnessView
 	named := map[string]bool{origin: true}
@@ -135,8 +136,8 @@ func (s *Server) witnesses(signed []byte, origin string) []witnessView {
 	return views
 }
 
-// cosigned is when a witness signed, as C2SP tlog-cosignature says it: behind the four
-// bytes that name the key stand eight of seconds, and the signature.
+// cosigned returns when a witness signed, from the signature of C2SP tlog-cosignature:
+// four bytes of the key's name, eight bytes of seconds, and the signature itself.
 func cosigned(sig note.Signature) time.Time {
 	raw, err := base64.StdEncoding.DecodeString(sig.Base64)
 	if err != nil || len(raw) != 4+8+64 {

@@ -20,20 +20,20 @@ const (
 	maxPairs       = 1 << 18 // of elements of two arrays that are compared each with each
 )
 
-// change is one difference between two values: what stands at a path in one and in the
-// other. The side that has nothing there is empty.
+// change is one difference between two values at a path. A side without a value there is
+// empty.
 type change struct {
 	Kind     string // "added", "removed" or "changed"
 	Path     string
 	Old, New string
-	// Bytes that are left out of them.
+	// Numbers of omitted bytes.
 	OldCut, NewCut int
 }
 
 var errTooLarge = errors.New("too large to compare")
 
 // diff returns the differences between two values. Members of objects are compared by
-// name, and elements of arrays in such an order that few differ. The error says why the
+// name, and elements of arrays in an order with few differences. The error says why the
 // two cannot be compared.
 func diff(before, after []byte) (changes []change, more int, err error) {
 	if len(before) > maxDiffBytes || len(after) > maxDiffBytes {
@@ -52,7 +52,7 @@ func diff(before, after []byte) (changes []change, more int, err error) {
 	return d.changes, d.more, nil
 }
 
-// parse reads JSON. Numbers stay as they are written.
+// parse parses JSON. Numbers keep their text.
 func parse(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -143,8 +143,8 @@ func (d *differ) objects(path string, before, after map[string]any) {
 	}
 }
 
-// arrays keeps as many elements as it can in place. Between those that stay, elements are
-// compared in their order.
+// arrays keeps as many elements as it can in place. Between those, it compares elements
+// in their order.
 func (d *differ) arrays(path string, before, after []any) {
 	i, j := 0, 0
 	for _, m := range append(common(before, after), match{len(before), len(after)}) {
@@ -164,8 +164,8 @@ func (d *differ) arrays(path string, before, after []any) {
 // match is an element that two arrays have in common.
 type match struct{ before, after int }
 
-// common is a longest common subsequence of two arrays. Arrays too long to look for one
-// have their equal beginnings and ends in common.
+// common returns a longest common subsequence of two arrays. For arrays that are too long
+// for that, it returns their equal beginnings and ends.
 func common(before, after []any) []match {
 	a, b := texts(before), texts(after)
 	var head, tail []match
@@ -184,9 +184,9 @@ func common(before, after []any) []match {
 	return append(head, tail...)
 }
 
-// longest is a longest common subsequence, with its places counted from offset.
+// longest returns a longest common subsequence, with its places counted from offset.
 func longest(a, b []string, offset int) []match {
-	lengths := make([][]int32, len(a)+1) // of what the ends from i and j on have in common
+	lengths := make([][]int32, len(a)+1) // of the longest common subsequence of the ends from i and j on
 	for i := range lengths {
 		lengths[i] = make([]int32, len(b)+1)
 	}
@@ -234,12 +234,11 @@ func compact(v any) []byte {
 
 func format(v any) string { return pretty(compact(v)) }
 
-// shared is how much of what two texts have in common is shown before and behind the
-// place where they differ.
+// shared is how much common text is kept before and after the place where two texts
+// differ.
 const shared = 40
 
-// around leaves out most of what two long texts have in common at their beginnings and
-// ends.
+// around omits most of the common beginning and end of two long texts.
 func around(a, b string) (string, string) {
 	if max(len(a), len(b)) <= 4*shared || strings.Contains(a, "\n") || strings.Contains(b, "\n") {
 		return a, b
@@ -273,7 +272,7 @@ func middle(text string, head, tail int) string {
 	return before + text[start:end] + after
 }
 
-// member is the name of an object's member as a path has it.
+// member returns the name of an object's member as a path has it.
 func member(path, name string) string {
 	if !isIdentifier(name) {
 		return "[" + string(compact(name)) + "]"

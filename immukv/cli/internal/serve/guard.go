@@ -99,12 +99,12 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-store")
 	switch {
 	case !g.knows(r.Host):
-		return &problem{http.StatusMisdirectedRequest, "This server does not answer to that name", "The request names another host than the server was told to be. If that is its name, start it with --host."}
+		return &problem{http.StatusMisdirectedRequest, "This server does not answer to that name", "The request names a host that is not a name of this server. If it should be one, start the server with --host."}
 	case !allowed(r):
 		h.Set("Allow", "GET, HEAD")
 		return &problem{http.StatusMethodNotAllowed, "Method not allowed", "This server is read only."}
 	case !fromHere(r):
-		return &problem{http.StatusForbidden, "The request came from another site", "Pages of other sites may link to this server, and no more."}
+		return &problem{http.StatusForbidden, "The request came from another site", "Pages of other sites may only link to this server."}
 	}
 	return nil
 }
@@ -117,9 +117,9 @@ func allowed(r *http.Request) bool {
 }
 
 // fromHere reports whether a request was made by a page of this server or by its user. A
-// page of another site may only lead the user to a page. Browsers send Sec-Fetch-Site to
-// loopback and over HTTPS. Where they do not, Origin tells: it is there on every POST, and
-// on every GET whose answer a page wants to read. A program sends neither.
+// page of another site may only link to this server. Browsers send Sec-Fetch-Site to
+// loopback and over HTTPS. Otherwise Origin decides: browsers send it with every POST, and
+// with every GET whose answer a page wants to read. A program sends neither.
 func fromHere(r *http.Request) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "same-origin", "none":

@@ -11,7 +11,7 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// jobKind is a verification that a person may start.
+// jobKind is a kind of verification that a user may start.
 type jobKind string
 
 const (
@@ -20,17 +20,17 @@ const (
 )
 
 // jobs runs verifications, one at a time: each reads the whole log, and its result is the
-// same for everybody. It goes on when the page that started it is closed.
+// same for all users. It continues when the page that started it is closed.
 type jobs struct {
 	s *Server
 
 	mu      sync.Mutex
 	running *job
-	last    *job // that ended
+	last    *job // that ended last
 	wg      sync.WaitGroup
 }
 
-// job is a verification. What is below the lock of jobs changes while it runs.
+// job is a verification. The fields below the lock of jobs change while it runs.
 type job struct {
 	kind    jobKind
 	started time.Time
@@ -103,8 +103,8 @@ func (j *jobs) stop() {
 
 func (j *jobs) close() { j.wg.Wait() }
 
-// state is a copy of the verification that is running, or else of the last one; nil if
-// there was none.
+// state returns a copy of the running verification, or else of the last one; nil if there
+// was none.
 func (j *jobs) state() (run *job, running bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *Server) stopJob(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/trust", http.StatusSeeOther)
 }
 
-// progressEvent is how far a verification has come.
+// progressEvent is the progress of a verification.
 type progressEvent struct {
 	Kind  jobKind `json:"kind"`
 	Done  int64   `json:"done"`
@@ -171,9 +171,9 @@ func (s *Server) trustEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// progress is how far a verification has come, for people.
+// progress describes the progress of a verification for people.
 func (r *job) progress() progressEvent {
-	p := progressEvent{Kind: r.kind, Done: r.done, Total: r.total, Text: "It has begun."}
+	p := progressEvent{Kind: r.kind, Done: r.done, Total: r.total, Text: "It has just begun."}
 	if r.total > 0 {
 		p.Text = fmt.Sprintf("%s of %s entries read, %d %%", formatNumber(r.done), formatNumber(r.total), 100*r.done/r.total)
 		if r.kind == auditJob {
@@ -183,5 +183,5 @@ func (r *job) progress() progressEvent {
 	return p
 }
 
-// Percent is how much is done, for a progress bar.
+// Percent returns the progress in percent, for a progress bar.
 func (p progressEvent) Percent() int64 { return 100 * p.Done / max(p.Total, 1) }

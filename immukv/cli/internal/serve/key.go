@@ -29,7 +29,7 @@ type versionRow struct {
 	Doubtful   bool // this entry, or the one before, cannot be trusted
 	Same       bool // the value is the same as before
 	Changes    []change
-	More       int    // changes that are left out
+	More       int    // number of omitted changes
 	Uncompared string // why there are no changes
 }
 
@@ -44,7 +44,7 @@ type entryView struct {
 	Dialect  string
 	Value    string
 	Bytes    int
-	Cut      int    // bytes that are left out of Value
+	Cut      int    // number of omitted bytes of Value
 	WholeURL string // the value as plain text
 	ProofURL string // empty unless a checkpoint covers the entry
 	LogURL   string
@@ -60,12 +60,12 @@ type keyBody struct {
 	Latest  string // the page of the newest versions, unless this is it
 	Older   string
 	Problem string // why the history ends here
-	Moment  string // as it was asked for
+	Moment  string // as the user wrote it
 	At      *entryView
 	AtNone  string // why there is no entry at that moment
 }
 
-// keyPage shows the history of a key, newest first.
+// keyPage answers with the history of a key, newest first.
 func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	key := q.Get("key")
@@ -89,7 +89,7 @@ func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, http.StatusOK, "key", page{Title: "Key " + key, At: "keys", Body: body})
 }
 
-// history adds the versions of a page. One more is read than is shown, to compare with.
+// history adds the versions of a page. It reads one more, for the comparison of the last.
 func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.HistoryOption) error {
 	var last immukv.Entry[json.RawMessage] // the one added last
 	var lastVersion immukv.KeyVersionID
@@ -110,7 +110,7 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 			}
 		}
 		row := versionRow{entryView: newEntryView(e, err, body.sealed)}
-		row.Orphan = row.Readable && e.KeyVersionID == "" // it is in the log alone
+		row.Orphan = row.Readable && e.KeyVersionID == "" // it is only in the log
 		body.Rows = append(body.Rows, row)
 		last, comparable = e, err == nil
 		if e.KeyVersionID != "" {
@@ -123,7 +123,7 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 	return nil
 }
 
-// compare says how the row's entry differs from the one before it.
+// compare adds the differences between the row's entry and the one before it.
 func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], trusted bool) {
 	v.Doubtful = !trusted
 	if before.Hash == "" || entry.Hash == "" {
@@ -169,7 +169,7 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 	return v
 }
 
-// moments are the forms in which a person may write a time. What has no zone is UTC.
+// moments are the forms in which a user may write a time. A time without a zone is UTC.
 var moments = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999", "2006-01-02T15:04", "2006-01-02 15:04:05.999", "2006-01-02 15:04", time.DateOnly}
 
 func parseMoment(text string) (time.Time, error) {
@@ -204,12 +204,12 @@ func (s *Server) asOf(ctx context.Context, body *keyBody) error {
 func sequenceOf(text string) (int64, error) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil || n < 0 {
-		return 0, &problem{http.StatusBadRequest, "That is no sequence", fmt.Sprintf("%q is not a number from 0 on.", text)}
+		return 0, &problem{http.StatusBadRequest, "That is no sequence", fmt.Sprintf("%q is not a whole number, zero or more.", text)}
 	}
 	return n, nil
 }
 
-// wholeValue serves a value as plain text, whatever it is, byte for byte as it is stored.
+// wholeValue serves a value as plain text, byte for byte as it is stored.
 func (s *Server) wholeValue(w http.ResponseWriter, r *http.Request) error {
 	key, sequence, err := entryOf(r)
 	if err != nil {
@@ -220,11 +220,11 @@ func (s *Server) wholeValue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if e.Sequence != sequence {
-		return &problem{http.StatusNotFound, "Not found", fmt.Sprintf("Sequence %d is no entry of key %q.", sequence, key)}
+		return &problem{http.StatusNotFound, "Not found", fmt.Sprintf("Sequence %d is not an entry of key %q.", sequence, key)}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(e.JSON)))
-	_, _ = w.Write(e.JSON) // whoever asked may be gone
+	_, _ = w.Write(e.JSON) // the client may be gone
 	return nil
 }
 
@@ -250,7 +250,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// proofName is a file name that every system takes.
+// proofName returns a file name that is valid on every system.
 func proofName(key string, sequence int64) string {
 	name := strings.Map(func(r rune) rune {
 		if r < 0x80 && (r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {

@@ -25,7 +25,7 @@ type keyRow struct {
 	Sequence int64
 	Time     time.Time
 	Preview  string
-	Cut      int // bytes of the value that are left out
+	Cut      int // number of omitted bytes of the value
 	Problem  string
 	Known    bool // the entry could be read
 	Orphan   bool
@@ -66,8 +66,8 @@ func (s *Server) keysPage(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, http.StatusOK, "keys", page{Title: "Keys", At: "keys", Body: body})
 }
 
-// keyRows reads the newest entries of keys, a few at a time: of each, only the beginning
-// is kept.
+// keyRows reads the newest entries of keys, a few at a time, and keeps only the beginning
+// of each.
 func (s *Server) keyRows(ctx context.Context, keys []string) ([]keyRow, error) {
 	rows := make([]keyRow, len(keys))
 	reads, ctx := errgroup.WithContext(ctx)
@@ -79,7 +79,7 @@ func (s *Server) keyRows(ctx context.Context, keys []string) ([]keyRow, error) {
 				return err
 			}
 			rows[i] = newKeyRow(key, e, err)
-			rows[i].Orphan = rows[i].Known && e.KeyVersionID == "" // it is in the log alone
+			rows[i].Orphan = rows[i].Known && e.KeyVersionID == "" // it is only in the log
 			return nil
 		})
 	}
@@ -101,7 +101,7 @@ func newKeyRow(key string, e immukv.Entry[json.RawMessage], err error) keyRow {
 	return row
 }
 
-// preview is the beginning of a value on one line, and how many bytes were left out.
+// preview returns the beginning of a value on one line, and the number of omitted bytes.
 func preview(value []byte) (string, int) {
 	text := readable(string(value[:min(len(value), 6*previewBytes)])) // an escape takes six bytes
 	text, _ = cut(text, previewBytes)
@@ -111,5 +111,5 @@ func preview(value []byte) (string, int) {
 	return text, len(value) - previewBytes
 }
 
-// keyURL is the page of a key. A key may be any text, so it is no path.
+// keyURL returns the URL of a key's page. A key may be any text, so it is not a path.
 func keyURL(key string) string { return "/key?" + url.Values{"key": {key}}.Encode() }

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	ringEntries = 200              // that are kept for pages which are behind
-	linger      = 10 * time.Second // for which the log is followed with no page open
-	retryAfter  = 5 * time.Second  // what could not be followed is followed again
-	streamMost  = 50               // entries that one page is sent at a time
+	ringEntries = 200              // kept for pages that are behind
+	linger      = 10 * time.Second // how long the log is followed without an open page
+	retryAfter  = 5 * time.Second  // after this time, an ended follower is replaced
+	streamMost  = 50               // number of entries sent to a page at a time
 )
 
-// hub has the log followed once, for all live pages: the store has one reader, whatever
-// the number of pages.
+// hub follows the log once for all live pages: the store has one reader for any number of
+// pages.
 type hub struct {
 	s *Server
 
@@ -34,15 +34,15 @@ type hub struct {
 }
 
 // follower follows the log. It keeps the newest entries in a ring, from which each page
-// takes what it has not had. A page that is too slow is told how many entries it missed,
-// and holds nobody up.
+// gets the entries that it does not have. A page that is too slow gets the number of
+// missed entries, and delays no other page.
 type follower struct {
 	s      *Server
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	ring    []logRow      // oldest first, without gaps
-	err     error         // why the log is not followed any more
+	err     error         // why the following ended
 	ended   time.Time     // since when
 	changed chan struct{} // closed at every change
 }
@@ -116,7 +116,7 @@ func (f *follower) endedFor(d time.Duration) bool {
 	return f.err != nil && time.Since(f.ended) >= d
 }
 
-// follow follows the log until the context ends, or the log is not what it was.
+// follow follows the log until the context ends, or the log was changed.
 func (f *follower) follow(ctx context.Context) error {
 	newest, err := f.fill(ctx)
 	if err != nil {
@@ -132,10 +132,10 @@ func (f *follower) follow(ctx context.Context) error {
 		}
 		f.publish(newLogRow(e, err))
 	}
-	return errors.New("the log is not followed any more")
+	return errors.New("following the log ended")
 }
 
-// fill begins the ring with the newest entries: a page may have been made a moment ago.
+// fill fills the ring with the newest entries: a page may have been made a moment ago.
 func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
 	var rows []logRow
 	var newest *immukv.Checkpoint
@@ -144,7 +144,7 @@ func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
 			return nil, err
 		}
 		if err != nil {
-			break // of an older entry, which the pages have
+			break // of an older entry, which the pages have already
 		}
 		if newest == nil {
 			newest = new(e.Checkpoint())
@@ -169,8 +169,8 @@ func (f *follower) publish(row logRow) {
 	f.notify()
 }
 
-// since returns the rows from a sequence on, as many as are sent at a time, and how many
-// entries before them are missed. The channel is closed when there may be more.
+// since returns the rows from a sequence on, at most as many as are sent at a time, and
+// the number of missed entries before them. The channel is closed when there may be more.
 func (f *follower) since(next int64) (rows []logRow, missed int64, changed <-chan struct{}, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -182,15 +182,15 @@ func (f *follower) since(next int64) (rows []logRow, missed int64, changed <-cha
 	return rows, missed, f.changed, f.err
 }
 
-// logEvents streams entries as they come, as server-sent events.
+// logEvents streams new entries as server-sent events.
 func (s *Server) logEvents(w http.ResponseWriter, r *http.Request) {
 	after := r.URL.Query().Get("after")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		after = last // the browser was cut off, and comes again
+		after = last // the browser was disconnected, and connects again
 	}
 	n, err := strconv.ParseInt(after, 10, 64)
 	if err != nil || n < -1 {
-		s.showError(w, r, &problem{http.StatusBadRequest, "That is no sequence", fmt.Sprintf("%q is not a number from -1 on.", after)})
+		s.showError(w, r, &problem{http.StatusBadRequest, "That is no sequence", fmt.Sprintf("%q is not a whole number, -1 or more.", after)})
 		return
 	}
 	stream := s.openStream(w, r)
@@ -203,8 +203,8 @@ func (s *Server) logEvents(w http.ResponseWriter, r *http.Request) {
 	s.streamLog(stream, follower, n+1)
 }
 
-// streamLog sends entries from a sequence on until the stream, the server or the
-// following ends.
+// streamLog sends entries from a sequence on until the stream, the server or the follower
+// ends.
 func (s *Server) streamLog(stream *stream, f *follower, next int64) {
 	ctx := stream.ctx
 	second := time.NewTicker(time.Second)
@@ -229,7 +229,7 @@ func (s *Server) streamLog(stream *stream, f *follower, next int64) {
 		}
 		select {
 		case <-changed:
-			// What comes in quick succession goes out together.
+			// Entries in quick succession are sent together.
 			if !wait(ctx, streamEvery) {
 				return
 			}
@@ -240,7 +240,7 @@ func (s *Server) streamLog(stream *stream, f *follower, next int64) {
 	}
 }
 
-// liveState is what is to be said of the following, which ended with err, if it did.
+// liveState returns the state of the follower, which ended with err, if it did.
 func (s *Server) liveState(err error) status {
 	if err != nil {
 		return status{"ended", err.Error()}
@@ -263,13 +263,13 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// status is what the page says of the stream.
+// status is the state of the stream on the page.
 type status struct {
 	State string `json:"state"` // "live", "trouble" or "ended"
 	Text  string `json:"text"`
 }
 
-// event is an entry as the script gets it. Texts are in pieces, of which it makes text.
+// event is an entry as the script gets it. Texts are in pieces, from which it makes text.
 type event struct {
 	Sequence int64   `json:"sequence"`
 	Number   string  `json:"number"`

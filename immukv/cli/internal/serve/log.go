@@ -27,7 +27,7 @@ type logRow struct {
 
 type logBody struct {
 	Rows     []logRow
-	Live     bool  // the page begins with the newest entry, and goes on as others come
+	Live     bool  // the page begins with the newest entry, and is live
 	Newest   int64 // the highest sequence; -1 if there is none
 	Sequence string
 	Date     string
@@ -36,8 +36,8 @@ type logBody struct {
 	Problem  string // why the list ends here
 }
 
-// logPage shows the log, newest first: from the newest entry on, or from a sequence, a
-// date or another page's end.
+// logPage answers with the log, newest first: from the newest entry on, or from a
+// sequence, a date or the end of another page.
 func (s *Server) logPage(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	body := logBody{Newest: -1, Sequence: q.Get("sequence"), Date: q.Get("date"), Heading: "Newest entries"}
@@ -122,7 +122,7 @@ func (s *Server) addEntries(ctx context.Context, body *logBody, opts ...immukv.L
 	return nil
 }
 
-// addEntry adds a row, or, if the page is full, the link to the next one.
+// addEntry adds a row or, if the page is full, the link to the next page.
 func (b *logBody) addEntry(e immukv.Entry[json.RawMessage], err error) {
 	if len(b.Rows) == entriesPerPage {
 		last := b.Rows[len(b.Rows)-1]
@@ -156,9 +156,9 @@ func (s *Server) entriesUntil(ctx context.Context, body *logBody) error {
 	return s.olderEntries(ctx, body, e.VersionID, e.Sequence+1)
 }
 
-// newestUntil finds the newest entry whose time is not after t, as far as times ascend
-// in the log: they are those of the writers' clocks. It reads the listing of the log down
-// to the entry, a thousand versions in a request, and a few versions of each page.
+// newestUntil returns the newest entry whose time is not after t, if times increase in
+// the log: they come from the writers' clocks. It reads the listing of the log down to
+// the entry, a thousand versions in each request, and a few versions of each page.
 func (s *Server) newestUntil(ctx context.Context, t time.Time) (immukv.Entry[json.RawMessage], error) {
 	search := &dateSearch{db: s.db, until: t}
 	var req backend.VersionsRequest

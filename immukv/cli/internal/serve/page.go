@@ -31,22 +31,23 @@ func parseTemplates(names ...string) map[string]*template.Template {
 	return pages
 }
 
-// page is what every page has.
+// page is the common part of every page.
 type page struct {
 	Title  string
 	At     string // the entry of the navigation: "keys", "log", "trust" or none
 	Store  string
 	Prefix string
-	// Refresh is after how many seconds a browser without script asks again; 0 is never.
+	// Refresh is the interval in seconds at which a browser without scripts reloads the
+	// page; 0 means never.
 	Refresh int
 	Script  string // the name of the page's script, or empty
-	// Stranger: another site may read the page, which therefore says nothing of the store.
+	// Stranger: another site may read the page, so it must not mention the store.
 	Stranger bool
 	Body     any
 }
 
-// show writes a page. A page that cannot be made is an error as a whole: nothing of it
-// has been written.
+// show writes a page. If the page cannot be made, it returns an error and has written
+// nothing.
 func (s *Server) show(w http.ResponseWriter, status int, name string, p page) error {
 	if !p.Stranger {
 		p.Store, p.Prefix = s.Name, s.db.Prefix()
@@ -65,7 +66,7 @@ func (s *Server) show(w http.ResponseWriter, status int, name string, p page) er
 	return nil
 }
 
-// problem is why there is no page, in words for people.
+// problem says for people why there is no page.
 type problem struct {
 	status int
 	title  string
@@ -74,38 +75,38 @@ type problem struct {
 
 func (p *problem) Error() string { return p.title }
 
-// problemOf says of an error what it means to whoever asked for a page.
+// problemOf explains an error to the user of a page.
 func (s *Server) problemOf(err error) *problem {
 	var known *problem
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(err, tlog.ErrNoCheckpoint):
-		return &problem{http.StatusNotFound, "The log is not sealed", "Nothing is proved until it is: see immukv tlog seal. " + err.Error()}
+		return &problem{http.StatusNotFound, "The log is not sealed", "Proofs need a sealed log: see immukv tlog seal. " + err.Error()}
 	case errors.Is(err, tlog.ErrNotSealed):
 		return &problem{http.StatusNotFound, "The entry is not sealed yet", "The newest checkpoint is older than the entry. The next seal covers it. " + err.Error()}
 	case errors.Is(err, immukv.ErrVerificationFailed), errors.Is(err, immukv.ErrMalformedEntry), errors.Is(err, immukv.ErrDiverged),
 		errors.Is(err, immukv.ErrLogDeleted), errors.Is(err, backend.ErrDamaged):
-		return &problem{http.StatusBadGateway, "What was read cannot be trusted", err.Error() + ". An audit, on the page Trust, reports everything that is wrong."}
+		return &problem{http.StatusBadGateway, "What was read cannot be trusted", err.Error() + ". Run an audit on the page Trust for a full report."}
 	case errors.Is(err, immukv.ErrInvalidKey), errors.Is(err, immukv.ErrInvalidOption), errors.Is(err, backend.ErrInvalidName):
-		return &problem{http.StatusBadRequest, "There can be no such key", err.Error()}
+		return &problem{http.StatusBadRequest, "Not a possible key", err.Error()}
 	case errors.Is(err, backend.ErrNotFound):
 		return &problem{http.StatusNotFound, "Not found", err.Error()}
 	case errors.Is(err, backend.ErrAccessDenied):
 		return &problem{http.StatusBadGateway, "The store denies access", err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &problem{http.StatusGatewayTimeout, "The store does not answer", "It did not within " + s.ReadTimeout.String() + ". " + err.Error()}
+		return &problem{http.StatusGatewayTimeout, "The store does not answer", "It did not answer within " + s.ReadTimeout.String() + ". " + err.Error()}
 	case errors.Is(err, backend.ErrUnavailable):
 		return &problem{http.StatusServiceUnavailable, "The store is not available", err.Error()}
 	}
 	return &problem{http.StatusBadGateway, "The store failed", err.Error()}
 }
 
-// showError shows what went wrong as a page of its own.
+// showError answers with the page of an error.
 func (s *Server) showError(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problemOf(err)
 	if error(p) != err && p.status >= http.StatusInternalServerError {
-		s.Logger.WarnContext(r.Context(), "a page could not be shown", "path", r.URL.Path, "error", err)
+		s.Logger.WarnContext(r.Context(), "a page failed", "path", r.URL.Path, "error", err)
 	}
 	stranger := p.status == http.StatusMisdirectedRequest || p.status == http.StatusForbidden
 	body := struct {
@@ -117,7 +118,7 @@ func (s *Server) showError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Del("Content-Disposition")
 	if err := s.show(w, p.status, "error", page{Title: p.title, Stranger: stranger, Body: body}); err != nil {
-		s.Logger.Error("the error page could not be made", "error", err)
+		s.Logger.Error("the error page failed", "error", err)
 		http.Error(w, p.title, p.status)
 	}
 }
@@ -126,13 +127,13 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.showError(w, r, &problem{http.StatusNotFound, "There is no such page", "The pages are keys, log and trust."})
 }
 
-// formatTime is a time for people, to the millisecond, which is all that a timestamp has.
+// formatTime formats a time for people, to the millisecond, the precision of timestamps.
 func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
-// machineTime is the same for a program, in the attribute datetime.
+// machineTime formats it for a program, in the attribute datetime.
 func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// formatNumber sets its digits in groups of three.
+// formatNumber formats a number with its digits in groups of three.
 func formatNumber(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	first := 0
@@ -155,7 +156,7 @@ func formatAny(n any) string {
 	return fmt.Sprint(n)
 }
 
-// formatBytes is a number of bytes with its unit.
+// formatBytes formats a number of bytes with its unit.
 func formatBytes(n int) string {
 	if n == 1 {
 		return "1 byte"

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	lineWidth = 76 // of what stands on one line, if it can be broken
-	maxIndent = 24 // levels that are indented; what is deeper stands on one line
+	lineWidth = 76 // length of a line, unless it cannot be broken
+	maxIndent = 24 // number of indented levels; deeper ones are on one line
 )
 
-// pretty is a value as people read it: short arrays and objects on one line, others
+// pretty formats a value for people: short arrays and objects on one line, others
 // indented, and characters in place of the escapes that canonical JSON has for them.
-// Numbers keep all their digits, and members their order. What is not JSON stays as it is.
+// Numbers keep all their digits, and members their order. A text that is not JSON is not
+// changed.
 func pretty(value []byte) string {
 	var b bytes.Buffer
 	if json.Compact(&b, value) != nil {
@@ -28,7 +29,7 @@ func pretty(value []byte) string {
 // prettyPrinter writes compact JSON with line breaks.
 type prettyPrinter struct {
 	text string
-	ends map[int]int // where the array or object ends that begins at a place
+	ends map[int]int // the end of the array or object that begins at a place
 	out  strings.Builder
 }
 
@@ -48,7 +49,7 @@ func (p *prettyPrinter) findEnds() {
 	}
 }
 
-// stringEnd is where the string ends that begins at i.
+// stringEnd returns the end of the string that begins at i.
 func (p *prettyPrinter) stringEnd(i int) int {
 	for i++; p.text[i] != '"'; i++ {
 		if p.text[i] == '\\' {
@@ -58,7 +59,7 @@ func (p *prettyPrinter) stringEnd(i int) int {
 	return i + 1
 }
 
-// end is where the value ends that begins at i.
+// end returns the end of the value that begins at i.
 func (p *prettyPrinter) end(i int) int {
 	switch p.text[i] {
 	case '"':
@@ -72,7 +73,7 @@ func (p *prettyPrinter) end(i int) int {
 	return len(p.text)
 }
 
-// value writes the value that begins at i, at a level, and returns where it ends.
+// value writes the value that begins at i, at a level, and returns its end.
 func (p *prettyPrinter) value(i, level int) int {
 	end := p.end(i)
 	kind := p.text[i]
@@ -81,7 +82,7 @@ func (p *prettyPrinter) value(i, level int) int {
 		return end
 	}
 	p.out.WriteByte(kind)
-	for i++; i < end-1; i++ { // passes the comma
+	for i++; i < end-1; i++ { // skip the comma
 		p.indent(level + 1)
 		if kind == '{' {
 			name := p.stringEnd(i)

@@ -19,51 +19,50 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// Config says what is shown, and to whom. Its zero value is valid.
+// Config configures a server. Its zero value is valid.
 type Config struct {
-	// Name is what the pages call the store. It must not contain credentials.
+	// Name is the name of the store on the pages. It must not contain credentials.
 	Name string
-	// Addr is the address to listen on as the user gave it. It decides which Host
-	// headers are answered; see [Server.Serve]. Empty means loopback alone.
+	// Addr is the address to listen on as the user gave it. It decides which Host headers
+	// are accepted; see [Server.Serve]. Empty means only loopback.
 	Addr string
 	// Hosts are further names under which browsers reach the server, such as the name of
-	// a proxy before it.
+	// a proxy in front of it.
 	Hosts []string
-	// Verifier checks the checkpoints of the log. Without it, a checkpoint is shown, and
-	// the page says that nobody checked its signature.
+	// Verifier checks the checkpoints of the log. Without it, the page says that nobody
+	// checked the checkpoint's signature.
 	Verifier *tlog.Verifier
-	// Witnesses are those whose cosignatures are shown.
+	// Witnesses are the witnesses whose cosignatures are listed.
 	Witnesses *tlog.WitnessPolicy
 	// ReadTimeout bounds the reads behind one page. Zero means [DefaultReadTimeout].
 	ReadTimeout time.Duration
-	// PollInterval is how often the log is asked for new entries while a page shows it
-	// live. Zero means immukv.DefaultPollInterval.
+	// PollInterval is the interval between two requests for new entries while a live page
+	// is open. Zero means immukv.DefaultPollInterval.
 	PollInterval time.Duration
-	// Logger is told of failures of the server, never of values. Nil means none.
+	// Logger gets the failures of the server, never values. Nil means none.
 	Logger *slog.Logger
-	// Client are further options of the client, such as its prefix.
+	// Client has further options of the client, such as its prefix.
 	Client []immukv.Option
 }
 
 // DefaultReadTimeout is the default of Config.ReadTimeout.
 const DefaultReadTimeout = 15 * time.Second
 
-// The most that is done at once, whatever the number of pages that are open.
+// Limits for the whole server, for any number of open pages.
 const (
-	maxPages   = 16   // pages that read the store; others wait as long as they may read
+	maxPages   = 16   // pages that read the store; others wait for at most the read timeout
 	maxStreams = 4096 // live pages; more are answered with 503
 )
 
-// concurrency is how many bodies are read ahead for a page. Values may be large.
+// concurrency is the number of bodies read ahead for a page. Values may be large.
 const concurrency = 8
 
-// headInterval is how old the check of the newest entry may be that a list of keys rests
-// on.
+// headInterval is how old the check of the newest entry may be for a list of keys.
 const headInterval = 2 * time.Second
 
 type client = immukv.Client[json.RawMessage]
 
-// Server shows one store.
+// Server serves the pages of one store.
 type Server struct {
 	Config
 	store  *boundedStore
@@ -81,11 +80,11 @@ type Server struct {
 	streams atomic.Int64 // that are open
 
 	acceptedMu sync.Mutex
-	accepted   tlog.Checkpoint // the newest that was accepted
-	since      time.Time       // and when
+	accepted   tlog.Checkpoint // the newest accepted one
+	since      time.Time       // when it was accepted
 }
 
-// Open makes a server for a store. It sends no request to it. The caller closes the
+// Open returns a server for a store. It sends no request to it. The caller closes the
 // store, after the server.
 func Open(store backend.VersionedStore, config Config) (*Server, error) {
 	if config.ReadTimeout <= 0 {
@@ -125,7 +124,7 @@ func (s *Server) open(opts ...immukv.Option) (*client, error) {
 	return immukv.Open[json.RawMessage](context.Background(), s.store, opts...)
 }
 
-// anyText passes on what stands in the store, which need not be JSON: the Python client
+// anyText returns values as they are stored. They need not be JSON: the Python client
 // writes NaN.
 type anyText struct{}
 
@@ -150,13 +149,13 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /trust/audit", s.startJob(auditJob))
 	s.mux.HandleFunc("POST /trust/stop", s.stopJob)
 	s.mux.HandleFunc("GET /static/{file}", s.staticFile)
-	// What browsers ask for beside a text that has no icon of its own.
+	// Browsers request this for pages without an icon.
 	s.mux.Handle("GET /favicon.ico", http.RedirectHandler("/static/icon.svg", http.StatusMovedPermanently))
 	s.mux.HandleFunc("/", s.notFound)
 }
 
-// fileTypes are the types of the files that pages load, whatever this machine takes them
-// for.
+// fileTypes are the types of the files that pages load, independent of this machine's
+// configuration.
 var fileTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
@@ -169,7 +168,7 @@ func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", fileTypes[path.Ext(r.URL.Path)])
-	_, _ = w.Write(body) // whoever asked may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
 // ServeHTTP answers a request, unless the guard rejects it.
@@ -181,11 +180,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// shutdownGrace is how long answers may take that are under way when the server ends.
+// shutdownGrace is the time limit for running answers when the server ends.
 const shutdownGrace = 2 * time.Second
 
-// Serve answers requests until ctx ends, and closes the listener. All streams have ended
-// and nothing runs any more when it returns.
+// Serve answers requests until ctx ends, and closes the listener. When it returns, all
+// streams have ended and nothing runs any more.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
@@ -204,7 +203,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.cancel() // streams are never idle by themselves
+	s.cancel() // a stream is never idle
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	err := server.Shutdown(grace)
@@ -227,8 +226,8 @@ func (s *Server) Close() {
 	}
 }
 
-// reading bounds a handler that reads the store: in time, and in how many run at once.
-// A handler returns what went wrong instead of writing it.
+// reading limits a handler that reads the store: in time, and in how many run at once. A
+// handler returns its error instead of writing it.
 func (s *Server) reading(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		timer := time.NewTimer(s.ReadTimeout)
@@ -240,7 +239,7 @@ func (s *Server) reading(h func(http.ResponseWriter, *http.Request) error) http.
 			s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are being read at once", fmt.Sprintf("The server reads %d pages at a time. Try again in a moment.", maxPages)})
 			return
 		case <-r.Context().Done():
-			return // nobody waits for the page any more
+			return // the client is gone
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTimeout)
 		defer cancel()

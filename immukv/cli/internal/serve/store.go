@@ -11,18 +11,19 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// maxRequests is how many requests may be under way: enough for the pages and the
-// verification that run at once. A store that never answers keeps no more waiting.
+// maxRequests is the number of concurrent requests: enough for the pages and the
+// verification that run at once. It also bounds the requests that wait for a store that
+// never answers.
 const maxRequests = 256
 
-// boundedStore is the store as pages read it: no write passes, each request has a time
-// limit, and the last outcome is known. A follower or a verification retries for as long
-// as it takes; with these limits it notices a store that hangs, and people see that it
-// does.
+// boundedStore is the store as pages read it: it allows no writes, each request has a
+// time limit, and it records the last outcome. A follower or a verification retries
+// without limit; with these limits it notices a store that hangs, and the pages report
+// it.
 type boundedStore struct {
 	store backend.VersionedStore
 	limit time.Duration
-	slots chan struct{} // one for each request under way
+	slots chan struct{} // one for each running request
 
 	mu     sync.Mutex
 	failed error // of the last request; nil if it was answered
@@ -31,12 +32,13 @@ type boundedStore struct {
 
 func newBoundedStore(store backend.VersionedStore, limit time.Duration) *boundedStore {
 	if strict, ok := store.(backend.StrictStore); ok {
-		store = strict.AnyName() // what is there may be another client's
+		store = strict.AnyName() // the objects may be those of another client
 	}
 	return &boundedStore{store: store, limit: limit, slots: make(chan struct{}, maxRequests)}
 }
 
-// trouble is the error of the last request, and since when requests have failed, or nil.
+// trouble returns the error of the last request, and since when requests have failed, or
+// nil.
 func (s *boundedStore) trouble() (since time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +49,7 @@ func (s *boundedStore) note(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case errors.Is(err, context.Canceled): // says nothing about the store
+	case errors.Is(err, context.Canceled): // no information about the store
 	case err == nil, errors.Is(err, backend.ErrNotFound), errors.Is(err, backend.ErrInvalidName),
 		errors.Is(err, backend.ErrDamaged), errors.Is(err, backend.ErrTooLarge):
 		s.failed = nil
@@ -59,7 +61,7 @@ func (s *boundedStore) note(err error) {
 	}
 }
 
-// bounded sends one request. It returns when the time is over, even if the store does not:
+// bounded sends one request. It returns after the time limit, even if the store does not:
 // a file on a server that is down may block for ever.
 func bounded[T any](s *boundedStore, ctx context.Context, send func(context.Context) (T, error)) (T, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
@@ -104,8 +106,7 @@ func (s *boundedStore) Head(ctx context.Context, name string) (backend.Version, 
 	return bounded(s, ctx, func(ctx context.Context) (backend.Version, error) { return s.store.Head(ctx, name) })
 }
 
-// Put is never called by a client that is read-only. If it were, nothing would be
-// written.
+// Put returns an error. A read-only client never calls it.
 func (s *boundedStore) Put(context.Context, string, []byte, backend.Condition) (backend.Version, error) {
 	return backend.Version{}, fmt.Errorf("put: %w: %w", immukv.ErrReadOnly, backend.ErrAccessDenied)
 }

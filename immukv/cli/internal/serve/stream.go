@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	streamEvery  = 250 * time.Millisecond // at most, a page is told of what is new
-	heartbeat    = 15 * time.Second       // after which a page that is gone is noticed
-	writeTimeout = 10 * time.Second       // of what is sent on a stream
+	streamEvery  = 250 * time.Millisecond // minimum interval between two messages to a page
+	heartbeat    = 15 * time.Second       // interval of the check whether the page is gone
+	writeTimeout = 10 * time.Second       // time limit for a write to a stream
 )
 
-// stream is an answer of server-sent events.
+// stream is an answer with server-sent events.
 type stream struct {
 	ctx  context.Context // ends with the request, and with the server
 	end  func()
@@ -24,13 +24,13 @@ type stream struct {
 	err  error
 }
 
-// openStream begins a stream. If too many are open, or nobody wants more than headers, it
-// answers so and returns nil.
+// openStream begins a stream. If too many are open, or the request is HEAD, it answers
+// accordingly and returns nil.
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request) *stream {
 	if s.streams.Add(1) > maxStreams {
 		s.streams.Add(-1)
 		w.Header().Set("Retry-After", "60")
-		s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are open", "This one does not change by itself. Reload it to see what is new."})
+		s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are open", "This page is not live. Reload it to see new entries."})
 		return nil
 	}
 	if r.Method == http.MethodHead {
@@ -65,14 +65,14 @@ func (s *stream) write(text string) {
 	if s.err != nil {
 		return
 	}
-	// A server without deadlines, as in tests, is as good.
+	// A server without deadlines, as in tests, is allowed.
 	_ = s.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, s.err = s.w.Write([]byte(text))
 	s.any = true
 }
 
 func (s *stream) send(name, id string, data any) {
-	text, err := json.Marshal(data) // which has no line breaks
+	text, err := json.Marshal(data) // JSON has no line breaks
 	if err != nil {
 		s.err = err
 		return
@@ -90,7 +90,7 @@ func (s *stream) flush() {
 	}
 }
 
-// beat sends a comment if nothing was sent for long, which fails if nobody is there.
+// beat sends a comment if nothing was sent for a while. It fails if the client is gone.
 func (s *stream) beat() error {
 	if time.Since(s.sent) >= heartbeat {
 		s.write(": \n\n")

@@ -9,19 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// piece is a part of a text: as it stands, or the escape of a character that would not be
-// seen, or would be seen as another.
+// piece is a part of a text: literal text, or the escape of a character that would be
+// invisible, or look like another one.
 type piece struct {
 	Text   string `json:"text"`
-	Escape string `json:"escape,omitempty"` // the code point, such as "U+202E"; empty for a text as it stands
+	Escape string `json:"escape,omitempty"` // the code point, such as "U+202E"; empty for literal text
 }
 
-// visible splits a text at its characters that are not visible: controls, marks that
-// change the direction of text, spaces of other widths or of none. The page shows these as
-// their escapes, so that no text can look like another one.
+// visible splits a text at its invisible characters: controls, marks that change the
+// direction of text, spaces of other widths or of none. The page has escapes in their
+// place, so that no text can look like another one.
 func visible(text string) []piece { return split(text, invisible) }
 
-// visibleLines does the same, and leaves line breaks and tabs as they are.
+// visibleLines does the same, but keeps line breaks and tabs.
 func visibleLines(text string) []piece {
 	return split(text, func(r rune) bool { return r != '\n' && r != '\t' && invisible(r) })
 }
@@ -57,8 +57,8 @@ func keep(pieces []piece, text string) []piece {
 	return append(pieces, piece{Text: text})
 }
 
-// cut is the beginning of a text, of at most so many bytes and of whole characters, and
-// how many bytes were left out.
+// cut returns the beginning of a text, of at most limit bytes and of whole characters, and
+// the number of omitted bytes.
 func cut(text string, limit int) (string, int) {
 	if len(text) <= limit {
 		return text, 0
@@ -70,9 +70,9 @@ func cut(text string, limit int) (string, int) {
 	return text[:end], len(text) - end
 }
 
-// readable replaces the escapes \uXXXX in JSON by the characters that they stand for,
-// where those mean nothing else in JSON: clients of one dialect write escapes where those
-// of the other write characters. Controls and half a surrogate pair stay.
+// readable replaces the escapes \uXXXX in JSON by their characters, except those with a
+// meaning in JSON: clients of one dialect write escapes where those of the other write
+// characters. Controls and lone surrogates remain.
 func readable(text string) string {
 	if !strings.Contains(text, `\u`) {
 		return text
@@ -86,7 +86,7 @@ func readable(text string) string {
 		}
 		r, size := escaped(text[i:])
 		if size == 0 || unicode.IsControl(r) || r == '"' || r == '\\' {
-			size = min(max(size, 2), len(text)-i) // the escape as it stands
+			size = min(max(size, 2), len(text)-i) // the escape itself
 			b.WriteString(text[i : i+size])
 		} else {
 			b.WriteRune(r)
@@ -96,8 +96,8 @@ func readable(text string) string {
 	return b.String()
 }
 
-// escaped is the character of the escape \uXXXX, or of the two of a surrogate pair, with
-// which a text begins, and the length of that; 0 if it begins with none.
+// escaped returns the character of the escape \uXXXX, or of the two of a surrogate pair,
+// at the beginning of a text, and the length of the escape; 0 if there is none.
 func escaped(text string) (rune, int) {
 	high, ok := unit(text)
 	switch {

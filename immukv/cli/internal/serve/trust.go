@@ -12,8 +12,8 @@ import (
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
-// maxOrphanChecks bounds how many entries of the newest log version are checked. A batch
-// may have a thousand, and an audit checks them all.
+// maxOrphanChecks is how many entries of the newest log version are checked. A batch may
+// have a thousand; an audit checks all of them.
 const maxOrphanChecks = 32
 
 type trustBody struct {
@@ -48,7 +48,7 @@ type reportView struct {
 	Ended       time.Time
 	Took        time.Duration
 	Stopped     bool
-	Problem     string // why there is no verdict
+	Problem     string // why there is no result
 	Valid       bool
 	Entries     int64
 	First, Last int64
@@ -75,8 +75,8 @@ type findingView struct {
 	Meaning  string
 }
 
-// trustPage shows what can be said for the trust in the store. Its parts are read side by
-// side, and one that cannot be read leaves the others.
+// trustPage answers with the page about the trust in the store. Its parts are read
+// concurrently. A part that cannot be read does not affect the others.
 func (s *Server) trustPage(w http.ResponseWriter, r *http.Request) error {
 	body := trustBody{HasVerifier: s.Verifier != nil}
 	var reads sync.WaitGroup
@@ -99,8 +99,8 @@ func (s *Server) trustPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	p.Body = body
-	// The forms are sent with their origin, by which a form of another site is told.
-	// With no-referrer it would be null.
+	// The forms are sent with their origin, by which the server recognises a form of
+	// another site. With no-referrer it would be null.
 	w.Header().Set("Referrer-Policy", "same-origin")
 	return s.show(w, http.StatusOK, "trust", p)
 }
@@ -138,7 +138,7 @@ func (s *Server) readOrphans(ctx context.Context, body *trustBody, id immukv.Log
 		switch {
 		case err != nil:
 			body.OrphanProblem = err.Error()
-		case at.KeyVersionID == "" && at.Sequence == e.Sequence: // it is in the log alone
+		case at.KeyVersionID == "" && at.Sequence == e.Sequence: // it is only in the log
 			body.Orphans = append(body.Orphans, orphanView{e.Key, keyURL(e.Key), e.Sequence})
 		}
 	}
@@ -156,8 +156,8 @@ func (s *Server) readCheckpoint(ctx context.Context, body *trustBody) {
 	}
 }
 
-// maxCoveredBack is how far back the newest sealed entry is looked up: a page of the
-// listing, and not the whole of a log that nobody has sealed for long.
+// maxCoveredBack is how far back the newest sealed entry is searched for: one page of the
+// listing, because the last seal may be long ago.
 const maxCoveredBack = 1000
 
 // readCovered reads the time of the newest entry that the checkpoint covers.
@@ -197,7 +197,7 @@ func newReportView(run *job) *reportView {
 	return v
 }
 
-// title is the result in a few words.
+// title returns the result in a few words.
 func (v *reportView) title() string {
 	name := "Verification"
 	if v.Kind == auditJob {
@@ -214,5 +214,5 @@ func (v *reportView) title() string {
 	return name + ": NOT VALID"
 }
 
-// Heading is the title, for the template.
+// Heading returns the title, for the template.
 func (v *reportView) Heading() string { return v.title() }

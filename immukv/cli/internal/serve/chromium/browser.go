@@ -7,12 +7,12 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ForeignName is a name that the browser resolves to this machine, as a site that
-// rebinds its name would have it. It resolves no other name, so that it can reach
-// nothing but loopback addresses.
+// ForeignName is a name that the browser resolves to this machine, like that of a site
+// that rebinds its name. It resolves no other name, so it can reach only loopback
+// addresses.
 const ForeignName = "rebound.example"
 
-// resolver is that rule in the browser's words.
+// resolver is that rule as an option of the browser.
 const resolver = "MAP " + ForeignName + " 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
 // Browser is a running browser without a window. Its tabs may be used at the same
@@ -29,8 +29,8 @@ func Start(ctx context.Context) (*Browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	// To these chromedp adds --no-sandbox if it runs as root, whom Chromium does not
-	// run for otherwise.
+	// chromedp adds --no-sandbox to these if it runs as root: Chromium does not start as
+	// root otherwise.
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.DisableGPU,
@@ -52,6 +52,6 @@ func Start(ctx context.Context) (*Browser, error) {
 func (b *Browser) Close() {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	_ = chromedp.Cancel(ctx) // a browser that does not end by itself is killed next
+	_ = chromedp.Cancel(ctx) // a browser that does not end is killed next
 	b.cancel()
 }

@@ -7,16 +7,15 @@ import (
 	"os/exec"
 )
 
-// PathEnv names the environment variable with the path of the browser's program. It
-// goes before whatever else there is.
+// PathEnv names the environment variable with the path of the browser's program, which is
+// used before any other.
 const PathEnv = "IMMUKV_CHROMIUM"
 
 // ErrNotFound is returned when there is no browser. Its text says how to get one.
 var ErrNotFound = errors.New("no Chromium or Chrome is installed: install one, such as Debian's package chromium, or set " +
 	PathEnv + " to the path of its program")
 
-// programs are the names under which systems have the browser, and the paths at which
-// macOS has it.
+// programs are the names of the browser on different systems, and its paths on macOS.
 var programs = []string{
 	"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
 	"/Applications/Chromium.app/Contents/MacOS/Chromium",

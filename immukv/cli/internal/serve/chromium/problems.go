@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 )
 
-// Problem is something that a page did and no page should.
+// Problem is a fault of a page.
 type Problem struct {
 	Kind ProblemKind
 	Text string
@@ -31,13 +31,13 @@ const (
 	Exception ProblemKind = "exception" // one that no script caught
 	Network   ProblemKind = "network"   // a request that failed, or was answered by an error
 	Security  ProblemKind = "security"  // a violation of the Content-Security-Policy, or the like
-	Issue     ProblemKind = "issue"     // what the browser's own audit found, such as a field without a label
+	Issue     ProblemKind = "issue"     // a finding of the browser's own audit, such as a field without a label
 	Foreign   ProblemKind = "foreign"   // a request to another host than those of the pages visited
 	Crash     ProblemKind = "crash"     // the page's process ended
 )
 
-// problems collects the problems of a tab. It is told of events by the goroutine that
-// reads them from the browser.
+// problems collects the problems of a tab. The goroutine that reads events from the
+// browser calls it.
 type problems struct {
 	mu   sync.Mutex
 	home map[string]bool // hosts and ports of the pages visited
@@ -65,7 +65,7 @@ func (p *problems) add(kind ProblemKind, format string, args ...any) {
 	p.list = append(p.list, Problem{kind, fmt.Sprintf(format, args...)})
 }
 
-// observe is told of every event of the tab.
+// observe handles every event of the tab.
 func (p *problems) observe(event any) {
 	switch e := event.(type) {
 	case *runtime.EventConsoleAPICalled:

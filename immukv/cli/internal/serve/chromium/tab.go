@@ -15,11 +15,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds each wait for a page. What is waited for comes in milliseconds; the
-// rest is for a machine with much else to do.
+// patience bounds each wait for a page. Pages react in milliseconds; the rest is for a
+// busy machine.
 const patience = time.Minute
 
-// interval is how often a page is asked whether it has become what is waited for.
+// interval is how often the condition of a wait is checked.
 const interval = 10 * time.Millisecond
 
 // Tab is a page in the browser, with a profile of its own. It is for one goroutine.
@@ -99,7 +99,7 @@ func (t *Tab) Show(look Look) error {
 			_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{
 					{Name: "prefers-color-scheme", Value: scheme},
-					{Name: "prefers-reduced-motion", Value: "reduce"}, // a picture of a transition is of neither end
+					{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture should be taken during a transition
 				},
 			})
 			if err != nil {
@@ -134,8 +134,8 @@ func Evaluate[T any](t *Tab, expression string) (T, error) {
 	return run(t, chromedp.Evaluate[T](expression))
 }
 
-// Inject runs a script as the page would, had an attacker put it there: without the
-// leave to compile texts that Evaluate has.
+// Inject runs a script as if an attacker had put it into the page: unlike Evaluate, it
+// may not compile text.
 func (t *Tab) Inject(script string) error {
 	return t.do(chromedp.Evaluate[chromedp.Void](script, func(p *runtime.EvaluateParams) {
 		p.AllowUnsafeEvalBlockedByCSP = new(bool)
