@@ -56,8 +56,8 @@ func checkProcesses(ctx context.Context, e *env) error {
 
 const processBatches = 6 // of each process
 
-// checkProcessesInBatches has each process write by turns a batch that is
-// atomic, and one of the writes of several callers.
+// checkProcessesInBatches makes each process alternate between an atomic batch and
+// concurrent writes of several callers.
 func checkProcessesInBatches(ctx context.Context, e *env) error {
 	return e.processesSet(ctx, processBatches, func(l *ledger, w *worker, i, n int) error {
 		var keys []string
@@ -68,8 +68,8 @@ func checkProcessesInBatches(ctx context.Context, e *env) error {
 	})
 }
 
-// processesSet has processes write side by side, so many times each, and kills
-// one of them.
+// processesSet makes processes write concurrently, a number of times each, and kills one
+// of them.
 func (e *env) processesSet(ctx context.Context, times int, set func(l *ledger, w *worker, i, n int) error) error {
 	s := e.stores[0]
 	workers, err := e.hire(ctx, processRacers)

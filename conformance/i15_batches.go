@@ -74,7 +74,7 @@ func checkSnapshots(ctx context.Context, e *env) error {
 	return sound(ctx, stores[0], "", l)
 }
 
-// seesWhole reads keys that are set in batches alone, and expects the entries of
+// seesWhole reads keys that are set only in batches, and expects the entries of
 // one batch each time.
 func seesWhole(ctx context.Context, s backend.VersionedStore, keys []string, times int) error {
 	c, err := connect(ctx, s, "", immukv.WithReadOnly())
@@ -117,7 +117,7 @@ func checkCrashedBatches(ctx context.Context, e *env) error {
 		if err := applied(ctx, stores[0], prefix, l, prefix+"before", batchKeys...); err != nil {
 			return err
 		}
-		_ = injection.Run(ctx, stores[0], func(ctx context.Context, s backend.VersionedStore) error { // it dies, or not
+		_ = injection.Run(ctx, stores[0], func(ctx context.Context, s backend.VersionedStore) error { // it crashes, or not
 			return applied(ctx, s, prefix, l, prefix+"after", batchKeys...)
 		})
 		reader, err := connect(ctx, stores[1], prefix, immukv.WithReadOnly(), lazy)

@@ -44,7 +44,7 @@ type process struct {
 	groups [][]*job
 	next   int // of groups
 	// followed is what its watches have yielded: it keeps each entry at once, so that
-	// the next watch goes on behind it.
+	// the next watch continues after it.
 	followed []immukv.Entry[string]
 }
 
@@ -301,8 +301,8 @@ func (m *modern) call(ctx context.Context, j *job) (*result, error) {
 	return r, err
 }
 
-// follow watches until nothing more is there. What a watch yields to a process that has
-// died is kept nowhere.
+// follow watches until there are no more entries. Entries that a crashed process got are
+// not recorded.
 func (p *process) follow(ctx context.Context, db *immukv.Client[string]) error {
 	opts := []immukv.WatchOption{immukv.UntilIdle()}
 	if n := len(p.followed); n > 0 {

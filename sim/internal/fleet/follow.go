@@ -11,28 +11,28 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// What is demanded of watches, of which each client goes on where it ended, whatever
-// happened to it in between, and of copies, which all clients make to one place:
+// The invariants of watches and copies. The watches of a client continue where the last
+// one ended, also after a crash. The copies of all clients have one destination.
 //
 //	F1  a watch yields the entries of the log from the first on, in their order, each once
-//	F2  a watch that ended well has yielded what the log held when it began
+//	F2  a watch that succeeded has yielded all entries of the log when it began
 //	F3  when all have ended, the next watch yields the rest
-//	F4  no watch takes an honest log for one that was tampered with
+//	F4  no watch reports tampering with an honest log
 //	C1  a copy writes the entries of the log in their order, as many to a version, and
 //	    changes nothing but the IDs and ETags of versions
-//	C2  what copies have written keeps I1, I3, I4, I5, I6 and I9 at any time
-//	C3  a copy that ended well has copied and applied what the log held when it began
-//	C4  a copy finds that another has written to its destination only if one has
-//	C5  when all have ended, the next copy completes what is there, and the audit agrees
-//	C6  no copy takes an honest log for one that was tampered with
+//	C2  the destination of copies keeps I1, I3, I4, I5, I6 and I9 at any time
+//	C3  a copy that succeeded has copied and applied all entries of the log when it began
+//	C4  a copy reports another writer of its destination only if there was one
+//	C5  when all have ended, the next copy completes the destination, and an audit passes
+//	C6  no copy reports tampering with an honest log
 
-// copyDir is the prefix of what copies write.
+// copyDir is the prefix of the destination of copies.
 const copyDir = "copy/"
 
-// moved are the members that a copied document has anew.
+// moved are the members that differ in a copied document.
 var moved = []string{"previous_version_id", "previous_key_object_etag"}
 
-// writeCopied records what was written below the prefix of copies, and checks C1 and C2.
+// writeCopied adds an object that a copy wrote, and checks C1 and C2.
 func (m *model) writeCopied(name string, body []byte, v backend.Version, by *Client) error {
 	if m.copied == nil {
 		m.copied = newModel()
@@ -47,9 +47,9 @@ func (m *model) writeCopied(name string, body []byte, v backend.Version, by *Cli
 	}
 	switch {
 	case after > len(m.log):
-		return violation("C1", "%d entries were copied of %d", after, len(m.log))
+		return violation("C1", "%d entries were copied, but the log has %d", after, len(m.log))
 	case !m.whole(before) || !m.whole(after) || m.log[before].id != m.log[after-1].id:
-		return violation("C1", "the entries from sequence %d to %d were copied into one version, and are not those of one", before, after-1)
+		return violation("C1", "sequences %d to %d were copied into one version, but are not those of one version", before, after-1)
 	}
 	for i := before; i < after; i++ {
 		if copied, e := m.copied.log[i], m.log[i]; !sameButMoved(copied.document, e.document) {
@@ -59,7 +59,7 @@ func (m *model) writeCopied(name string, body []byte, v backend.Version, by *Cli
 	return nil
 }
 
-// sameButMoved reports whether two documents differ in no more than what is moved.
+// sameButMoved reports whether two documents differ only in the moved members.
 func sameButMoved(a, b document) bool {
 	names := func(d document) int {
 		n := len(d.tokens)
@@ -78,14 +78,14 @@ func sameButMoved(a, b document) bool {
 	return names(a) == names(b)
 }
 
-// endedWatch checks what a watch has yielded, in all the lives of its client.
+// endedWatch checks the entries that the watches of a client have yielded.
 func (o *oracle) endedWatch(c *callState, err error) error {
 	if errors.Is(err, immukv.ErrVerificationFailed) || errors.Is(err, immukv.ErrLogDeleted) {
-		return violation("F4", "%s found fault with an honest log: %v", c.what(), err)
+		return violation("F4", "%s failed on an honest log: %v", c.what(), err)
 	}
 	followed := o.processes[c.client.Name].followed
 	if err == nil && len(followed) < c.floor.log {
-		return violation("F2", "%s has yielded %d entries, and there were %d when it began", c.what(), len(followed), c.floor.log)
+		return violation("F2", "%s has yielded %d entries, but there were %d when it began", c.what(), len(followed), c.floor.log)
 	}
 	return o.followsLog(followed)
 }
@@ -94,7 +94,7 @@ func (o *oracle) endedWatch(c *callState, err error) error {
 func (o *oracle) followsLog(followed []immukv.Entry[string]) error {
 	for i, e := range followed {
 		if i >= len(o.model.log) || e.Sequence != int64(i) {
-			return violation("F1", "a watch yielded sequence %d where %d was next, of %d entries", e.Sequence, i, len(o.model.log))
+			return violation("F1", "a watch yielded sequence %d instead of %d, of %d entries", e.Sequence, i, len(o.model.log))
 		}
 		if err := o.isInLog(e); err != nil {
 			return violation("F1", "%v", err)
@@ -103,14 +103,14 @@ func (o *oracle) followsLog(followed []immukv.Entry[string]) error {
 	return nil
 }
 
-// endedCopy checks what a copy returned.
+// endedCopy checks the result of a copy.
 func (o *oracle) endedCopy(c *callState, r *result, err error) error {
 	fork, forked := errors.AsType[*immukv.ForkError](err)
 	switch {
 	case errors.Is(err, immukv.ErrVerificationFailed):
-		return violation("C6", "%s found fault with an honest log: %v", c.what(), err)
+		return violation("C6", "%s failed on an honest log: %v", c.what(), err)
 	case forked && (o.copiers < 2 || fork.Sequence >= int64(len(o.model.copiedLog()))):
-		return violation("C4", "%s found an entry that is not its own: %v", c.what(), err)
+		return violation("C4", "%s reports an entry of another writer: %v", c.what(), err)
 	case err != nil:
 		return nil
 	}
@@ -118,19 +118,19 @@ func (o *oracle) endedCopy(c *callState, r *result, err error) error {
 	there := o.model.copiedLog()
 	switch {
 	case n < c.floor.log || n > len(there):
-		return violation("C3", "%s ended with sequence %d, there were %d entries when it began, and %d are copied", c.what(), n-1, c.floor.log, len(there))
+		return violation("C3", "%s ended with sequence %d, but there were %d entries when it began, and %d are copied", c.what(), n-1, c.floor.log, len(there))
 	case n > 0 && string(r.copied.Head.Hash) != there[n-1].hash:
-		return violation("C3", "%s ended with %v, and %s is copied", c.what(), r.copied.Head, there[n-1].hash)
+		return violation("C3", "%s ended with %v, but %s is copied", c.what(), r.copied.Head, there[n-1].hash)
 	}
 	for _, e := range there[:n] {
 		if !e.applied {
-			return violation("C3", "%s ended well, and sequence %d is not applied", c.what(), e.sequence)
+			return violation("C3", "%s succeeded, but sequence %d is not applied", c.what(), e.sequence)
 		}
 	}
 	return nil
 }
 
-// copiedLog are the entries that copies have written.
+// copiedLog returns the entries that copies have written.
 func (m *model) copiedLog() []*entry {
 	if m.copied == nil {
 		return nil
@@ -138,7 +138,7 @@ func (m *model) copiedLog() []*entry {
 	return m.copied.log
 }
 
-// finalWatches goes on with each watch (F1, F3).
+// finalWatches continues each watch (F1, F3).
 func (o *oracle) finalWatches(ctx context.Context, db *immukv.Client[string]) error {
 	for _, name := range slices.Sorted(maps.Keys(o.processes)) {
 		p := o.processes[name]
@@ -149,7 +149,7 @@ func (o *oracle) finalWatches(ctx context.Context, db *immukv.Client[string]) er
 			return err
 		}
 		if err := p.follow(ctx, db); err != nil || len(p.followed) != len(o.model.log) {
-			return violation("F3", "when nothing went wrong any more, a watch of %s has yielded %d entries of %d: %v",
+			return violation("F3", "after the last fault, a watch of %s has yielded %d of %d entries: %v",
 				p.client.Name, len(p.followed), len(o.model.log), err)
 		}
 		if err := o.followsLog(p.followed); err != nil {
@@ -159,7 +159,7 @@ func (o *oracle) finalWatches(ctx context.Context, db *immukv.Client[string]) er
 	return nil
 }
 
-// finalCopy checks that the copies that were begun can be completed (C5).
+// finalCopy checks that unfinished copies can be completed (C5).
 func (o *oracle) finalCopy(ctx context.Context, db *immukv.Client[string]) error {
 	if o.copiers == 0 {
 		return nil
@@ -170,7 +170,7 @@ func (o *oracle) finalCopy(ctx context.Context, db *immukv.Client[string]) error
 	}
 	r, err := immukv.Copy(ctx, dst, db)
 	if err != nil || len(o.model.copiedLog()) != len(o.model.log) {
-		return violation("C5", "when nothing went wrong any more, %d entries of %d are copied: %+v, %v", len(o.model.copiedLog()), len(o.model.log), r, err)
+		return violation("C5", "after the last fault, %d of %d entries are copied: %+v, %v", len(o.model.copiedLog()), len(o.model.log), r, err)
 	}
 	report, err := dst.Audit(ctx)
 	if err != nil || !report.Valid() || len(report.Orphans) > 0 || report.Head() != r.Head {

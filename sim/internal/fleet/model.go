@@ -21,7 +21,7 @@ type model struct {
 	keys     map[string]*keyObjectModel
 	times    map[string]int // how many versions of the log hold each call's value
 	damaged  int            // key object versions that lost a part of their value
-	copied   *model         // what copies have written, as a store of its own; nil if nothing
+	copied   *model         // the destination of copies, as a separate store; nil if empty
 	sealed   sealModel
 }
 
@@ -265,7 +265,7 @@ func (m *model) compare(state memstore.State) error {
 	return nil
 }
 
-// written is how many versions of all objects were written.
+// written returns how many versions of all objects were written.
 func (m *model) written() int {
 	n := len(m.versions)
 	for _, k := range m.keys {

@@ -26,7 +26,7 @@ import (
 //
 // Calls joined with & are made at the same time. A set may have a condition, "set k if
 // absent" or "set k if 3", and a get may be consistent, "get k consistent"; a getall
-// always is. A watch goes on behind the last one of its client, up to the end of the log,
+// always is. A watch continues after the last one of its client, up to the end of the log,
 // so that there can be no two at the same time. All copies have one destination.
 type Plan struct {
 	Clients  []Client

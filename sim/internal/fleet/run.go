@@ -97,7 +97,7 @@ func (o *oracle) finally(ctx context.Context, store *memstore.Store) error {
 	return o.finalOthers(ctx, db)
 }
 
-// finalOthers checks what stands beside the log and its keys.
+// finalOthers checks the transparency log, the watches and the copies.
 func (o *oracle) finalOthers(ctx context.Context, db *immukv.Client[string]) error {
 	if err := o.finalSeal(ctx, db); err != nil {
 		return err
