@@ -101,6 +101,8 @@
       if (e.tabIndex < 0) wrong.push(`${name(e)}: scrolls, and the keyboard cannot reach it`);
       if (!e.getAttribute("aria-label") && !e.getAttribute("aria-labelledby")) wrong.push(`${name(e)}: scrolls, and has no name`);
     }
+    if (width <= 480 && /auto|scroll/.test(style.overflowX) && e.scrollWidth > e.clientWidth + 1)
+      wrong.push(`${name(e)}: scrolls sideways in a narrow window, ${e.scrollWidth} of ${e.clientWidth} pixels`);
     if (style.overflowX === "hidden" && e.scrollWidth > e.clientWidth + 1 && style.textOverflow !== "ellipsis" && style.position !== "absolute")
       wrong.push(`${name(e)}: is cut off`);
   }
