@@ -153,6 +153,7 @@ func (v *visitor) testEmpty() {
 		v.visit(path)
 		v.reads("main", text)
 	}
+	v.visit("/trust")
 	v.click("#verify")
 	v.until(`document.querySelector("#report")`)
 	v.reads("#report", "valid")

@@ -41,6 +41,7 @@ func (v *visitor) testVerify() {
 		v.click(button)
 		v.until(`document.querySelector("#report-heading")?.innerText === "` + name + `: valid"`)
 		v.reads("#report", "3, sequence 0 to 2", "Nothing was found.")
+		v.until(`document.activeElement.id === "report-heading"`)
 		if title := eval[string](v, "document.title"); !strings.HasPrefix(title, name+": valid") {
 			v.Errorf("the title is %q", title)
 		}

@@ -67,10 +67,10 @@ func audit(tab *chromium.Tab) error {
 	if err := tab.Click("#audit"); err != nil {
 		return err
 	}
-	if err := tab.Until(`document.querySelector("#report")`); err != nil {
+	if err := tab.Until(`document.activeElement.id === "report-heading"`); err != nil {
 		return err
 	}
-	// The result may have the focus, which a reader of the picture does not ask for.
+	// The result has the focus, which a reader of the picture does not ask for.
 	_, err := chromium.Evaluate[bool](tab, `(document.activeElement.blur(), scrollTo(0, 0), true)`)
 	return err
 }

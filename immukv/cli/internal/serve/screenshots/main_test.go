@@ -5,17 +5,21 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/immukv/immukv-go/immukv/cli/internal/serve/chromium"
 )
 
-// TestPictures takes the pictures of the documentation twice. They are alike, and those
-// that are kept are of the same pages.
+// TestPictures takes the pictures of the documentation twice, and once they are alike.
+// docs/serve.md shows those that are kept, each with a text for who does not see it.
 func TestPictures(t *testing.T) {
 	chromium.ForTest(t)
 	const kept = "../../../../../docs"
-	var err error
+	docs, err := os.ReadFile(filepath.Join(kept, "serve.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	folders := []string{t.TempDir(), t.TempDir()}
 	for _, folder := range folders {
 		if err := takeAll(t.Context(), folder); err != nil {
@@ -48,6 +52,10 @@ func TestPictures(t *testing.T) {
 			if len(body) > 200<<10 {
 				t.Errorf("%s, %s: %d bytes", p.name, where, len(body))
 			}
+		}
+		before, _, shown := strings.Cut(string(docs), "](images/"+p.name+".png)")
+		if start := strings.LastIndex(before, "!["); !shown || len(before)-start < 30 {
+			t.Errorf("docs/serve.md does not show %s, with a text that says what is to be seen", p.name)
 		}
 	}
 }

@@ -3,7 +3,10 @@
 "use strict";
 (() => {
   if (document.getElementById("verification").dataset.running !== "true") {
-    if (location.hash === "#report-heading") document.getElementById("report-heading")?.focus();
+    // Whoever asked for a result gets to it, be it there at once or after a while. The
+    // browser has gone to the place that the address names before that.
+    const read = () => requestAnimationFrame(() => document.getElementById("report-heading")?.focus());
+    if (location.hash === "#progress" || location.hash === "#report-heading") addEventListener("load", read);
     return;
   }
   const bar = document.getElementById("progress-bar");
