@@ -27,6 +27,7 @@ type jobs struct {
 	mu      sync.Mutex
 	running *job
 	last    *job // that ended last
+	closed  bool // none begins any more
 	wg      sync.WaitGroup
 }
 
@@ -52,7 +53,7 @@ func newJobs(s *Server) *jobs { return &jobs{s: s} }
 func (j *jobs) start(kind jobKind) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.running != nil || j.s.ctx.Err() != nil {
+	if j.running != nil || j.closed {
 		return
 	}
 	ctx, cancel := context.WithCancel(j.s.ctx)
@@ -101,7 +102,13 @@ func (j *jobs) stop() {
 	}
 }
 
-func (j *jobs) close() { j.wg.Wait() }
+// close waits for the verification that is running, whose context has ended.
+func (j *jobs) close() {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.wg.Wait()
+}
 
 // state returns a copy of the running verification, or else of the last one; nil if there
 // was none.

@@ -30,6 +30,7 @@ type hub struct {
 	streams int
 	current *follower   // nil: the log is not followed
 	idle    *time.Timer // ends a follower without pages
+	closed  bool        // no follower begins any more
 	running sync.WaitGroup
 }
 
@@ -47,6 +48,8 @@ type follower struct {
 	changed chan struct{} // closed at every change
 }
 
+var errClosed = errors.New("the server is closed")
+
 func newHub(s *Server) *hub { return &hub{s: s} }
 
 // join counts a stream and returns the follower for it: a new one if there is none, or if
@@ -59,7 +62,7 @@ func (h *hub) join() *follower {
 		h.idle.Stop()
 		h.idle = nil
 	}
-	if h.current == nil || h.current.endedFor(retryAfter) {
+	if !h.closed && (h.current == nil || h.current.endedFor(retryAfter)) {
 		ctx, cancel := context.WithCancel(h.s.ctx)
 		f := &follower{s: h.s, cancel: cancel, changed: make(chan struct{})}
 		h.current = f
@@ -74,13 +77,13 @@ func (h *hub) join() *follower {
 func (h *hub) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.streams--; h.streams > 0 {
+	if h.streams--; h.streams > 0 || h.closed {
 		return
 	}
 	h.idle = time.AfterFunc(linger, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.streams == 0 && h.current != nil {
+		if h.streams == 0 && h.current != nil && !h.closed {
 			h.current.cancel()
 			h.current = nil
 		}
@@ -90,6 +93,10 @@ func (h *hub) leave() {
 // close waits for the followers, whose contexts have ended.
 func (h *hub) close() {
 	h.mu.Lock()
+	h.closed = true
+	if h.current == nil {
+		h.current = &follower{err: errClosed, changed: make(chan struct{})}
+	}
 	if h.idle != nil {
 		h.idle.Stop()
 	}
