@@ -105,8 +105,8 @@ func (a *app) servePages(ctx context.Context, flags *serveFlags) (err error) {
 		return err
 	}
 	if !serve.Loopback(listener.Addr().String()) {
-		a.tell("immukv: other machines can reach %s. Anyone there can read every key and value of the store,\n"+
-			"immukv: without encryption and without a login. With --addr 127.0.0.1:8080, only this machine can.\n", listener.Addr())
+		a.tell("immukv: other machines can reach %s and read every key and value of the store there, unencrypted and without a password; "+
+			"use --addr 127.0.0.1:8080 for this machine only\n", listener.Addr())
 	}
 	a.tell("serving at http://%s/\n", listener.Addr())
 	return server.Serve(ctx, listener)
