@@ -96,12 +96,26 @@ func TestSlowClients(t *testing.T) {
 		if resp.StatusCode != http.StatusOK {
 			t.Errorf("a stream: %s", resp.Status)
 		}
-		for range 10 {
+		// One who reads has the stream for as long as it likes.
+		live := listener.dial()
+		_, err = io.WriteString(live, head+"\r\n")
+		b.check(err)
+		came := make(chan int, 1)
+		go func() {
+			n := 0
+			for lines := bufio.NewScanner(live); lines.Scan(); {
+				if lines.Text() == "event: entry" {
+					n++
+				}
+			}
+			came <- n
+		}()
+		for range 5 {
 			b.set("k", string(compact(strings.Repeat("x", 1000))))
 			pass(10 * time.Second)
 		}
-		if n := b.server.streams.Load(); n != 0 {
-			t.Errorf("%d streams are open, whose readers do not read", n)
+		if n := b.server.streams.Load(); n != 1 {
+			t.Errorf("%d streams are open, and one reader reads", n)
 		}
 		_ = stuck.Close()
 
@@ -133,7 +147,12 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("large headers: %s", resp.Status)
 		}
 		_ = conn.Close()
+		b.set("k", `"the last"`)
+		pass(5 * time.Second)
 		cancel()
+		if n := <-came; n != 6 {
+			t.Errorf("%d entries came to the reader who reads", n)
+		}
 		if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("serve: %v", err)
 		}

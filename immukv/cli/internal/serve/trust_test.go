@@ -168,6 +168,9 @@ func TestCheckpoint(t *testing.T) {
 		a.reads("#checkpoint", c.page...)
 		checkPage(a)
 		b.run("audit").reads("#report", c.audit...)
+		if run, _ := b.server.jobs.state(); run.total != 8 { // four entries, in the log and in the key's object
+			t.Errorf("%s: the progress is of %d", c.name, run.total)
+		}
 		// An entry below the checkpoint is changed, with all hashes after it: only the
 		// checkpoint tells.
 		if c.name == "verifier" {
