@@ -105,19 +105,11 @@ func (d *differ) compare(path string, before, after any) {
 			return
 		}
 	default:
-		if before == after && !isContainer(after) {
+		if before == after {
 			return
 		}
 	}
 	d.add("changed", path, &before, &after)
-}
-
-func isContainer(v any) bool {
-	switch v.(type) {
-	case map[string]any, []any:
-		return true
-	}
-	return false
 }
 
 func (d *differ) objects(path string, before, after map[string]any) {
