@@ -17,7 +17,7 @@ const (
 )
 
 // checkWide writes many objects at once, round by round, reads them at once, and
-// looks at the end for every version.
+// checks every version at the end.
 func checkWide(ctx context.Context, e *env) error {
 	names := make([]string, wideWrites)
 	for i := range names {

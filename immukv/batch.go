@@ -147,9 +147,9 @@ func (c *core) enqueue(ctx context.Context, r *request) ([]*version, error) {
 	}
 }
 
-// leave ends a caller's wait for its request. Neighbours in the batch go on without it. If
-// there is none, the batch ends as a write without batching does: with its context, and
-// with what the requests under way told.
+// leave ends a caller's wait for its request. The other requests of the batch continue
+// without it. If there are none, the batch ends as a write without batching does: with its
+// context, and with the answers of the running requests.
 func (q *queue) leave(r *request, reason error) ([]*version, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -51,15 +51,15 @@
 //
 // # Limits
 //
-//   - Names: any. Those whose keys come to more than 1,024 bytes are refused in
-//     a bucket (see [MaxKeyBytes]), and in a directory those whose paths the
-//     operating system does not take. A letter, digit or '-' takes one byte of a
-//     key, any other character of ASCII three.
-//   - Listing names after a given one: in a bucket it passes by the names before
-//     it, a thousand in a request, unless [StartListing] helps. In a directory
-//     it reads the names of all objects (of those that begin with the same 128
-//     characters, for longer names), and none of their versions; the pages after
-//     the first, while no object is added, need not.
-//   - Removing anything is not in the contract. Who removes versions by other
-//     means removes whole objects, or leaves damage.
+//   - Names: any, with two exceptions that are [backend.ErrInvalidName]: in a bucket,
+//     names whose keys have more than 1,024 bytes (see [MaxKeyBytes]); in a directory,
+//     names whose paths the operating system does not allow. A letter, digit or '-'
+//     takes one byte of a key, any other ASCII character three.
+//   - Listing names after a given one: in a bucket, the store lists and skips the names
+//     before it, a thousand in each request, unless there is a [StartListing]. In a
+//     directory, it reads the names of all objects (for names of more than 128
+//     characters: of those with the same first 128), and none of their versions. Further
+//     pages need not, if no object was added.
+//   - Removal is not in the contract. Remove whole objects by other means, not single
+//     versions, which would be damage.
 package blobstore

@@ -30,14 +30,14 @@ func newServeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [--addr HOST:PORT] [--verifier KEY]",
 		Short: "Show the store in a browser, read only",
-		Long: `Show the store in a browser, until interrupted: its keys, the history of each with
-the differences between its values, the log as it grows, and a page that verifies and
-audits it and says what was found.
+		Long: `Serve pages about the store to browsers, until interrupted: its keys, the history of
+each with the differences between its values, the log as it grows, and a page that
+verifies and audits it and lists the findings.
 
-It never writes to the store, not even a repair. By default only this machine can
-reach it. It has no accounts: with another --addr, whoever reaches that address reads
-every value of the store. It then answers requests that name this address; --host is
-for further names, such as that of a proxy before it.
+It never writes to the store, not even a repair. By default, only this machine can
+connect. It has no accounts: with another --addr, anyone who can reach that address can
+read every value of the store. It then answers requests that name this address; --host
+is for further names, such as that of a proxy in front of it.
 
 With --verifier the checkpoint of a sealed log is checked, and audits compare the log
 with it: see immukv tlog.`,

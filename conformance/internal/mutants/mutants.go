@@ -18,8 +18,8 @@ type Mutant struct {
 	Name   string
 	Clause string // that it breaks: "S3"
 	Habit  string // what it does wrong, and who has been seen doing it
-	// OfBatches means that only what batches do shows it: many writes at once, or
-	// bodies of several lines.
+	// OfBatches means that only the requests of batches reveal it: many writes at
+	// once, or bodies of several lines.
 	OfBatches bool
 
 	mutate mutation

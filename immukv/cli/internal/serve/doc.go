@@ -1,9 +1,9 @@
-// Package serve shows a store to people, in a browser: its keys, the history of each
-// key, the log as it grows, and what can be said for the trust in both.
+// Package serve presents a store in a browser: its keys, the history of each key, the log
+// as it grows, and the results of verifications.
 //
-// It is for whoever operates a store. It is not an API: pages may change, and programs
-// use package immukv or the command with --json. It never writes to the store, not even
-// a repair. It has no accounts: whoever reaches the address reads the whole store.
+// It is for operators of a store. It is not an API: pages may change, and programs use
+// package immukv or the command with --json. It never writes to the store, not even a
+// repair. It has no accounts: anyone who can reach the address can read the whole store.
 //
 //	server, err := serve.Open(store, serve.Config{Name: "file:///var/lib/calibration"})
 //	listener, err := net.Listen("tcp", "127.0.0.1:8080")
