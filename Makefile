@@ -27,7 +27,7 @@ test: lint servers chromium
 
 ## full: the tests of which make test runs a part, at their full size
 full: servers
-	$(STRICT) IMMUKV_FULL=1 $(GO) test -count=1 -timeout 0 -v -run '^Test(CopyThereAndBack|SixteenShells)$$' ./backend/s3store/ ./immukv/cli/
+	$(STRICT) IMMUKV_FULL=1 $(GO) test -count=1 -timeout 0 -v -run '^Test(CopyThereAndBack|SixteenShells|KilledCopyToServers)$$' ./backend/s3store/ ./immukv/cli/
 
 ## lint: formatting, vet, staticcheck, and the arrows between packages
 lint: $(LINTER)

@@ -286,10 +286,9 @@ func TestDivergedBesideFailure(t *testing.T) {
 	mem := edit(t, whole, "keys/a.json", func([]memstore.Version) []memstore.Version { return nil })
 	mem = edit(t, mem, "keys/b.json", func(v []memstore.Version) []memstore.Version { return v[:1] })
 
-	fails := true
+	var failed atomic.Bool
 	reader := open[string](t, &tapped{store: mem, before: func(_ context.Context, r request) error {
-		if fails && r.op == "head" && r.name == "keys/b.json" {
-			fails = false
+		if r.op == "head" && r.name == "keys/b.json" && failed.CompareAndSwap(false, true) {
 			return backend.ErrUnavailable
 		}
 		return nil
