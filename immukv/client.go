@@ -31,10 +31,10 @@ type core struct {
 	// store has no such names.
 	checkNewName func(name string) error
 	config
-	writes  writeLock
-	queue   queue
-	turn    turn
-	closing chan struct{} // closed with the client
+	writes writeLock
+	queue  queue
+	turn   turn
+	closed chan struct{} // closed with the client
 
 	lastDialect atomic.Uint32 // the [Dialect] of the version read last
 
@@ -43,7 +43,6 @@ type core struct {
 	keyStates keyStates
 	lastCheck time.Time  // when the newest entry was last known to need no repair
 	checking  *headCheck // nil: no read is checking the head
-	closed    bool
 }
 
 // Open makes a client of the store. It sends no request. The caller closes the
@@ -63,7 +62,7 @@ func Open[V any](_ context.Context, store backend.VersionedStore, opts ...Option
 			return nil, fmt.Errorf("%w: value codec %T does not encode %T", ErrInvalidOption, cfg.codec, *new(V))
 		}
 	}
-	c := &core{opened: store, config: cfg, writes: newWriteLock(), closing: make(chan struct{})}
+	c := &core{opened: store, config: cfg, writes: newWriteLock(), closed: make(chan struct{})}
 	if strict, ok := store.(backend.StrictStore); ok {
 		c.checkNewName = strict.CheckNewName
 		store = strict.AnyName()
@@ -340,21 +339,18 @@ func (c *Client[V]) Close() error {
 func (c *core) close() {
 	_ = c.writes.lock(context.Background())
 	defer c.writes.unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.closed = true
-		close(c.closing)
+	if c.checkOpen() == nil {
+		close(c.closed)
 	}
 }
 
 func (c *core) checkOpen() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	select {
+	case <-c.closed:
 		return ErrClosed
+	default:
+		return nil
 	}
-	return nil
 }
 
 // entry decodes what the core returned. It also decodes a version that has an error about

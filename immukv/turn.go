@@ -68,7 +68,7 @@ func (c *core) rest(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-c.closing:
+	case <-c.closed:
 		return
 	}
 	ctx := context.Background()
