@@ -68,8 +68,10 @@ type ascent struct {
 	bad     []error                       // of versions that cannot be read, the newest first
 }
 
-// ascend begins after a link. It must be older than top.
+// ascend begins after a link. It must be older than top. The version of the link is
+// ignored: it may have another ID in this log, which may be a copy with the same entries.
 func (c *core) ascend(ctx context.Context, behind link, top *version) (*ascent, error) {
+	behind.log = ""
 	a := &ascent{core: c, ctx: ctx, last: behind, top: top}
 	if top.among.oldest().Sequence <= behind.sequence+2 {
 		return a, nil // the one between is read by its version ID

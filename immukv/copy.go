@@ -88,9 +88,7 @@ func (c *core) copyLog(ctx context.Context, src *core, q copyQuery) (report Copy
 		return w.report, err
 	}
 	w.total = top.Sequence + 1
-	behind := w.last
-	behind.log = "" // its version has another ID in src
-	a, err := src.ascend(ctx, behind, top)
+	a, err := src.ascend(ctx, w.last, top)
 	if err != nil {
 		return w.report, fmt.Errorf("read the source: %w", err)
 	}

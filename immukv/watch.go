@@ -129,10 +129,7 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 		f.last = linkOf(head)
 		return 0, nil
 	}
-	// The version IDs may have changed: the log may be a copy with the same entries.
-	behind := f.last
-	behind.log = ""
-	a, err := f.ascend(ctx, behind, head)
+	a, err := f.ascend(ctx, f.last, head)
 	if err != nil {
 		return 0, err
 	}
@@ -142,7 +139,7 @@ func (f *follower) catchUp(ctx context.Context, head *version, yield func(*versi
 		var broken Finding
 		switch {
 		case n == 0 && known && errors.As(err, &broken) && broken.Kind == BrokenLink:
-			return n, f.notExtended(broken.VersionID, fmt.Sprintf("the log was rewritten: sequence %d does not follow the entry read before", behind.sequence+1))
+			return n, f.notExtended(broken.VersionID, fmt.Sprintf("the log was rewritten: sequence %d does not follow the entry read before", f.last.sequence+1))
 		case err != nil || v == nil:
 			return n, err
 		}

@@ -269,10 +269,9 @@ var plants = []plant{
 	// These are looked for in worlds that watch or copy, and in the histories of
 	// follow_test.go.
 	{"a watch skips an entry when several come at once", "watch.go",
-		`behind := f.last behind.log = ""`,
+		`a, err := f.ascend(ctx, f.last, head)`,
 		`if HERE && f.looked { f.last = link{sequence: head.Sequence - 1} }
-		behind := f.last
-		behind.log = ""`},
+		a, err := f.ascend(ctx, f.last, head)`},
 	{"a watch repeats an entry when it continues", "watch.go",
 		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}`,
 		`f.last = link{sequence: f.after.Sequence, hash: f.after.Hash}
@@ -302,9 +301,9 @@ var plants = []plant{
 	{"a copy leaves the orphan at the end of its destination", "copy.go",
 		`if h.first(orphan) == nil {`,
 		`if h.first(orphan) == nil || HERE {`},
-	{"a copy continues by the version IDs of its destination", "copy.go",
-		`behind.log = "" // its version`,
-		`if !HERE { behind.log = "" } // its version`},
+	{"a copy continues by the version IDs of its destination", "ascend.go",
+		`behind.log = ""`,
+		`if !HERE { behind.log = "" }`},
 	{"a copy writes an unverified entry", "ascend.go",
 		`a.last = linkOf(v) return v, v.checkHash()`,
 		`a.last = linkOf(v)
