@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/internal/wire"
@@ -240,7 +241,8 @@ func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error
 	}
 }
 
-// copyVersion writes the entries of one version.
+// copyVersion writes the entries of one version. If they are too large for one version
+// here, it writes them as several.
 func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backoff) error {
 	for _, v := range l {
 		if err := w.checkCopied(v); err != nil {
@@ -248,31 +250,28 @@ func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backof
 		}
 	}
 	failed := func(err error) error { return fmt.Errorf("write sequence %d: %w", l.oldest().Sequence, err) }
-	writes := make([]*write, len(l))
-	for i, v := range l {
-		writes[i] = &write{key: v.Key}
-	}
-	for {
-		h, states, err := w.prepare(ctx, writes)
+	for n := len(l); len(l) > 0; { // the number of entries to write next
+		h, states, err := w.prepare(ctx, writesTo(l[:n]))
 		switch {
 		case err != nil:
 			return failed(err)
-		case !h.empty() && h.last() == l.newest().Sequence && h.Hash == l.newest().Hash:
-			// The write of a copy that was interrupted has arrived. Preparing has
-			// applied it.
-			w.copied(h.version)
-			return nil
 		case h.last() != w.last.sequence || !h.empty() && h.Hash != w.last.hash:
-			return w.interrupted()
+			// The write of a copy that was interrupted may have arrived. Preparing has
+			// applied it. It may hold only the first of these entries.
+			i := slices.IndexFunc(l, func(v *version) bool { return v.Sequence == h.last() && v.Hash == h.Hash })
+			if i < 0 {
+				return w.interrupted()
+			}
+			w.copied(h.version)
+			l = l[i+1:]
+			n = len(l)
+			continue
 		}
-		p, err := w.proposeMoved(h, states, l)
+		p, err := w.proposeMoved(h, states, l[:n])
 		switch {
 		case errors.Is(err, errTooManyBytes):
-			half := len(l) / 2
-			if err := w.copyVersion(ctx, l[:half], wait); err != nil {
-				return err
-			}
-			return w.copyVersion(ctx, l[half:], wait)
+			n /= 2
+			continue
 		case err != nil:
 			return failed(err)
 		}
@@ -282,9 +281,25 @@ func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backof
 			continue
 		case err != nil:
 			return failed(err)
+		case appended.newest().Hash != l[n-1].Hash:
+			continue // such a late write: its first entry is the same, its newest is not
 		}
-		return w.applyCopied(ctx, appended, l)
+		if err := w.applyCopied(ctx, appended); err != nil {
+			return err
+		}
+		l = l[n:]
+		n = len(l)
 	}
+	return nil
+}
+
+// writesTo returns writes of the keys of these entries.
+func writesTo(l logVersion) []*write {
+	writes := make([]*write, len(l))
+	for i, v := range l {
+		writes[i] = &write{key: v.Key}
+	}
+	return writes
 }
 
 // errTooManyBytes means that the entries are too large for one log version.
@@ -317,9 +332,9 @@ func (w *copyWriter) copied(v *version) {
 }
 
 // applyCopied applies entries just appended.
-func (w *copyWriter) applyCopied(ctx context.Context, appended, copied logVersion) error {
-	w.copied(appended.newest().at(copied.newest().Sequence))
-	w.report.Copied += int64(len(copied))
+func (w *copyWriter) applyCopied(ctx context.Context, appended logVersion) error {
+	w.copied(appended.newest())
+	w.report.Copied += int64(len(appended))
 	h := w.knownHead()
 	if h.log != appended.newest().log {
 		return w.interrupted()

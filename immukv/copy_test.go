@@ -280,61 +280,6 @@ func TestCopyMeetsAnyFault(t *testing.T) {
 	})
 }
 
-// A write of a copy that was interrupted may arrive while the next one is at work, which
-// goes on behind it.
-func TestCopyMeetsItsOwnLateWrite(t *testing.T) {
-	t.Parallel()
-	src := mixed(t, 6)
-	for written := range 5 { // versions, the last but one of several entries
-		arrived := 0
-		for at := int64(1); ; at++ {
-			dst := elsewhere(t)
-			var late func() (backend.Version, error)
-			writes := 0
-			interrupted := &tapped{store: dst, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
-				if r.name == logObject {
-					writes++
-				}
-				if writes <= written {
-					return send()
-				}
-				late = send
-				return backend.Version{}, storeError(backend.ErrAccessDenied)
-			}}
-			if r, err := copyTo(t.Context(), interrupted, src, immukv.WithMaxAttempts(1)); !errors.Is(err, backend.ErrAccessDenied) {
-				t.Fatalf("%+v, %v", r, err)
-			}
-			var requests atomic.Int64
-			var lateErr error
-			again := &tapped{store: dst, before: func(context.Context, request) error {
-				if requests.Add(1) == at {
-					_, lateErr = late()
-				}
-				return nil
-			}}
-			r, err := copyTo(t.Context(), again, src)
-			if err != nil || r.Head != headOf(t, src) {
-				t.Errorf("write %d arrives before request %d, %v: %+v, %v", written, at, lateErr, r, err)
-			}
-			if requests.Load() < at {
-				break
-			}
-			if lateErr == nil {
-				arrived++
-			}
-			if n := sameLog(t, src.Dump(), dst.Dump(), logObject, logObject); int64(n) != r.Head.Sequence+1 {
-				t.Errorf("write %d arrives before request %d: %d entries in the end", written, at, n)
-			}
-			if r := audit(t, dst); len(r.Orphans) > 0 {
-				t.Errorf("write %d arrives before request %d: an orphan is left", written, at)
-			}
-		}
-		if arrived == 0 {
-			t.Errorf("write %d never arrived", written)
-		}
-	}
-}
-
 // Whenever somebody else writes to the destination, the copy stops, and says where; what
 // both have written is a valid store.
 func TestCopyBesideAnotherWriter(t *testing.T) {

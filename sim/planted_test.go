@@ -296,8 +296,8 @@ var plants = []plant{
 		`if HERE && head != nil { f.looked, f.seen = true, head.id }
 	if n, err = f.catchUp(ctx, head, yield); err != nil {`},
 	{"a copy reports its own late write as another's", "copy.go",
-		`case !h.empty() && h.last() == l.newest().Sequence`,
-		`case !HERE && !h.empty() && h.last() == l.newest().Sequence`},
+		`if i < 0 { return w.interrupted() }`,
+		`if i < 0 || HERE { return w.interrupted() }`},
 	{"a copy leaves the orphan at the end of its destination", "copy.go",
 		`if h.first(orphan) == nil {`,
 		`if h.first(orphan) == nil || HERE {`},
