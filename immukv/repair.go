@@ -94,7 +94,7 @@ func (c *core) checkHead(ctx context.Context) error {
 		}
 	}
 	err := c.checkHeadNow(ctx)
-	c.endCheck(check, err, ctx.Err() != nil)
+	c.endCheck(check, err, err != nil && ctx.Err() != nil)
 	return err
 }
 

@@ -249,6 +249,39 @@ func TestCheckPassesOn(t *testing.T) {
 	})
 }
 
+// A check that succeeded counts for the reads that wait for it, even if the context of the
+// read that made it has ended meanwhile.
+func TestCheckSucceedsAsItsContextEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem, orphan := orphaned(t, true)
+		ctx, end := context.WithCancel(t.Context())
+		store := counted(mem)
+		store.put = func(_ request, send func() (backend.Version, error)) (backend.Version, error) {
+			time.Sleep(roundTrip)
+			defer end()
+			return send() // the last request of the check
+		}
+		db := open[string](t, store)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := db.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
+				t.Errorf("the read whose context ended: %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 2 {
+			wg.Go(func() {
+				if e := get(t, db, "k"); e.Hash != orphan.Hash {
+					t.Errorf("got %+v", e)
+				}
+			})
+		}
+		wg.Wait()
+		store.want(t, "three reads", "1 get _log.json", "2 head keys/k.json", "1 put keys/k.json", "3 get keys/k.json")
+	})
+}
+
 // Clients that repair and write at once all get through, and the entry is applied
 // once.
 func TestRepairRaced(t *testing.T) {
