@@ -32,6 +32,7 @@ type backoff struct {
 	random   io.Reader
 	batching bool // the client batches
 	waits    int
+	races    int // waits that followed a lost race
 }
 
 // wait pauses after a request that failed with the given error, for at least as long as
@@ -40,9 +41,10 @@ func (b *backoff) wait(ctx context.Context, failure error) error {
 	limit := min(backoffBase<<min(b.waits, 16), backoffCap)
 	if errors.Is(failure, backend.ErrPreconditionFailed) {
 		limit = min(limit, lostRaceCap)
-		if b.batching && b.waits > agedRaces {
-			limit = max(lostRaceCap>>min(b.waits-agedRaces, 16), agedCap)
+		if b.batching && b.races > agedRaces {
+			limit = max(lostRaceCap>>min(b.races-agedRaces, 16), agedCap)
 		}
+		b.races++
 	}
 	b.waits++
 	d, err := jitter(b.random, limit)

@@ -1,0 +1,61 @@
+package immukv_test
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/backend/memstore"
+	"github.com/immukv/immukv-go/immukv"
+)
+
+// steady is a source of random numbers that are all the same. So a wait is that many
+// nanoseconds, modulo its limit.
+type steady time.Duration
+
+func (s steady) Read(p []byte) (int, error) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(s))
+	for i := range p {
+		p[i] = b[i%len(b)]
+	}
+	return len(p), nil
+}
+
+// A client that batches waits less after many lost races. A store that was unavailable as
+// often is no reason to.
+func TestWaitAfterFirstLostRace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		other := open[string](t, mem)
+		puts := 0
+		var lost, looked time.Time
+		store := &tapped{store: mem, before: func(_ context.Context, r request) error {
+			if !lost.IsZero() && looked.IsZero() {
+				looked = time.Now()
+			}
+			return nil
+		}, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
+			if r.name != logObject {
+				return send()
+			}
+			switch puts++; {
+			case puts < 8:
+				return backend.Version{}, storeError(backend.ErrUnavailable)
+			case puts == 8:
+				set(t, other, "other", "first")
+				lost = time.Now()
+			}
+			return send()
+		}}
+		db := open[string](t, store, immukv.WithBatching(immukv.Batching{}), immukv.WithRandom(steady(400*time.Millisecond)))
+		set(t, db, "k", "value")
+		if waited := looked.Sub(lost); waited != 400*time.Millisecond { // of half a second at most
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
