@@ -25,6 +25,44 @@ func (s steady) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// The waits of an update become longer with each race that it loses, whether the client
+// batches or not.
+func TestWaitsOfUpdate(t *testing.T) {
+	t.Parallel()
+	for _, opts := range [][]immukv.Option{nil, {immukv.WithBatching(immukv.Batching{})}} {
+		synctest.Test(t, func(t *testing.T) {
+			const rounds = 5
+			mem := memstore.New()
+			other := open[int](t, mem)
+			var lost time.Time
+			var waits []time.Duration
+			store := &tapped{store: mem, before: func(context.Context, request) error {
+				if !lost.IsZero() {
+					waits = append(waits, time.Since(lost))
+					lost = time.Time{}
+				}
+				return nil
+			}, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
+				if r.name == logObject && len(waits) < rounds {
+					set(t, other, "k", len(waits))
+					lost = time.Now()
+				}
+				return send()
+			}}
+			// Each wait is as long as its limit allows: one nanosecond less.
+			db := open[int](t, store, append(opts, immukv.WithRandom(steady(10*time.Millisecond<<rounds-1)))...)
+			if _, err := db.Update(t.Context(), "k", increment); err != nil {
+				t.Fatal(err)
+			}
+			for i, waited := range waits {
+				if want := 10*time.Millisecond<<i - 1; waited != want {
+					t.Errorf("with %d options: wait %d took %v, want %v", len(opts), i, waited, want)
+				}
+			}
+		})
+	}
+}
+
 // A client that batches waits less after many lost races. A store that was unavailable as
 // often is no reason to.
 func TestWaitAfterFirstLostRace(t *testing.T) {

@@ -25,6 +25,7 @@ func (c *core) set(ctx context.Context, key string, raw []byte, cond *condition,
 	if err != nil {
 		return nil, err
 	}
+	w.wait = r.wait
 	entries, err := c.write(ctx, newRequest(w), r)
 	if err != nil {
 		return nil, err
@@ -114,6 +115,7 @@ type write struct {
 	key     string
 	value   []byte     // in canonical form
 	cond    *condition // nil: none
+	wait    *backoff   // of the call, if it may have lost races before
 	writeID string
 }
 
@@ -131,6 +133,11 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 	}
 	if err := c.drawWriteIDs(requests); err != nil {
 		return fail(err)
+	}
+	for _, w := range writesOf(requests) {
+		if w.wait != nil && w.wait.waits >= r.wait.waits {
+			r.wait = w.wait // a batch waits as its call that has waited most often
+		}
 	}
 	for current := false; ; { // reports whether the cached head is newer than the requests
 		requests = c.queue.staying(requests)
