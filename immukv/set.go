@@ -139,7 +139,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 			r.wait = w.wait // a batch waits as its call that has waited most often
 		}
 	}
-	for current := false; ; { // reports whether the cached head is newer than the requests
+	for current := false; ; { // whether the cached head was read during this call
 		requests = c.queue.staying(requests)
 		if len(requests) == 0 {
 			return nil, nil
