@@ -58,6 +58,44 @@ func TestBatchesAreMade(t *testing.T) {
 	}
 }
 
+// appends notes under which conditions large versions of the log are written.
+type appends struct {
+	backend.VersionedStore
+	mu    *sync.Mutex
+	conds map[backend.Condition]int
+}
+
+func (s appends) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if name == "_log.json" && len(body) > 64<<10 {
+		s.mu.Lock()
+		s.conds[cond]++
+		s.mu.Unlock()
+	}
+	return s.VersionedStore.Put(ctx, name, body, cond)
+}
+
+// Each of the clients that append large batches knows the head of the others in every
+// round. Otherwise one may begin when another has ended.
+func TestLargeBatchesRace(t *testing.T) {
+	t.Parallel()
+	const check = "I15/large-batches-racing"
+	var mu sync.Mutex
+	conds := make(map[backend.Condition]int)
+	h := around(func(s backend.VersionedStore) backend.VersionedStore { return appends{s, &mu, conds} })
+	if r := examine(t, h, check)[check]; r.Outcome != conformance.Pass {
+		t.Errorf("%+v", r)
+	}
+	races := 0
+	for _, n := range conds {
+		if n > 1 {
+			races++
+		}
+	}
+	if races != 3 {
+		t.Errorf("%d of 3 rounds are races: %v", races, conds)
+	}
+}
+
 // picky is a store that cannot hold names with an empty part.
 type picky struct{ backend.VersionedStore }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
@@ -30,7 +31,7 @@ var batchChecks = clause("I15",
 		run:   checkManyEntries,
 	},
 	check{
-		name: "large-batches-racing", cost: cost{fixed: 100 + 3*largeBatchers*(2*largeBatchEntries+40) + 10*largeBatchEntries},
+		name: "large-batches-racing", cost: cost{fixed: 100 + largeBatchRounds*largeBatchers*(3*largeBatchEntries+40) + 10*largeBatchEntries},
 		title: "each of two contending clients succeeds with batches as large as a version may be, and every byte is read back",
 		run:   checkLargeBatches,
 	},
@@ -240,10 +241,12 @@ func (l *ledger) setMany(ctx context.Context, c *client, value string, keys []st
 const (
 	largeBatchers     = 2
 	largeBatchEntries = 16
+	largeBatchRounds  = 3
 )
 
 // checkLargeBatches has clients race for the next version of the log with
-// batches of the largest size. Their bodies take long to arrive.
+// batches of the largest size. Their bodies take long to arrive. In each round
+// all clients know the same head before any of them appends.
 func checkLargeBatches(ctx context.Context, e *env) error {
 	stores := e.stores
 	most := 1 << 20
@@ -257,16 +260,26 @@ func checkLargeBatches(ctx context.Context, e *env) error {
 		keys = append(keys, fmt.Sprintf("key-%d", i))
 	}
 	l := &ledger{}
+	racing := make([]*logRacer, largeBatchers)
 	clients := make([]*client, largeBatchers)
 	for i := range clients {
+		racing[i] = &logRacer{VersionedStore: stores[i%2]}
 		var err error
-		if clients[i], err = connect(ctx, stores[i%2], ""); err != nil {
+		if clients[i], err = connect(ctx, racing[i], ""); err != nil {
 			return err
 		}
 		defer clients[i].Close() //nolint:errcheck // others read what it wrote
 	}
-	for round := range 3 {
+	for round := range largeBatchRounds {
+		line := newStartLine(largeBatchers)
+		for _, s := range racing {
+			s.enter(line)
+		}
 		err := together(largeBatchers, func(i int) error {
+			defer racing[i].leave() // if it appends nothing, the others must not wait for it
+			if _, err := clients[i].Repair(ctx); err != nil {
+				return unlike("a client to read the head before it appends", "%v", err)
+			}
 			value := fmt.Sprintf("round %d, client %d", round, i)
 			writes := writesOf(value, keys...)
 			for n := range writes {
@@ -285,6 +298,33 @@ func checkLargeBatches(ctx context.Context, e *env) error {
 		}
 	}
 	return sound(ctx, stores[1], "", l)
+}
+
+// logRacer is a store of a client whose next append waits at a start line, so that
+// it overlaps with those of the other clients there.
+type logRacer struct {
+	backend.VersionedStore
+	line atomic.Pointer[startLine] // nil: the append has come to it
+}
+
+// enter makes the next append wait at the line. The client must then append or leave.
+func (s *logRacer) enter(line *startLine) { s.line.Store(line) }
+
+// leave lets the others go on without an append of this client.
+func (s *logRacer) leave() {
+	if line := s.line.Swap(nil); line != nil {
+		line.come()
+	}
+}
+
+func (s *logRacer) Put(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+	if name == "_log.json" {
+		if line := s.line.Swap(nil); line != nil {
+			line.come()
+			line.wait()
+		}
+	}
+	return s.VersionedStore.Put(ctx, name, body, cond)
 }
 
 // checkRefusedKeys writes a key whose object has a name that the store declares

@@ -35,6 +35,46 @@ func spooling(spool func(ctx context.Context, share *sync.Mutex, shared *[]byte,
 	})
 }
 
+// meeting makes concurrent writes of one object overlap, however slowly the machine
+// runs them.
+type meeting struct {
+	mu    sync.Mutex
+	alone map[string]chan struct{} // by object, of a write that waits; closed when another begins
+}
+
+// meetingTime is how long a write waits for another one.
+const meetingTime = 100 * time.Millisecond
+
+func newMeeting() *meeting { return &meeting{alone: make(map[string]chan struct{})} }
+
+// wait waits until another write of the object comes, which lets the first one run
+// first. It does not wait for long, because a write may be alone.
+func (m *meeting) wait(name string) {
+	met := make(chan struct{})
+	m.mu.Lock()
+	first, second := m.alone[name]
+	if second {
+		delete(m.alone, name)
+		close(first)
+	} else {
+		m.alone[name] = met
+	}
+	m.mu.Unlock()
+	if second {
+		dawdle()
+		return
+	}
+	select {
+	case <-met:
+	case <-time.After(meetingTime):
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.alone[name] == met {
+			delete(m.alone, name)
+		}
+	}
+}
+
 var largeBodyMutants = []Mutant{
 	{
 		Name: "large-mixed-up", Clause: "S13",
@@ -72,11 +112,12 @@ var largeBodyMutants = []Mutant{
 		Habit: "writes large bodies to a file named for the object, so that the write that wins a race gets the body of another",
 		mutate: shared(func(w *world, h *handle) {
 			var spools sync.Map // of bodies, by object
+			writes := newMeeting()
 			honest := h.put
 			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 				if len(body) >= large && len(body) <= maxBody {
 					spools.Store(name, body)
-					time.Sleep(syncTime)
+					writes.wait(name)
 					spooled, _ := spools.Load(name)
 					body = spooled.([]byte)
 				}

@@ -249,15 +249,19 @@ var wideMutants = ofBatches([]Mutant{
 	{
 		Name: "checked-before-body", Clause: "S3",
 		Habit: "checks the condition when a large write begins, and writes when all of its body has arrived",
-		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			if len(body) < large {
-				return w.Put(ctx, name, body, cond)
+		mutate: shared(func(w *world, h *handle) {
+			arrivals := newMeeting()
+			honest := h.put
+			h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
+				switch {
+				case len(body) < large || len(body) > maxBody || backend.CheckPut(name, body, cond) != nil || ctx.Err() != nil:
+					return honest(ctx, name, body, cond)
+				case !w.holds(ctx, name, cond):
+					return failed(name)
+				}
+				arrivals.wait(name)
+				return w.force(ctx, name, body)
 			}
-			if !w.holds(ctx, name, cond) {
-				return failed(name)
-			}
-			time.Sleep(syncTime)
-			return w.force(ctx, name, body)
 		}),
 	},
 	{
