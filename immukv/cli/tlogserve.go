@@ -2,13 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/immukv/immukv-go/immukv/cli/internal/serve"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
@@ -57,27 +56,6 @@ func (a *app) serve(ctx context.Context, addr string, handler http.Handler) erro
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-	}
 	a.tell("serving at http://%s/\n", listener.Addr())
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeGrace)
-	defer cancel()
-	err = server.Shutdown(grace)
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
+	return serve.Until(ctx, listener, serve.NewHTTPServer(handler, a.logger()), nil)
 }

@@ -9,8 +9,9 @@
 //	listener, err := net.Listen("tcp", "127.0.0.1:8080")
 //	err = server.Serve(ctx, listener) // until ctx ends
 //
-// Each subject has a file: server.go listens, guard.go decides which requests are
-// answered, store.go bounds what they cost, keys.go, key.go, log.go and trust.go are the
-// pages, live.go follows the log for all pages at once, job.go runs verifications, and
-// diff.go compares values.
+// Each subject has a file: http.go runs an HTTP server, also for the command that serves
+// the transparency log, server.go has the pages' addresses, guard.go decides which
+// requests are answered, store.go bounds what they cost, keys.go, key.go, log.go and
+// trust.go are the pages, live.go follows the log for all pages at once, job.go runs
+// verifications, and diff.go compares values.
 package serve

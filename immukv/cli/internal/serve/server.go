@@ -180,40 +180,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// shutdownGrace is the time limit for running answers when the server ends.
-const shutdownGrace = 2 * time.Second
-
 // Serve answers requests until ctx ends, and closes the listener. When it returns, all
-// streams have ended and nothing runs any more.
+// streams and verifications have ended. A request that the store has not answered may
+// still be running.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute + 2*s.ReadTimeout, // streams set their own
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	s.cancel() // a stream is never idle
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-	defer cancel()
-	err := server.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close()
-	}
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
+	server := NewHTTPServer(s, s.Logger)
+	server.WriteTimeout += 2 * s.ReadTimeout      // streams set their own
+	return Until(ctx, listener, server, s.cancel) // a stream is never idle
 }
 
 // Close ends the streams and verifications, and waits for them.
