@@ -102,8 +102,7 @@ func (t *tour) crash() {
 	t.heading("A crash between append and apply")
 	t.say(
 		"So a write has two steps: append to the log, then apply to the key's object. The next",
-		"command runs in a separate process, which the tour kills with SIGKILL after the append.",
-		"when it has appended to the log.")
+		"command runs in a separate process, which the tour kills with SIGKILL after the append.")
 	t.typed("immukv set sensor-2 '{\"alpha\":0.41,\"beta\":1.9}'")
 	t.kill("sensor-2", `{"alpha":0.41,"beta":1.9}`)
 	t.say("The entry is in the log, durably, but not in its key's object: it is an orphan.")
