@@ -2,22 +2,30 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/immukv"
 )
 
 const (
-	maxDiffBytes   = 2 << 20 // of a value that is compared
-	maxChanges     = 100     // that are shown
-	maxChangeBytes = 2 << 10 // of one side of a change
-	maxPairs       = 1 << 18 // of elements of two arrays that are compared each with each
+	maxDiffBytes   = 2 << 20  // of a value that is compared
+	maxChanges     = 100      // that are shown
+	maxChangeBytes = 2 << 10  // of one side of a change, and of its path
+	maxShownDiff   = 32 << 10 // bytes of changes, after which no more are shown
+	maxPairs       = 1 << 18  // of elements of two arrays that are compared each with each
+
+	// Beyond these limits, values are compared as wholes.
+	maxDiffWork  = 1 << 24 // bytes that are taken apart, and pairs of elements
+	maxDiffDepth = 64      // levels that are taken apart
+	maxDiffParts = 1 << 17 // elements or members of a value that is taken apart
 )
 
 // change is one difference between two values at a path. A side without a value there is
@@ -26,131 +34,218 @@ type change struct {
 	Kind     string // "added", "removed" or "changed"
 	Path     string
 	Old, New string
-	// Numbers of omitted bytes.
-	OldCut, NewCut int
+	// Whether their ends were omitted.
+	PathCut, OldCut, NewCut bool
 }
 
-var errTooLarge = errors.New("too large to compare")
+var (
+	errTooLarge = errors.New("too large to compare")
+	errNoTime   = errors.New("the time for the page is over")
+)
 
 // diff returns the differences between two values. Members of objects are compared by
 // name, and elements of arrays in an order with few differences. The error says why the
-// two cannot be compared.
-func diff(before, after []byte) (changes []change, more int, err error) {
-	if len(before) > maxDiffBytes || len(after) > maxDiffBytes {
-		return nil, 0, errTooLarge
-	}
-	a, err := parse(before)
-	if err != nil {
-		return nil, 0, err
-	}
-	b, err := parse(after)
-	if err != nil {
-		return nil, 0, err
-	}
-	var d differ
-	d.compare("", a, b)
-	return d.changes, d.more, nil
+// two cannot be compared. Values are untrusted: the work and the result are bounded.
+func diff(ctx context.Context, before, after []byte) (changes []change, more int, err error) {
+	d := differ{ctx: ctx}
+	err = d.diff(before, after)
+	return d.changes, d.more, err
 }
 
-// parse parses JSON. Numbers keep their text.
-func parse(text []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one value")
-	}
-	return v, nil
-}
-
+// differ compares texts in canonical form. In this form equal values have equal texts, and
+// a part of a value is a part of its text.
 type differ struct {
+	ctx     context.Context
 	changes []change
 	more    int // that were left out
+	shown   int // bytes of changes
+	work    int
 }
 
-func (d *differ) add(kind, path string, before, after *any) {
-	if len(d.changes) == maxChanges {
+func (d *differ) diff(before, after []byte) error {
+	if len(before) > maxDiffBytes || len(after) > maxDiffBytes {
+		return errTooLarge
+	}
+	a, err := immukv.Python.Canonical(before) // which keeps all digits of integers
+	if err != nil {
+		return err
+	}
+	b, err := immukv.Python.Canonical(after)
+	if err != nil {
+		return err
+	}
+	if d.compare(&place{}, string(a), string(b)); d.ctx.Err() != nil {
+		return errNoTime
+	}
+	return nil
+}
+
+// place is a place in a value.
+type place struct {
+	parent *place // nil for the value itself
+	name   string // of a member
+	index  int    // of an element, or -1
+	depth  int
+}
+
+func (p *place) member(name string) *place { return &place{p, name, -1, p.depth + 1} }
+func (p *place) element(i int) *place      { return &place{p, "", i, p.depth + 1} }
+
+// path returns a place as people write it, and whether its end was omitted.
+func (p *place) path() (string, bool) {
+	var steps []*place
+	for ; p.parent != nil; p = p.parent {
+		steps = append(steps, p)
+	}
+	var b strings.Builder
+	omitted := false
+	for _, step := range slices.Backward(steps) {
+		name, more := beginning(step.name, maxChangeBytes)
+		omitted = omitted || more
+		switch {
+		case step.index >= 0:
+			b.WriteString("[" + strconv.Itoa(step.index) + "]")
+		case !isIdentifier(name):
+			b.WriteString("[" + string(compact(name)) + "]")
+		case b.Len() > 0:
+			b.WriteString("." + name)
+		default:
+			b.WriteString(name)
+		}
+	}
+	text, more := beginning(b.String(), maxChangeBytes)
+	return text, omitted || more
+}
+
+func (d *differ) add(kind string, at *place, before, after string) {
+	if len(d.changes) == maxChanges || d.shown > maxShownDiff {
 		d.more++
 		return
 	}
-	c := change{Kind: kind, Path: path}
-	var from, to string
-	if before != nil {
-		from = format(*before)
+	before, after = format(before), format(after)
+	if kind == "changed" {
+		before, after = around(before, after)
 	}
-	if after != nil {
-		to = format(*after)
-	}
-	if before != nil && after != nil {
-		from, to = around(from, to)
-	}
-	c.Old, c.OldCut = cut(from, maxChangeBytes)
-	c.New, c.NewCut = cut(to, maxChangeBytes)
+	c := change{Kind: kind}
+	c.Path, c.PathCut = at.path()
+	c.Old, c.OldCut = beginning(before, maxChangeBytes)
+	c.New, c.NewCut = beginning(after, maxChangeBytes)
 	d.changes = append(d.changes, c)
+	d.shown += len(c.Path) + len(c.Old) + len(c.New)
 }
 
-func (d *differ) compare(path string, before, after any) {
-	switch a := before.(type) {
-	case map[string]any:
-		if b, ok := after.(map[string]any); ok {
-			d.objects(path, a, b)
-			return
-		}
-	case []any:
-		if b, ok := after.([]any); ok {
-			d.arrays(path, a, b)
-			return
-		}
+// affords counts work before it is done. It returns false if there would be too much, or
+// the time is over.
+func (d *differ) affords(work int) bool {
+	if d.work+work > maxDiffWork || d.ctx.Err() != nil {
+		return false
+	}
+	d.work += work
+	return true
+}
+
+func (d *differ) compare(at *place, before, after string) {
+	if before == after {
+		return
+	}
+	a, b := d.split(at, before, after)
+	switch {
+	case a == nil || b == nil:
+		d.add("changed", at, before, after)
+	case before[0] == '{':
+		d.objects(at, members(a), members(b))
 	default:
-		if before == after {
-			return
-		}
+		d.arrays(at, a, b)
 	}
-	d.add("changed", path, &before, &after)
 }
 
-func (d *differ) objects(path string, before, after map[string]any) {
-	names := slices.Sorted(maps.Keys(before))
-	for name := range after {
-		if _, both := before[name]; !both {
-			names = append(names, name)
-		}
+// split takes two arrays or two objects apart. It returns nil for anything else, and if
+// that would cost too much.
+func (d *differ) split(at *place, before, after string) (a, b []string) {
+	kind := before[0]
+	if kind != after[0] || kind != '[' && kind != '{' || at.depth == maxDiffDepth || !d.affords(len(before)+len(after)) {
+		return nil, nil
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		a, inBefore := before[name]
-		b, inAfter := after[name]
-		at := path + member(path, name)
+	return parts(before), parts(after)
+}
+
+func (d *differ) objects(at *place, before, after []member) {
+	for len(before) > 0 || len(after) > 0 {
 		switch {
-		case !inAfter:
-			d.add("removed", at, &a, nil)
-		case !inBefore:
-			d.add("added", at, nil, &b)
+		case len(after) == 0 || len(before) > 0 && before[0].name < after[0].name:
+			d.add("removed", at.member(before[0].name), before[0].value, "")
+			before = before[1:]
+		case len(before) == 0 || after[0].name < before[0].name:
+			d.add("added", at.member(after[0].name), "", after[0].value)
+			after = after[1:]
 		default:
-			d.compare(at, a, b)
+			d.compare(at.member(before[0].name), before[0].value, after[0].value)
+			before, after = before[1:], after[1:]
 		}
 	}
 }
 
 // arrays keeps as many elements as it can in place. Between those, it compares elements
 // in their order.
-func (d *differ) arrays(path string, before, after []any) {
+func (d *differ) arrays(at *place, before, after []string) {
 	i, j := 0, 0
-	for _, m := range append(common(before, after), match{len(before), len(after)}) {
+	for _, m := range append(d.common(before, after), match{len(before), len(after)}) {
 		for ; i < m.before && j < m.after; i, j = i+1, j+1 {
-			d.compare(path+index(j), before[i], after[j])
+			d.compare(at.element(j), before[i], after[j])
 		}
 		for ; i < m.before; i++ {
-			d.add("removed", path+index(i), &before[i], nil)
+			d.add("removed", at.element(i), before[i], "")
 		}
 		for ; j < m.after; j++ {
-			d.add("added", path+index(j), nil, &after[j])
+			d.add("added", at.element(j), "", after[j])
 		}
 		i, j = m.before+1, m.after+1
 	}
+}
+
+// parts returns the elements of an array, or the members of an object, in compact JSON. It
+// returns nil if they are too many.
+func parts(text string) []string {
+	all := make([]string, 0, 8)
+	start, depth := 1, 0
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = stringEnd(text, i) - 1
+			continue
+		case '[', '{':
+			depth++
+			continue
+		case ']', '}':
+			depth--
+		}
+		if last := i == len(text)-1; last && i > start || depth == 0 && text[i] == ',' {
+			if len(all) == maxDiffParts {
+				return nil
+			}
+			all = append(all, text[start:i])
+			start = i + 1
+		}
+	}
+	return all
+}
+
+// member is a member of an object.
+type member struct{ name, value string }
+
+// members reads members, and sorts them by name.
+func members(parts []string) []member {
+	all := make([]member, len(parts))
+	for i, part := range parts {
+		end := stringEnd(part, 0)
+		name := part[1 : end-1]
+		if strings.Contains(name, `\`) {
+			_ = json.Unmarshal([]byte(part[:end]), &name) // it is a string
+		}
+		all[i] = member{name, part[end+1:]}
+	}
+	slices.SortFunc(all, func(a, b member) int { return cmp.Compare(a.name, b.name) })
+	return all
 }
 
 // match is an element that two arrays have in common.
@@ -158,8 +253,7 @@ type match struct{ before, after int }
 
 // common returns a longest common subsequence of two arrays. For arrays that are too long
 // for that, it returns their equal beginnings and ends.
-func common(before, after []any) []match {
-	a, b := texts(before), texts(after)
+func (d *differ) common(a, b []string) []match {
 	var head, tail []match
 	for len(head) < min(len(a), len(b)) && a[len(head)] == b[len(head)] {
 		head = append(head, match{len(head), len(head)})
@@ -170,7 +264,7 @@ func common(before, after []any) []match {
 	}
 	slices.Reverse(tail)
 	rows, columns := len(a)-n-len(tail), len(b)-n-len(tail)
-	if rows > 0 && columns > 0 && rows <= maxPairs/columns {
+	if rows > 0 && columns > 0 && rows <= maxPairs/columns && d.affords(rows*columns) {
 		head = append(head, longest(a[n:n+rows], b[n:n+columns], n)...)
 	}
 	return append(head, tail...)
@@ -206,14 +300,6 @@ func longest(a, b []string, offset int) []match {
 	return matches
 }
 
-func texts(values []any) []string {
-	all := make([]string, len(values))
-	for i, v := range values {
-		all[i] = string(compact(v))
-	}
-	return all
-}
-
 func compact(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -224,7 +310,14 @@ func compact(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-func format(v any) string { return pretty(compact(v)) }
+// format returns a value as people read it: at least as much of it as is shown, except
+// that a long string is whole, for [around].
+func format(text string) string {
+	if len(text) > maxPrettyBytes && text[0] != '"' {
+		return text
+	}
+	return pretty([]byte(text), maxChangeBytes)
+}
 
 // shared is how much common text is kept before and after the place where two texts
 // differ.
@@ -264,17 +357,6 @@ func middle(text string, head, tail int) string {
 	return before + text[start:end] + after
 }
 
-// member returns the name of an object's member as a path has it.
-func member(path, name string) string {
-	if !isIdentifier(name) {
-		return "[" + string(compact(name)) + "]"
-	}
-	if path == "" {
-		return name
-	}
-	return "." + name
-}
-
 func isIdentifier(name string) bool {
 	for i, r := range name {
 		if r != '_' && r != '-' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
@@ -283,5 +365,3 @@ func isIdentifier(name string) bool {
 	}
 	return name != ""
 }
-
-func index(i int) string { return "[" + strconv.Itoa(i) + "]" }

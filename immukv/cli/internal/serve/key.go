@@ -44,7 +44,7 @@ type entryView struct {
 	Dialect  string
 	Value    string
 	Bytes    int
-	Cut      int    // number of omitted bytes of Value
+	Cut      bool   // the end of Value was omitted
 	WholeURL string // the value as plain text
 	ProofURL string // empty unless a checkpoint covers the entry
 	LogURL   string
@@ -103,7 +103,7 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 			return nil
 		}
 		if n := len(body.Rows); n > 0 {
-			body.Rows[n-1].compare(e, last, err == nil && comparable)
+			body.Rows[n-1].compare(ctx, e, last, err == nil && comparable)
 			if n == versionsPerPage {
 				body.Older = keyURL(body.Key) + "&" + url.Values{"before": {string(lastVersion)}}.Encode()
 				return nil
@@ -124,7 +124,7 @@ func (s *Server) history(ctx context.Context, body *keyBody, opts []immukv.Histo
 }
 
 // compare adds the differences between the row's entry and the one before it.
-func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], trusted bool) {
+func (v *versionRow) compare(ctx context.Context, before, entry immukv.Entry[json.RawMessage], trusted bool) {
 	v.Doubtful = !trusted
 	if before.Hash == "" || entry.Hash == "" {
 		v.Uncompared = "one of the two cannot be read"
@@ -135,7 +135,7 @@ func (v *versionRow) compare(before, entry immukv.Entry[json.RawMessage], truste
 		return
 	}
 	var err error
-	v.Changes, v.More, err = diff(before.JSON, entry.JSON)
+	v.Changes, v.More, err = diff(ctx, before.JSON, entry.JSON)
 	switch {
 	case err != nil:
 		v.Uncompared = err.Error()
@@ -155,11 +155,13 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 	if !v.Readable {
 		return v
 	}
-	shown := string(e.JSON)
-	if len(shown) <= maxPrettyBytes {
-		shown = pretty(e.JSON)
+	shown := ""
+	if len(e.JSON) <= maxPrettyBytes {
+		shown = pretty(e.JSON, maxShownBytes)
+	} else {
+		shown = string(e.JSON[:2*maxShownBytes]) // of which the first half is shown
 	}
-	v.Value, v.Cut = cut(shown, maxShownBytes)
+	v.Value, v.Cut = beginning(shown, maxShownBytes)
 	at := url.Values{"key": {e.Key}, "sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
 	v.WholeURL = "/key/value?" + at
 	v.LogURL = "/log?sequence=" + strconv.FormatInt(e.Sequence, 10)

@@ -14,13 +14,14 @@ const (
 // pretty formats a value for people: short arrays and objects on one line, others
 // indented, and characters in place of the escapes that canonical JSON has for them.
 // Numbers keep all their digits, and members their order. A text that is not JSON is not
-// changed.
-func pretty(value []byte) string {
+// changed. Once the result exceeds the limit in bytes, no elements and members follow:
+// indented, a value may be many times as long.
+func pretty(value []byte, limit int) string {
 	var b bytes.Buffer
 	if json.Compact(&b, value) != nil {
 		return string(value)
 	}
-	p := prettyPrinter{text: readable(b.String())}
+	p := prettyPrinter{text: readable(b.String()), limit: limit}
 	p.findEnds()
 	p.value(0, 0)
 	return p.out.String()
@@ -28,9 +29,10 @@ func pretty(value []byte) string {
 
 // prettyPrinter writes compact JSON with line breaks.
 type prettyPrinter struct {
-	text string
-	ends map[int]int // the end of the array or object that begins at a place
-	out  strings.Builder
+	text  string
+	ends  map[int]int // the end of the array or object that begins at a place
+	limit int
+	out   strings.Builder
 }
 
 func (p *prettyPrinter) findEnds() {
@@ -39,7 +41,7 @@ func (p *prettyPrinter) findEnds() {
 	for i := 0; i < len(p.text); i++ {
 		switch p.text[i] {
 		case '"':
-			i = p.stringEnd(i) - 1
+			i = stringEnd(p.text, i) - 1
 		case '[', '{':
 			open = append(open, i)
 		case ']', '}':
@@ -50,9 +52,9 @@ func (p *prettyPrinter) findEnds() {
 }
 
 // stringEnd returns the end of the string that begins at i.
-func (p *prettyPrinter) stringEnd(i int) int {
-	for i++; p.text[i] != '"'; i++ {
-		if p.text[i] == '\\' {
+func stringEnd(text string, i int) int {
+	for i++; text[i] != '"'; i++ {
+		if text[i] == '\\' {
 			i++
 		}
 	}
@@ -63,7 +65,7 @@ func (p *prettyPrinter) stringEnd(i int) int {
 func (p *prettyPrinter) end(i int) int {
 	switch p.text[i] {
 	case '"':
-		return p.stringEnd(i)
+		return stringEnd(p.text, i)
 	case '[', '{':
 		return p.ends[i]
 	}
@@ -83,9 +85,12 @@ func (p *prettyPrinter) value(i, level int) int {
 	}
 	p.out.WriteByte(kind)
 	for i++; i < end-1; i++ { // skip the comma
+		if p.out.Len() > p.limit {
+			return end
+		}
 		p.indent(level + 1)
 		if kind == '{' {
-			name := p.stringEnd(i)
+			name := stringEnd(p.text, i)
 			p.out.WriteString(p.text[i:name] + ": ")
 			i = name + 1
 		}
@@ -108,7 +113,7 @@ func (p *prettyPrinter) line(i, end int) {
 	for i < end {
 		next := i + 1
 		if p.text[i] == '"' {
-			next = p.stringEnd(i)
+			next = stringEnd(p.text, i)
 		}
 		p.out.WriteString(p.text[i:next])
 		if c := p.text[i]; c == ',' || c == ':' {

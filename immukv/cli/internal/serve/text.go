@@ -58,7 +58,7 @@ func keep(pieces []piece, text string) []piece {
 }
 
 // cut returns the beginning of a text, of at most limit bytes and of whole characters, and
-// the number of omitted bytes.
+// the number of omitted bytes. The result does not keep the text in memory.
 func cut(text string, limit int) (string, int) {
 	if len(text) <= limit {
 		return text, 0
@@ -67,7 +67,13 @@ func cut(text string, limit int) (string, int) {
 	for end > 0 && end > limit-utf8.UTFMax && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end], len(text) - end
+	return strings.Clone(text[:end]), len(text) - end
+}
+
+// beginning returns what [cut] does, and whether anything was omitted.
+func beginning(text string, limit int) (string, bool) {
+	text, omitted := cut(text, limit)
+	return text, omitted > 0
 }
 
 // readable replaces the escapes \uXXXX in JSON by their characters, except those with a

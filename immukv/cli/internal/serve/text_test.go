@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 )
@@ -83,9 +84,20 @@ func TestPretty(t *testing.T) {
 		`NaN`:                                                      `NaN`,
 		`{"a":1`:                                                   `{"a":1`,
 	} {
-		if got := pretty([]byte(value)); got != want {
+		if got := pretty([]byte(value), len(want)); got != want {
 			t.Errorf("%s is shown as\n%s\nwant\n%s", value, got, want)
 		}
+	}
+}
+
+// TestPrettyLimit indents no more than is shown: a value may be many times as long then.
+func TestPrettyLimit(t *testing.T) {
+	t.Parallel()
+	const levels = maxIndent - 1
+	value := strings.Repeat("[", levels) + "[" + strings.Repeat(`[1],`, 100_000) + "1]" + strings.Repeat("]", levels)
+	const limit, ends = 1000, (maxIndent + 1) * lineWidth // of the levels that are open
+	if got := pretty([]byte(value), limit); len(got) <= limit || len(got) > limit+ends {
+		t.Errorf("%d bytes are shown in %d bytes", len(value), len(got))
 	}
 }
 
@@ -96,7 +108,7 @@ func FuzzPretty(f *testing.F) {
 		f.Add(`["` + strings.Repeat("x", 100) + `",` + text + `]`)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		shown := pretty([]byte(text))
+		shown := pretty([]byte(text), math.MaxInt)
 		var b, again bytes.Buffer
 		if json.Compact(&b, []byte(text)) != nil {
 			if shown != text {
