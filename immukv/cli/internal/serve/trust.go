@@ -111,6 +111,7 @@ func (s *Server) readHead(ctx context.Context, body *trustBody) {
 	for e, err := range s.db.Log(ctx, immukv.Limit(1)) {
 		if err != nil {
 			body.HeadProblem = s.problemOf(err).title + ": " + err.Error()
+			body.OrphanProblem = "The newest entry could not be read, or cannot be trusted."
 		}
 		if e.VersionID == "" {
 			return

@@ -22,6 +22,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
@@ -87,6 +88,36 @@ func TestTampered(t *testing.T) {
 	b.get("/keys").reads("#keys", "value 4")
 	b.get("/key?key=k").reads("#history", "value 7", "verification failed", "cannot be trusted", `"value 1 <b>" "value 7 <b>"`)
 	b.get("/log").reads("#entries", "value 7", "verification failed")
+}
+
+// TestUnknownOrphan does not say that there is no orphan if the newest entry, or its key,
+// cannot be read.
+func TestUnknownOrphan(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(name, body string) string{
+		"the entry was changed": func(name, body string) string { return strings.Replace(body, "a value", "another", 1) },
+		"it is no entry":        func(string, string) string { return "{" },
+		"its key cannot be read": func(name, body string) string {
+			if strings.HasPrefix(name, "keys/") {
+				return "{"
+			}
+			return body
+		},
+	} {
+		b := newBench(t, nil)
+		b.set("k", `"a value"`)
+		b.get("/trust").reads("#orphan", "There is none: the newest entry is applied to its key.")
+		b.tap.change = func(name string, body []byte) []byte { return []byte(damage(name, string(body))) }
+		a := b.get("/trust")
+		if text := a.text("#orphan"); text == "Orphan" || strings.Contains(text, "There is none") {
+			t.Errorf("%s, and the page says: %s", name, text)
+		}
+		checkPage(a)
+	}
+	b := newBench(t, nil)
+	b.set("k", `1`)
+	b.tap.disturb(func(context.Context, string, string) error { return fmt.Errorf("busy: %w", backend.ErrUnavailable) })
+	b.get("/trust").reads("#orphan", "The newest entry could not be read")
 }
 
 // TestMeanings holds the meanings to the kinds of findings that there are.
