@@ -11,14 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv"
 )
 
 const (
-	ringEntries = 200              // kept for pages that are behind
+	ringEntries = entriesPerPage   // kept for pages that are behind, and sent to one at a time
 	linger      = 10 * time.Second // how long the log is followed without an open page
 	retryAfter  = 5 * time.Second  // after this time, an ended follower is replaced
-	streamMost  = 50               // number of entries sent to a page at a time
 )
 
 // hub follows the log once for all live pages: the store has one reader for any number of
@@ -126,6 +126,9 @@ func (f *follower) endedFor(d time.Duration) bool {
 // follow follows the log until the context ends, or the log was changed.
 func (f *follower) follow(ctx context.Context) error {
 	newest, err := f.fill(ctx)
+	for transient(err) && wait(ctx, f.s.PollInterval) {
+		newest, err = f.fill(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -142,12 +145,17 @@ func (f *follower) follow(ctx context.Context) error {
 	return errors.New("following the log ended")
 }
 
+// transient reports whether reading the log may succeed in a moment.
+func transient(err error) bool {
+	return errors.Is(err, backend.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // fill fills the ring with the newest entries: a page may have been made a moment ago.
 func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
 	var rows []logRow
 	var newest *immukv.Checkpoint
-	for e, err := range f.s.db.Log(ctx, immukv.Limit(entriesPerPage)) {
-		if err != nil && newest == nil {
+	for e, err := range f.s.db.Log(ctx, immukv.Limit(ringEntries)) {
+		if err != nil && (newest == nil || transient(err)) {
 			return nil, err
 		}
 		if err != nil {
@@ -176,13 +184,13 @@ func (f *follower) publish(row logRow) {
 	f.notify()
 }
 
-// since returns the rows from a sequence on, at most as many as are sent at a time, and
-// the number of missed entries before them. The channel is closed when there may be more.
+// since returns the rows from a sequence on that the ring has, and the number of missed
+// entries before them. The channel is closed when there may be more.
 func (f *follower) since(next int64) (rows []logRow, missed int64, changed <-chan struct{}, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(f.ring, next, func(r logRow, n int64) int { return cmp.Compare(r.Sequence, n) })
-	rows = slices.Clone(f.ring[max(i, len(f.ring)-streamMost):])
+	rows = slices.Clone(f.ring[i:])
 	if len(rows) > 0 {
 		missed = rows[0].Sequence - next
 	}

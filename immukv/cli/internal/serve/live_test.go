@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,7 +239,7 @@ func TestSlowReader(t *testing.T) {
 		close(slow.gate)
 		pass(2 * time.Second)
 		got := slow.events()
-		if want := fmt.Sprintf("missed %d", rounds*each-streamMost); len(got) != streamMost+2 || got[0] != want || got[streamMost] != "entry 400" {
+		if want := fmt.Sprintf("missed %d", rounds*each-ringEntries); len(got) != ringEntries+2 || got[0] != want || got[ringEntries] != "entry 400" {
 			t.Errorf("the slow reader has %q, want %s first", got, want)
 		}
 	})
@@ -274,6 +275,41 @@ func TestLiveTrouble(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestLiveBegins follows a log of which the first read fails, at its newest entry or at an
+// older one: the page says so, and is live when the store answers.
+func TestLiveBegins(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]func(context.Context) error{
+		"hangs":          func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"is unavailable": func(context.Context) error { return fmt.Errorf("busy: %w", backend.ErrUnavailable) },
+	} {
+		for _, op := range []string{"get", "version", "versions"} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, nil)
+				for range 3 {
+					b.set("k", `0`)
+				}
+				var failures atomic.Int64
+				b.tap.disturb(func(ctx context.Context, now, _ string) error {
+					if now == op && failures.Add(1) == 1 {
+						return trouble(ctx)
+					}
+					return nil
+				})
+				l := b.listen("/log/events?after=0")
+				pass(time.Minute)
+				got := strings.Join(l.events(), "; ")
+				if failures.Load() == 0 {
+					t.Errorf("the log is read without %s", op)
+				}
+				if !strings.Contains(got, "entry 1; entry 2") || strings.Contains(got, "ended") || !strings.HasSuffix(got, "status live") && !strings.HasSuffix(got, "entry 2") {
+					t.Errorf("%s fails once: the store %s, and the page is told %s", op, name, got)
+				}
+			})
+		}
 	}
 }
 
