@@ -134,6 +134,45 @@ func TestStoreTroubles(t *testing.T) {
 	}
 }
 
+// TestTrouble records what the store did with the last request, and not that a page's own
+// time was over.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = time.Minute
+		hangs := func(ctx context.Context, _, _ string) error { <-ctx.Done(); return ctx.Err() }
+		fails := func(err error) func(context.Context, string, string) error {
+			return func(context.Context, string, string) error { return err }
+		}
+		b := newBench(t, nil)
+		store := newBoundedStore(b.tap, limit)
+		for _, c := range []struct {
+			name    string
+			answer  func(context.Context, string, string) error
+			wait    time.Duration // of the caller; zero if it has no limit
+			trouble bool
+		}{
+			{"a request hangs, and the page has less time", hangs, limit / 2, false},
+			{"a request hangs", hangs, 0, true},
+			{"another one, of a page that has less time", hangs, limit / 2, true},
+			{"access is denied", fails(fmt.Errorf("no: %w", backend.ErrAccessDenied)), 0, false},
+			{"a request fails", fails(io.ErrUnexpectedEOF), 0, true},
+			{"there is no such object", nil, 0, false},
+		} {
+			b.tap.disturb(c.answer)
+			ctx, cancel := context.WithCancel(t.Context())
+			if c.wait > 0 {
+				ctx, cancel = context.WithTimeout(t.Context(), c.wait)
+			}
+			_, err := store.Get(ctx, "x")
+			cancel()
+			if since, trouble := store.trouble(); err == nil || (trouble != nil) != c.trouble || trouble != nil && since.IsZero() {
+				t.Errorf("%s: %v, and the trouble is %v since %v", c.name, err, trouble, since)
+			}
+		}
+	})
+}
+
 // TestManyPages opens many pages of a slow store at once: the store has few requests at a
 // time, each page is answered, and who waits too long is told.
 func TestManyPages(t *testing.T) {

@@ -45,20 +45,24 @@ func (s *boundedStore) trouble() (since time.Time, err error) {
 	return s.since, s.failed
 }
 
+// note records the outcome of a request.
 func (s *boundedStore) note(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case errors.Is(err, context.Canceled): // no information about the store
-	case err == nil, errors.Is(err, backend.ErrNotFound), errors.Is(err, backend.ErrInvalidName),
-		errors.Is(err, backend.ErrDamaged), errors.Is(err, backend.ErrTooLarge):
+	if answered(err) {
 		s.failed = nil
-	default:
-		if s.failed == nil {
-			s.since = time.Now()
-		}
-		s.failed = err
+		return
 	}
+	if s.failed == nil {
+		s.since = time.Now()
+	}
+	s.failed = err
+}
+
+// answered reports whether the store answered a request that returned err.
+func answered(err error) bool {
+	return err == nil || errors.Is(err, backend.ErrNotFound) || errors.Is(err, backend.ErrInvalidName) ||
+		errors.Is(err, backend.ErrDamaged) || errors.Is(err, backend.ErrTooLarge) || errors.Is(err, backend.ErrAccessDenied)
 }
 
 // bounded sends one request. It returns after the time limit, even if the store does not:
@@ -87,7 +91,10 @@ func bounded[T any](s *boundedStore, ctx context.Context, send func(context.Cont
 	case <-limited.Done():
 		r.err = limited.Err()
 	}
-	if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
+	if r.err != nil && ctx.Err() != nil {
+		return r.value, r.err // the caller did not wait: that says nothing about the store
+	}
+	if r.err != nil && limited.Err() != nil {
 		r.err = fmt.Errorf("%w: it did not answer within %v: %w", backend.ErrUnavailable, s.limit, r.err)
 	}
 	s.note(r.err)
