@@ -60,7 +60,7 @@ with it: see immukv tlog.`,
 	cmd.Flags().StringVar(&flags.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any that is free")
 	cmd.Flags().StringArrayVar(&flags.hosts, "host", nil, "also answer to this `name`; may be given several times")
 	flags.sealed.add(cmd.Flags())
-	cmd.Flags().DurationVar(&flags.readTimeout, "read-timeout", serve.DefaultReadTimeout, "time limit for the reads of a page, a `duration`")
+	cmd.Flags().DurationVar(&flags.readTimeout, "read-timeout", serve.DefaultReadTimeout, "time limit for making a page, a `duration`")
 	cmd.Flags().DurationVar(&flags.poll, "poll", immukv.DefaultPollInterval, "time between two requests for new entries, about this `duration`, while a page shows the log")
 	return cmd
 }

@@ -66,7 +66,7 @@ type keyBody struct {
 }
 
 // keyPage answers with the history of a key, newest first.
-func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) keyPage(r *http.Request) (*response, error) {
 	q := r.URL.Query()
 	key := q.Get("key")
 	body := keyBody{Key: key, sealed: s.sealedSize(r.Context()), Moment: q.Get("at")}
@@ -77,16 +77,16 @@ func (s *Server) keyPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	if body.Moment != "" {
 		if err := s.asOf(r.Context(), &body); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := s.history(r.Context(), &body, opts); err != nil {
-		return err
+		return nil, err
 	}
 	if len(body.Rows) == 0 && body.Latest == "" {
-		return &problem{http.StatusNotFound, "There is no such key", fmt.Sprintf("The key %q was never set.", key)}
+		return nil, &problem{http.StatusNotFound, "There is no such key", fmt.Sprintf("The key %q was never set.", key)}
 	}
-	return s.show(w, http.StatusOK, "key", page{Title: "Key " + key, At: "keys", Body: body})
+	return s.show(http.StatusOK, "key", page{Title: "Key " + key, At: "keys", Body: body})
 }
 
 // history adds the versions of a page. It reads one more, for the comparison of the last.
@@ -212,22 +212,19 @@ func sequenceOf(text string) (int64, error) {
 }
 
 // wholeValue serves a value as plain text, byte for byte as it is stored.
-func (s *Server) wholeValue(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) wholeValue(r *http.Request) (*response, error) {
 	key, sequence, err := entryOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e, err := s.db.Get(r.Context(), key, immukv.AtSequence(sequence))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if e.Sequence != sequence {
-		return &problem{http.StatusNotFound, "Not found", fmt.Sprintf("Sequence %d is not an entry of key %q.", sequence, key)}
+		return nil, &problem{http.StatusNotFound, "Not found", fmt.Sprintf("Sequence %d is not an entry of key %q.", sequence, key)}
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(e.JSON)))
-	_, _ = w.Write(e.JSON) // the client may be gone
-	return nil
+	return &response{status: http.StatusOK, kind: plainText, body: e.JSON}, nil
 }
 
 func entryOf(r *http.Request) (key string, sequence int64, err error) {
@@ -236,20 +233,17 @@ func entryOf(r *http.Request) (key string, sequence int64, err error) {
 }
 
 // proof serves the proof that immukv tlog prove prints.
-func (s *Server) proof(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) proof(r *http.Request) (*response, error) {
 	key, sequence, err := entryOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	proof, err := tlog.ProveKeyAt(r.Context(), s.db, key, sequence)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(proof)))
-	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": proofName(key, sequence)}))
-	_, _ = w.Write(proof)
-	return nil
+	disposition := mime.FormatMediaType("attachment", map[string]string{"filename": proofName(key, sequence)})
+	return &response{status: http.StatusOK, header: http.Header{"Content-Disposition": {disposition}}, kind: plainText, body: proof}, nil
 }
 
 // proofName returns a file name that is valid on every system.

@@ -40,7 +40,7 @@ type keysBody struct {
 }
 
 // keysPage lists the keys that begin with a prefix, each with its newest entry.
-func (s *Server) keysPage(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) keysPage(r *http.Request) (*response, error) {
 	q := r.URL.Query()
 	body := keysBody{Search: q.Get("prefix"), After: q.Get("after")}
 	opts := []immukv.KeysOption{immukv.KeyPrefix(body.Search), immukv.Limit(keysPerPage + 1)}
@@ -51,7 +51,7 @@ func (s *Server) keysPage(w http.ResponseWriter, r *http.Request) error {
 	var keys []string
 	for key, err := range s.lists.Keys(r.Context(), opts...) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		keys = append(keys, key)
 	}
@@ -61,9 +61,9 @@ func (s *Server) keysPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	var err error
 	if body.Rows, err = s.keyRows(r.Context(), keys); err != nil {
-		return err
+		return nil, err
 	}
-	return s.show(w, http.StatusOK, "keys", page{Title: "Keys", At: "keys", Body: body})
+	return s.show(http.StatusOK, "keys", page{Title: "Keys", At: "keys", Body: body})
 }
 
 // keyRows reads the newest entries of keys, a few at a time, and keeps only the beginning

@@ -199,7 +199,13 @@ func TestManyPages(t *testing.T) {
 		answers := make([]*answer, n)
 		var pages sync.WaitGroup
 		for i := range n {
-			pages.Go(func() { answers[i] = b.do("GET", "/keys") })
+			pages.Go(func() {
+				began := time.Now()
+				answers[i] = b.do("GET", "/keys")
+				if took := time.Since(began); took > b.server.ReadTimeout {
+					t.Errorf("a page took %v", took)
+				}
+			})
 		}
 		pages.Wait()
 		count := make(map[int]int)

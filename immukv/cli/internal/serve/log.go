@@ -38,7 +38,7 @@ type logBody struct {
 
 // logPage answers with the log, newest first: from the newest entry on, or from a
 // sequence, a date or the end of another page.
-func (s *Server) logPage(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) logPage(r *http.Request) (*response, error) {
 	q := r.URL.Query()
 	body := logBody{Newest: -1, Sequence: q.Get("sequence"), Date: q.Get("date"), Heading: "Newest entries"}
 	var err error
@@ -58,7 +58,7 @@ func (s *Server) logPage(w http.ResponseWriter, r *http.Request) error {
 		err = s.addEntries(r.Context(), &body)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, row := range body.Rows {
 		if row.Known {
@@ -70,7 +70,7 @@ func (s *Server) logPage(w http.ResponseWriter, r *http.Request) error {
 	if body.Live {
 		p.Script = "log"
 	}
-	return s.show(w, http.StatusOK, "log", p)
+	return s.show(http.StatusOK, "log", p)
 }
 
 // entriesFrom begins with the entry of a sequence.

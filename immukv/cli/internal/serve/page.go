@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -46,24 +47,37 @@ type page struct {
 	Body     any
 }
 
-// show writes a page. If the page cannot be made, it returns an error and has written
-// nothing.
-func (s *Server) show(w http.ResponseWriter, status int, name string, p page) error {
+// response is an answer as it is sent: whole, so that none begins and then fails.
+type response struct {
+	status int
+	header http.Header // more headers; may be nil
+	kind   string      // the type of the body
+	body   []byte
+}
+
+const plainText = "text/plain; charset=utf-8"
+
+// show makes a page.
+func (s *Server) show(status int, name string, p page) (*response, error) {
 	if !p.Stranger {
 		p.Store, p.Prefix = s.Name, s.db.Prefix()
 	}
 	var b bytes.Buffer
 	if err := templates[name].Execute(&b, p); err != nil {
-		return err
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
-	w.WriteHeader(status)
-	_, err := w.Write(b.Bytes())
-	if err != nil {
+	return &response{status: status, kind: "text/html; charset=utf-8", body: b.Bytes()}, nil
+}
+
+// send sends a response. The client may be gone.
+func (s *Server) send(w http.ResponseWriter, r *response) {
+	maps.Copy(w.Header(), r.header)
+	w.Header().Set("Content-Type", r.kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(r.body)))
+	w.WriteHeader(r.status)
+	if _, err := w.Write(r.body); err != nil {
 		s.Logger.Debug("a page was not delivered", "error", err)
 	}
-	return nil
 }
 
 // problem says for people why there is no page.
@@ -95,7 +109,7 @@ func (s *Server) problemOf(err error) *problem {
 	case errors.Is(err, backend.ErrAccessDenied):
 		return &problem{http.StatusBadGateway, "The store denies access", err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &problem{http.StatusGatewayTimeout, "The store does not answer", "It did not answer within " + s.ReadTimeout.String() + ". " + err.Error()}
+		return &problem{http.StatusGatewayTimeout, "The store does not answer", "The page could not be read within " + s.ReadTimeout.String() + ". " + err.Error()}
 	case errors.Is(err, backend.ErrUnavailable):
 		return &problem{http.StatusServiceUnavailable, "The store is not available", err.Error()}
 	}
@@ -116,11 +130,13 @@ func (s *Server) showError(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method == http.MethodGet && !stranger {
 		body.Retry = r.URL.RequestURI()
 	}
-	w.Header().Del("Content-Disposition")
-	if err := s.show(w, p.status, "error", page{Title: p.title, Stranger: stranger, Body: body}); err != nil {
+	answer, err := s.show(p.status, "error", page{Title: p.title, Stranger: stranger, Body: body})
+	if err != nil {
 		s.Logger.Error("the error page failed", "error", err)
 		http.Error(w, p.title, p.status)
+		return
 	}
+	s.send(w, answer)
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {

@@ -34,7 +34,9 @@ type Config struct {
 	Verifier *tlog.Verifier
 	// Witnesses are the witnesses whose cosignatures are listed.
 	Witnesses *tlog.WitnessPolicy
-	// ReadTimeout bounds the reads behind one page. Zero means [DefaultReadTimeout].
+	// ReadTimeout bounds the time until a page is there or says why not: half of it at most
+	// is for the wait until the server has time for the page, the rest for its reads. Zero
+	// means [DefaultReadTimeout].
 	ReadTimeout time.Duration
 	// PollInterval is the interval between two requests for new entries while a live page
 	// is open. Zero means immukv.DefaultPollInterval.
@@ -50,8 +52,9 @@ const DefaultReadTimeout = 15 * time.Second
 
 // Limits for the whole server, for any number of open pages.
 const (
-	maxPages   = 16   // pages that read the store; others wait for at most the read timeout
-	maxStreams = 4096 // live pages; more are answered with 503
+	maxPages   = 16       // pages that read the store; others wait for at most half the read timeout
+	maxSending = 64 << 20 // bytes of answers being sent; more keep their places among the pages
+	maxStreams = 4096     // live pages; more are answered with 503
 )
 
 // concurrency is the number of bodies read ahead for a page. Values may be large.
@@ -78,6 +81,7 @@ type Server struct {
 	cancel context.CancelFunc
 
 	streams atomic.Int64 // that are open
+	sending atomic.Int64 // bytes of answers that clients have not read yet
 
 	acceptedMu sync.Mutex
 	accepted   tlog.Checkpoint // the newest accepted one
@@ -101,14 +105,14 @@ func Open(store backend.VersionedStore, config Config) (*Server, error) {
 	if s.guard, err = newGuard(config.Addr, config.Hosts); err != nil {
 		return nil, err
 	}
-	for client, opts := range map[**client][]immukv.Option{
-		&s.db:    {immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(0)},
-		&s.lists: {immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval)},
-		&s.whole: nil,
-	} {
-		if *client, err = s.open(opts...); err != nil {
-			return nil, err
-		}
+	if s.db, err = s.open(immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(0)); err != nil {
+		return nil, err
+	}
+	if s.lists, err = s.open(immukv.WithConcurrency(concurrency), immukv.WithRepairCheckInterval(headInterval)); err != nil {
+		return nil, err
+	}
+	if s.whole, err = s.open(); err != nil {
+		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.live = newHub(s)
@@ -186,7 +190,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := NewHTTPServer(s, s.Logger)
-	server.WriteTimeout += 2 * s.ReadTimeout      // streams set their own
+	server.WriteTimeout += s.ReadTimeout          // streams set their own
 	return Until(ctx, listener, server, s.cancel) // a stream is never idle
 }
 
@@ -201,25 +205,34 @@ func (s *Server) Close() {
 }
 
 // reading limits a handler that reads the store: in time, and in how many run at once. A
-// handler returns its error instead of writing it.
-func (s *Server) reading(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// handler returns its answer instead of writing it: a client that reads slowly must not
+// take the place of a page that reads the store.
+func (s *Server) reading(h func(*http.Request) (*response, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		timer := time.NewTimer(s.ReadTimeout)
-		defer timer.Stop()
-		select {
-		case s.pages <- struct{}{}:
-			defer func() { <-s.pages }()
-		case <-timer.C:
-			s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are being read at once", fmt.Sprintf("The server reads %d pages at a time. Try again in a moment.", maxPages)})
-			return
-		case <-r.Context().Done():
-			return // the client is gone
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.ReadTimeout)
 		defer cancel()
 		defer context.AfterFunc(s.ctx, cancel)()
-		if err := h(w, r.WithContext(ctx)); err != nil {
-			s.showError(w, r, err)
+		place, cancelPlace := context.WithTimeout(ctx, s.ReadTimeout/2) // the rest is for the reads
+		defer cancelPlace()
+		select {
+		case s.pages <- struct{}{}:
+		case <-place.Done():
+			s.showError(w, r, &problem{http.StatusServiceUnavailable, "Too many pages are being read at once", fmt.Sprintf("The server reads %d pages at a time. Try again in a moment.", maxPages)})
+			return
 		}
+		release := sync.OnceFunc(func() { <-s.pages })
+		defer release()
+		answer, err := h(r.WithContext(ctx))
+		if err != nil {
+			release()
+			s.showError(w, r, err)
+			return
+		}
+		size := int64(len(answer.body))
+		if s.sending.Add(size) <= maxSending {
+			release()
+		}
+		defer s.sending.Add(-size)
+		s.send(w, answer)
 	}
 }

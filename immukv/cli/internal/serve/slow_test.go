@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -157,4 +158,54 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("serve: %v", err)
 		}
 	})
+}
+
+// TestSlowReaders has many clients ask for pages and read nothing of the answers. Others
+// are answered meanwhile: a page that is being sent is no page that is being read. This
+// holds up to a number of bytes, so that slow readers cannot fill the memory.
+func TestSlowReaders(t *testing.T) {
+	t.Parallel()
+	for _, full := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, nil)
+			for i := range keysPerPage {
+				b.set(fmt.Sprint("k", i), `1`)
+			}
+			listener := &pipes{make(chan net.Conn), make(chan struct{})}
+			ctx, cancel := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- b.server.Serve(ctx, listener) }()
+			if full {
+				b.server.sending.Store(maxSending)
+			}
+			for range 2 * maxPages {
+				conn := listener.dial()
+				defer conn.Close()
+				_, err := io.WriteString(conn, "GET /keys HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+				b.check(err)
+			}
+			synctest.Wait()
+			a := b.do("GET", "/keys")
+			if full {
+				if a.status != http.StatusServiceUnavailable {
+					t.Errorf("slow readers have all the memory that there is for them, and a page has the status %d", a.status)
+				}
+			} else if a.status != http.StatusOK {
+				t.Errorf("beside slow readers, a page has the status %d", a.status)
+			}
+			pass(5 * time.Minute) // until they had their time
+			want := int64(0)
+			if full {
+				want = maxSending
+			}
+			if n := b.server.sending.Load(); n != want {
+				t.Errorf("%d bytes are being sent to nobody", n-want)
+			}
+			b.get("/keys").reads("#keys", "k0")
+			cancel()
+			if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+				t.Errorf("serve: %v", err)
+			}
+		})
+	}
 }

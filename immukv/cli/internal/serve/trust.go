@@ -77,7 +77,7 @@ type findingView struct {
 
 // trustPage answers with the page about the trust in the store. Its parts are read
 // concurrently. A part that cannot be read does not affect the others.
-func (s *Server) trustPage(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) trustPage(r *http.Request) (*response, error) {
 	body := trustBody{HasVerifier: s.Verifier != nil}
 	var reads sync.WaitGroup
 	reads.Go(func() { s.readHead(r.Context(), &body) })
@@ -101,8 +101,11 @@ func (s *Server) trustPage(w http.ResponseWriter, r *http.Request) error {
 	p.Body = body
 	// The forms are sent with their origin, by which the server recognises a form of
 	// another site. With no-referrer it would be null.
-	w.Header().Set("Referrer-Policy", "same-origin")
-	return s.show(w, http.StatusOK, "trust", p)
+	answer, err := s.show(http.StatusOK, "trust", p)
+	if err == nil {
+		answer.header = http.Header{"Referrer-Policy": {"same-origin"}}
+	}
+	return answer, err
 }
 
 // readHead reads the newest entry, and whether the entries of its log version are
