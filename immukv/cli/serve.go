@@ -104,7 +104,7 @@ func (a *app) servePages(ctx context.Context, flags *serveFlags) (err error) {
 		server.Close()
 		return err
 	}
-	if !serve.Loopback(listener.Addr().String()) {
+	if !serve.Loopback(listener.Addr()) {
 		a.tell("immukv: other machines can reach %s and read every key and value of the store there, unencrypted and without a password; "+
 			"use --addr 127.0.0.1:8080 for this machine only\n", listener.Addr())
 	}

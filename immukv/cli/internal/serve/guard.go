@@ -51,14 +51,10 @@ func newGuard(addr string, hosts []string) (*guard, error) {
 	return g, nil
 }
 
-// Loopback reports whether only this machine can reach an address.
-func Loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+// Loopback reports whether only this machine can reach the address of a listener.
+func Loopback(addr net.Addr) bool {
+	at, err := netip.ParseAddrPort(addr.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
 // hostName is the name in a Host header, without its port.
@@ -117,12 +113,19 @@ func allowed(r *http.Request) bool {
 }
 
 // fromHere reports whether a request was made by a page of this server or by its user. A
-// page of another site may only link to this server. Browsers send Sec-Fetch-Site to
-// loopback and over HTTPS. Otherwise Origin decides: browsers send it with every POST, and
-// with every GET whose answer a page wants to read. A program sends neither.
+// page of another site may only link to this server.
+//
+// Browsers send Sec-Fetch-Site over HTTPS and to loopback, and no script can set it. It
+// says what the browser saw, also behind a proxy that changes Host. A name that an
+// attacker's DNS lets point here is of its own origin for the browser; but it is no
+// loopback name and has no certificate, so that the header is absent. Then Origin decides:
+// browsers send it with every POST, and with every GET whose answer a page wants to read.
+// A program sends neither.
 func fromHere(r *http.Request) bool {
-	switch site := r.Header.Get("Sec-Fetch-Site"); site {
-	case "", "same-origin", "none":
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "":
+	case "same-origin", "none":
+		return true
 	default:
 		return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" &&
 			!strings.HasSuffix(r.URL.Path, "/events")

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -67,6 +69,8 @@ func TestOtherSites(t *testing.T) {
 		{"a program", nil, true, true, true},
 		{"the user", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true, true, true},
 		{"a page here", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://127.0.0.1:8080"}, true, true, true},
+		{"a page here, by way of a proxy that changes Host", []string{"Sec-Fetch-Site", "same-origin", "Origin", "https://calibration.example"}, true, true, true},
+		{"a page elsewhere, by way of such a proxy", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Origin", "http://127.0.0.1:8080"}, false, false, false},
 		{"a page here, as a browser of old", []string{"Origin", "http://127.0.0.1:8080"}, true, true, true},
 		{"a link elsewhere", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, true, false, false},
 		{"a form elsewhere", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Origin", "http://elsewhere.example"}, true, false, false},
@@ -175,11 +179,15 @@ func TestMethods(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{
-		"127.0.0.1:80": true, "[::1]:80": true, "localhost:80": true, "127.1.2.3:80": true,
-		":80": false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.7:80": false, "example.com:80": false, "": false, "127.0.0.1": false,
+		"127.0.0.1:80": true, "[::1]:80": true, "127.1.2.3:80": true, "[::ffff:127.0.0.1]:80": true,
+		"0.0.0.0:80": false, "[::]:80": false, "10.0.0.7:80": false, "[fe80::1%eth0]:80": false,
 	} {
-		if got := Loopback(addr); got != want {
-			t.Errorf("%q: %t", addr, got)
+		tcp := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
+		if got := Loopback(tcp); got != want {
+			t.Errorf("%v: %t", tcp, got)
 		}
+	}
+	if Loopback(&net.UnixAddr{Name: "/run/serve", Net: "unix"}) {
+		t.Error("a file is loopback")
 	}
 }
