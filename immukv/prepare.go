@@ -38,6 +38,14 @@ func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState,
 		first := h
 		err = both(check, func() error { return c.readStates(ctx, first, writes, ask, states) })
 	}
+	if failed, ok := errors.AsType[writeErrors](err); ok && empty == h.empty() {
+		// The other writes continue, and need not read their states again.
+		for _, i := range ask {
+			if failed[i] == nil {
+				c.rememberKey(writes[i].key, states[i])
+			}
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,7 +63,7 @@ func (c *core) prepare(ctx context.Context, writes []*write) (*head, []keyState,
 
 // completeStates completes the states of keys that were not read. It takes them from the
 // cache, or reads them if they were evicted or read before the log's first entry was
-// appended. It caches all of them.
+// appended. It caches all of them but those that cannot be read.
 func (c *core) completeStates(ctx context.Context, h *head, writes []*write, states []keyState, read []bool) error {
 	var ask []int
 	for i, w := range writes {
@@ -66,16 +74,18 @@ func (c *core) completeStates(ctx context.Context, h *head, writes []*write, sta
 			ask = append(ask, i)
 		}
 	}
-	if err := c.readStates(ctx, h, writes, ask, states); err != nil {
-		return err
-	}
+	err := c.readStates(ctx, h, writes, ask, states)
+	failed, _ := errors.AsType[writeErrors](err)
 	for i, w := range writes {
+		if failed != nil && failed[i] != nil {
+			continue
+		}
 		if v := h.of(w.key); v != nil {
 			states[i].sequence, states[i].entry = v.Sequence, v
 		}
 		c.rememberKey(w.key, states[i])
 	}
-	return nil
+	return err
 }
 
 // readStates reads the states of the keys of some of the writes. The error is writeErrors.
