@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -20,11 +21,7 @@ func (e *env) contend(ctx context.Context, clients, callers int, opts func(i int
 	stores := e.stores
 	l := &ledger{}
 	err := together(clients, func(i int) error {
-		c, err := connect(ctx, stores[i%2], "", opts(i)...)
-		if err != nil {
-			return err
-		}
-		err = together(callers, func(caller int) error {
+		return throughOne(ctx, stores[i%2], opts(i), callers, func(c *client, caller int) error {
 			for n := range contendingWrites {
 				key := fmt.Sprintf("key-%d", (i+caller+n)%(2+callers))
 				if err := l.set(ctx, c, key, fmt.Sprintf("client %d, caller %d, write %d", i, caller, n)); err != nil {
@@ -33,12 +30,18 @@ func (e *env) contend(ctx context.Context, clients, callers int, opts func(i int
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	return l, stores[1], err
+}
+
+// throughOne opens a client and has callers use it concurrently.
+func throughOne(ctx context.Context, s backend.VersionedStore, opts []immukv.Option, callers int, use func(c *client, caller int) error) error {
+	c, err := connect(ctx, s, "", opts...)
+	if err != nil {
+		return err
+	}
+	err = together(callers, func(caller int) error { return use(c, caller) })
+	return cmp.Or(err, c.Close())
 }
 
 // byDefault gives a client no options.

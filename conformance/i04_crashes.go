@@ -43,12 +43,7 @@ func checkAnyOrphans(ctx context.Context, e *env) error {
 		func(c *client, _ *ledger, _ string) error { return second(c.Get(ctx, "a")) },
 	}
 	for subset := 1; subset < 1<<len(batchKeys); subset++ {
-		var outstanding []string
-		for i, key := range batchKeys {
-			if subset&(1<<i) != 0 {
-				outstanding = append(outstanding, key)
-			}
-		}
+		outstanding := batchKeysIn(subset)
 		prefix := fmt.Sprintf("%d/", subset)
 		l := &ledger{}
 		if err := applied(ctx, stores[0], prefix, l, prefix+"before", "a"); err != nil {

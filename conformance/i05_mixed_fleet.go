@@ -37,11 +37,7 @@ func checkBatchingFleet(ctx context.Context, e *env) error {
 	}
 	l := &ledger{}
 	err := together(len(fleet), func(i int) error {
-		c, err := connect(ctx, stores[i%2], "", fleet[i].opts...)
-		if err != nil {
-			return err
-		}
-		err = together(max(1, fleet[i].callers), func(caller int) error {
+		return throughOne(ctx, stores[i%2], fleet[i].opts, max(1, fleet[i].callers), func(c *client, caller int) error {
 			for n := range contendingWrites {
 				var err error
 				value := fmt.Sprintf("client %d, caller %d, write %d", i, caller, n)
@@ -57,10 +53,6 @@ func checkBatchingFleet(ctx context.Context, e *env) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,39 @@ var readChecks = clause("I8",
 	},
 )
 
+func checkReadsUnderLoad(ctx context.Context, e *env) error {
+	const key = "key"
+	return e.readersBeside(ctx, func(l *ledger, c *client, value string) error {
+		return l.set(ctx, c, key, value)
+	}, func(c *client) (map[string]entry, error) {
+		got, err := c.Get(ctx, key)
+		if err != nil {
+			return nil, unlike("a key that is being set to be readable", "%v", err)
+		}
+		return map[string]entry{key: got}, nil
+	})
+}
+
 func checkReadsBesideBatches(ctx context.Context, e *env) error {
+	return e.readersBeside(ctx, func(l *ledger, c *client, value string) error {
+		return l.setAll(ctx, c, writesOf(value, batchKeys...))
+	}, func(c *client) (map[string]entry, error) {
+		got, err := c.GetAll(ctx, batchKeys)
+		if err != nil {
+			return nil, unlike("keys that a batch sets to be readable", "%v", err)
+		}
+		for _, key := range batchKeys {
+			if _, ok := got.Entries[key]; !ok {
+				return nil, unlike("a key that was set to be there", "no %q", key)
+			}
+		}
+		return got.Entries, nil
+	})
+}
+
+// readersBeside has clients read keys while another one sets them, and compares what
+// they read with the log.
+func (e *env) readersBeside(ctx context.Context, set func(l *ledger, c *client, value string) error, read func(c *client) (map[string]entry, error)) error {
 	const readers, reads = 2, 30
 	stores := e.stores
 	writer, err := connect(ctx, stores[0], "")
@@ -30,14 +62,14 @@ func checkReadsBesideBatches(ctx context.Context, e *env) error {
 	}
 	defer writer.Close() //nolint:errcheck // others read what it wrote
 	l := &ledger{}
-	if err := l.setAll(ctx, writer, writesOf("first", batchKeys...)); err != nil {
+	if err := set(l, writer, "first"); err != nil {
 		return err
 	}
 	seen := make([]map[string][]entry, readers)
 	err = together(1+readers, func(worker int) error {
 		if worker == readers {
 			for n := range 4 * contendingWrites {
-				if err := l.setAll(ctx, writer, writesOf(fmt.Sprintf("batch %d", n), batchKeys...)); err != nil {
+				if err := set(l, writer, fmt.Sprintf("write %d", n)); err != nil {
 					return err
 				}
 			}
@@ -50,15 +82,12 @@ func checkReadsBesideBatches(ctx context.Context, e *env) error {
 		defer reader.Close() //nolint:errcheck // it wrote nothing
 		seen[worker] = make(map[string][]entry)
 		for range reads {
-			got, err := reader.GetAll(ctx, batchKeys)
+			got, err := read(reader)
 			if err != nil {
-				return unlike("keys that a batch sets to be readable", "%v", err)
+				return err
 			}
-			for _, key := range batchKeys {
-				if _, ok := got.Entries[key]; !ok {
-					return unlike("a key that was set to be there", "no %q", key)
-				}
-				seen[worker][key] = append(seen[worker][key], got.Entries[key])
+			for key, there := range got {
+				seen[worker][key] = append(seen[worker][key], there)
 			}
 		}
 		return nil
@@ -70,69 +99,26 @@ func checkReadsBesideBatches(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := neverBack(seen, log); err != nil {
+		return err
+	}
+	return l.agrees(log)
+}
+
+// neverBack compares what readers read of each key, in their order, with the log.
+func neverBack(seen []map[string][]entry, log []entry) error {
 	for _, byKey := range seen {
 		for _, entries := range byKey {
-			if err := neverBack(entries, log); err != nil {
+			if err := ascending(entries, log); err != nil {
 				return err
 			}
 		}
 	}
-	return l.agrees(log)
+	return nil
 }
 
-func checkReadsUnderLoad(ctx context.Context, e *env) error {
-	const readers, reads = 2, 30
-	stores := e.stores
-	writer, err := connect(ctx, stores[0], "")
-	if err != nil {
-		return err
-	}
-	defer writer.Close() //nolint:errcheck // others read what it wrote
-	l := &ledger{}
-	if err := l.set(ctx, writer, "key", "first"); err != nil {
-		return err
-	}
-	seen := make([][]entry, readers)
-	err = together(1+readers, func(worker int) error {
-		if worker == readers {
-			for n := range 4 * contendingWrites {
-				if err := l.set(ctx, writer, "key", fmt.Sprintf("write %d", n)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		reader, err := connect(ctx, stores[worker%2], "", immukv.WithReadOnly())
-		if err != nil {
-			return err
-		}
-		defer reader.Close() //nolint:errcheck // it wrote nothing
-		for range reads {
-			got, err := reader.Get(ctx, "key")
-			if err != nil {
-				return unlike("a key that is being set to be readable", "%v", err)
-			}
-			seen[worker] = append(seen[worker], got)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	log, err := readLog(ctx, writer)
-	if err != nil {
-		return err
-	}
-	for _, entries := range seen {
-		if err := neverBack(entries, log); err != nil {
-			return err
-		}
-	}
-	return l.agrees(log)
-}
-
-// neverBack compares what one reader of a key read with the log.
-func neverBack(seen, log []entry) error {
+// ascending compares what one reader of a key read with the log.
+func ascending(seen, log []entry) error {
 	last := int64(-1)
 	for _, got := range seen {
 		if got.Sequence >= int64(len(log)) || log[got.Sequence].Value != got.Value || log[got.Sequence].Hash != got.Hash {

@@ -63,11 +63,7 @@ func checkBatchersGetThrough(ctx context.Context, e *env) error {
 		if i >= clients {
 			callers, opts = 1, nil
 		}
-		c, err := connect(ctx, stores[i%clients], "", opts...)
-		if err != nil {
-			return err
-		}
-		err = together(callers, func(caller int) error {
+		return throughOne(ctx, stores[i%clients], opts, callers, func(c *client, caller int) error {
 			for n := range writes {
 				if err := l.getsThrough(ctx, c, fmt.Sprintf("key-%d", caller), fmt.Sprintf("client %d, caller %d, write %d", i, caller, n)); err != nil {
 					return err
@@ -75,10 +71,6 @@ func checkBatchersGetThrough(ctx context.Context, e *env) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	if err != nil {
 		return err

@@ -40,11 +40,7 @@ func (e *env) callersInOrder(ctx context.Context, giveUp bool) error {
 		stores[i] = &impatience{VersionedStore: e.stores[i], rand: rand.New(rand.NewPCG(e.rand.Uint64(), 0))}
 	}
 	err := together(clients, func(i int) error {
-		c, err := connect(ctx, stores[i], "", batching(i)...)
-		if err != nil {
-			return err
-		}
-		err = together(batchCallers, func(n int) error {
+		return throughOne(ctx, stores[i], batching(i), batchCallers, func(c *client, n int) error {
 			caller := i*batchCallers + n
 			for n := range callerWrites {
 				key := []string{fmt.Sprintf("key-%d", caller), fmt.Sprintf("shared-%d", caller%3)}[n%2]
@@ -62,10 +58,6 @@ func (e *env) callersInOrder(ctx context.Context, giveUp bool) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	if err != nil {
 		return err
@@ -79,12 +71,7 @@ func (e *env) callersInOrder(ctx context.Context, giveUp bool) error {
 // inOrder checks that those values of each caller that are in the log are there
 // in the order in which it wrote them.
 func inOrder(ctx context.Context, s backend.VersionedStore, made [][]string) error {
-	c, err := connect(ctx, s, "", immukv.WithReadOnly())
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // it wrote nothing
-	log, err := readLog(ctx, c)
+	log, err := logOf(ctx, s)
 	if err != nil {
 		return err
 	}

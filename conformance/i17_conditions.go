@@ -116,11 +116,7 @@ func checkUpdates(ctx context.Context, e *env) error {
 		if i == 0 {
 			callers, opts = counters-2, batching(i)
 		}
-		c, err := connect(ctx, stores[i%2], "", opts...)
-		if err != nil {
-			return err
-		}
-		err = together(callers, func(int) error {
+		return throughOne(ctx, stores[i%2], opts, callers, func(c *client, _ int) error {
 			for range counts {
 				e, err := c.Update(ctx, "number", func(old entry, exists bool) (string, error) {
 					if !exists {
@@ -142,10 +138,6 @@ func checkUpdates(ctx context.Context, e *env) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	if err != nil {
 		return err
@@ -159,12 +151,7 @@ func checkUpdates(ctx context.Context, e *env) error {
 	if _, err := audited(ctx, stores[1], ""); err != nil {
 		return err
 	}
-	c, err := connect(ctx, stores[1], "", immukv.WithReadOnly())
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // it wrote nothing
-	log, err := readLog(ctx, c)
+	log, err := logOf(ctx, stores[1])
 	if err != nil {
 		return err
 	}

@@ -78,11 +78,7 @@ func checkNewestUnderLoad(ctx context.Context, e *env) error {
 			return acknowledged.readBy(ctx, stores[i%2], seen[i])
 		}
 		w := writers[i]
-		c, err := connect(ctx, w.store, "", w.opts...)
-		if err != nil {
-			return err
-		}
-		err = together(w.callers, func(caller int) error {
+		return throughOne(ctx, w.store, w.opts, w.callers, func(c *client, caller int) error {
 			for n := range contendingWrites {
 				key := batchKeys[(i+caller+n)%len(batchKeys)]
 				a := &attempt{key: key, value: fmt.Sprintf("client %d, caller %d, write %d", i, caller, n)}
@@ -101,10 +97,6 @@ func checkNewestUnderLoad(ctx context.Context, e *env) error {
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	})
 	if err != nil {
 		return err
@@ -112,23 +104,11 @@ func checkNewestUnderLoad(ctx context.Context, e *env) error {
 	if err := sound(ctx, stores[0], "", l); err != nil {
 		return err
 	}
-	c, err := connect(ctx, stores[0], "", immukv.WithReadOnly())
+	log, err := logOf(ctx, stores[0])
 	if err != nil {
 		return err
 	}
-	defer c.Close() //nolint:errcheck // it wrote nothing
-	log, err := readLog(ctx, c)
-	if err != nil {
-		return err
-	}
-	for _, byKey := range seen {
-		for _, entries := range byKey {
-			if err := neverBack(entries, log); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return neverBack(seen, log)
 }
 
 // readBy makes consistent reads, and compares each with what was acknowledged
@@ -158,12 +138,7 @@ func (n *newest) readBy(ctx context.Context, s backend.VersionedStore, seen map[
 func checkConsistentAtOrphans(ctx context.Context, e *env) error {
 	stores := e.stores
 	for subset := range 1 << len(batchKeys) {
-		var outstanding []string
-		for i, key := range batchKeys {
-			if subset&(1<<i) != 0 {
-				outstanding = append(outstanding, key)
-			}
-		}
+		outstanding := batchKeysIn(subset)
 		prefix := fmt.Sprintf("%d/", subset)
 		l := &ledger{}
 		if err := applied(ctx, stores[0], prefix, l, prefix+"before", "d", "a"); err != nil {

@@ -57,6 +57,17 @@ func setThree(ctx context.Context, l *ledger, s backend.VersionedStore, prefix s
 // batchKeys are the keys of short batches.
 var batchKeys = []string{"a", "b", "c"}
 
+// batchKeysIn returns those of them whose bit is set in a subset.
+func batchKeysIn(subset int) []string {
+	var keys []string
+	for i, key := range batchKeys {
+		if subset&(1<<i) != 0 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // setBatch sets one key, which the batch after it sets again, with two others.
 func setBatch(ctx context.Context, l *ledger, s backend.VersionedStore, prefix string) error {
 	c, err := connect(ctx, s, prefix)

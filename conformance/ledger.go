@@ -203,6 +203,16 @@ func readLog(ctx context.Context, c *client) ([]entry, error) {
 	return log, nil
 }
 
+// logOf reads the whole log with a client of its own, oldest first.
+func logOf(ctx context.Context, s backend.VersionedStore) ([]entry, error) {
+	c, err := connect(ctx, s, "", immukv.WithReadOnly())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close() //nolint:errcheck // it wrote nothing
+	return readLog(ctx, c)
+}
+
 // audit audits the objects under a prefix with a new client that never repairs.
 func audit(ctx context.Context, s backend.VersionedStore, prefix string) (*immukv.Report, error) {
 	c, err := connect(ctx, s, prefix, immukv.WithReadOnly(), lazy)
