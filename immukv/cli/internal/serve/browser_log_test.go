@@ -102,6 +102,55 @@ func (v *visitor) testCutOff() {
 	_, _ = v.tab.Problems() // that the server was away
 }
 
+// testGaps pauses a page while more entries come than it can get then, twice. The page
+// says how many it lacks in all.
+func (v *visitor) testGaps() {
+	store := v.newStore()
+	v.fill(store, func(db *immukv.Client[json.RawMessage]) { v.set(db, "k", "0") })
+	v.serve(store)
+	seen := v.open(v.T)
+	seen.home = v.home
+	for _, page := range []*visitor{v, seen} {
+		page.visit("/log")
+		page.until(`document.querySelector("#live").dataset.state === "live"`)
+	}
+	newest := 0
+	pause := func(entries int) {
+		v.Helper()
+		v.click("#pause")
+		v.until(`document.querySelector("#live").dataset.state === "paused"`)
+		v.fill(store, func(db *immukv.Client[json.RawMessage]) {
+			for range entries {
+				v.set(db, "k", "1")
+				newest++
+			}
+		})
+		there := fmt.Sprintf(`document.querySelector("#e%d")`, newest)
+		seen.until(there) // so the server has all of them
+		v.click("#pause")
+		v.until(there)
+	}
+	pause(51)
+	v.until(`document.querySelector("#missed").innerText === "1 entry is not listed here. Search by sequence to see it."`)
+	pause(52)
+	v.until(`document.querySelector("#missed").innerText === "3 entries are not listed here. Search by sequence to see them."`)
+	if n := eval[int](v, rows); n != 101 {
+		v.Errorf("the page has %d entries", n)
+	}
+}
+
+// testEnded has the server take no more live pages: the page says how it goes on.
+func (v *visitor) testEnded() {
+	store := v.newStore()
+	v.fill(store, func(db *immukv.Client[json.RawMessage]) { v.set(db, "k", "0") })
+	v.serve(store)
+	check(v, v.tab.Rewrite(func(page string) string { return strings.Replace(page, `data-after="0"`, `data-after="none"`, 1) }))
+	v.visit("/log") // of which the server does not open the stream
+	v.until(`document.querySelector("#live").dataset.state === "off"`)
+	v.reads("#live", "Not live: the server ended the stream. Reload the page")
+	_, _ = v.tab.Problems() // that the stream was not opened
+}
+
 // testHidden sees that a page that nobody sees holds no stream, and catches up when it is
 // seen again. A browser opens few connections to one server.
 func (v *visitor) testHidden() {

@@ -34,6 +34,8 @@ func TestBrowser(t *testing.T) {
 		"log":         (*visitor).testLog,
 		"live":        (*visitor).testLive,
 		"cut off":     (*visitor).testCutOff,
+		"gaps":        (*visitor).testGaps,
+		"ended":       (*visitor).testEnded,
 		"verify":      (*visitor).testVerify,
 		"tampered":    (*visitor).testTampered,
 		"progress":    (*visitor).testProgress,

@@ -45,8 +45,8 @@ type entryView struct {
 	Value    string
 	Bytes    int
 	Cut      bool   // the end of Value was omitted
-	WholeURL string // the value as plain text
-	ProofURL string // empty unless a checkpoint covers the entry
+	WholeURL string // the value as plain text; empty if the entry cannot be trusted
+	ProofURL string // empty unless a checkpoint covers the entry, and it can be trusted
 	LogURL   string
 	Orphan   bool
 	Problem  string // why the entry cannot be trusted, or empty
@@ -155,6 +155,7 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 	if !v.Readable {
 		return v
 	}
+	v.LogURL = "/log?sequence=" + strconv.FormatInt(e.Sequence, 10)
 	shown := ""
 	if len(e.JSON) <= maxPrettyBytes {
 		shown = pretty(e.JSON, maxShownBytes)
@@ -162,9 +163,11 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 		shown = string(e.JSON[:2*maxShownBytes]) // of which the first half is shown
 	}
 	v.Value, v.Cut = beginning(shown, maxShownBytes)
+	if err != nil {
+		return v
+	}
 	at := url.Values{"key": {e.Key}, "sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
 	v.WholeURL = "/key/value?" + at
-	v.LogURL = "/log?sequence=" + strconv.FormatInt(e.Sequence, 10)
 	if e.Sequence < sealed {
 		v.ProofURL = "/key/proof?" + at
 	}

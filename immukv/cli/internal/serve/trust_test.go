@@ -86,7 +86,15 @@ func TestTampered(t *testing.T) {
 	b.get(attr(a.find("a.at")[0], "href")).reads("#entries", "value 7")
 	checkPage(a)
 	b.get("/keys").reads("#keys", "value 4")
-	b.get("/key?key=k").reads("#history", "value 7", "verification failed", "cannot be trusted", `"value 1 <b>" "value 7 <b>"`)
+	a = b.get("/key?key=k")
+	a.reads("#history", "value 7", "verification failed", "cannot be trusted", `"value 1 <b>" "value 7 <b>"`)
+	if links := a.find("a.whole"); len(links) != 4 {
+		t.Errorf("%d whole values are offered, of which four can be trusted", len(links))
+	} else {
+		for _, link := range links {
+			b.get(attr(link, "href"))
+		}
+	}
 	b.get("/log").reads("#entries", "value 7", "verification failed")
 }
 

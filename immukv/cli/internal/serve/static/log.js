@@ -14,6 +14,7 @@
   let ended = false;
   let source = null;
   let count = 0;
+  let gaps = 0; // entries that the server left out
 
   const say = (state, text) => {
     live.dataset.state = state;
@@ -73,8 +74,9 @@
       say("live", `Live: ${count} new since the page was loaded.`);
     });
     source.addEventListener("missed", (e) => {
+      gaps += JSON.parse(e.data);
       missed.hidden = false;
-      missed.textContent = `${JSON.parse(e.data)} entries came too fast to be listed here. Search by sequence to see them.`;
+      missed.textContent = `${gaps} ${gaps === 1 ? "entry is" : "entries are"} not listed here. Search by sequence to see ${gaps === 1 ? "it" : "them"}.`;
     });
     source.addEventListener("status", (e) => {
       const status = JSON.parse(e.data);
@@ -90,7 +92,7 @@
       if (ended) return;
       if (source?.readyState === EventSource.CLOSED) {
         close();
-        say("off", "Not live: the server takes no more pages. Reload the page to see what is new.");
+        say("off", "Not live: the server ended the stream. Reload the page to see what is new.");
       } else say("trouble", "The server does not answer. The page tries again.");
     };
   };
