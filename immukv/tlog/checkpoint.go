@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/immukv/immukv-go/backend"
+	"github.com/immukv/immukv-go/immukv"
 )
 
 // Names of objects, below the prefix of the log.
@@ -139,6 +140,21 @@ func (l *sealedLog) readCheckpoint(ctx context.Context) ([]byte, backend.ETag, e
 		return nil, "", fmt.Errorf("read checkpoint: %w", err)
 	}
 	return obj.Body, obj.ETag, nil
+}
+
+// Unverified returns the newest checkpoint as it is stored. Nothing about it is verified:
+// anyone who can write to the bucket may have made it. It is for programs that have no
+// verifier key and present what the bucket holds. To rely on a checkpoint, use [Latest].
+//
+// If the checkpoint is malformed, the error is [ErrBadCheckpoint], and only Signed is set.
+func Unverified[V any](ctx context.Context, c *immukv.Client[V]) (Checkpoint, error) {
+	signed, _, err := sealedLogOf(c).readCheckpoint(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	checkpoint, err := parseCheckpoint(signed)
+	checkpoint.Signed = signed
+	return checkpoint, err
 }
 
 // consistent returns ErrFork unless two checkpoints are of one history.

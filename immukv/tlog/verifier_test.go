@@ -1,6 +1,7 @@
 package tlog_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -192,6 +193,29 @@ func TestBadCheckpoints(t *testing.T) {
 		}
 		if _, err := tlog.Seal(t.Context(), db, k.signer); !errors.Is(err, tlog.ErrBadCheckpoint) {
 			t.Errorf("%s: a sealer: %v", name, err)
+		}
+	}
+}
+
+// TestUnverified returns a checkpoint as it is stored, whoever signed it, and nothing of a
+// malformed one but its bytes.
+func TestUnverified(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	db := open(t, store)
+	if c, err := tlog.Unverified(t.Context(), db); !errors.Is(err, tlog.ErrNoCheckpoint) || c.Signed != nil {
+		t.Errorf("not sealed: %v, %v", c, err)
+	}
+	grow(t, db, 0, 3)
+	want := seal(t, db, newKeys(t))
+	c, err := tlog.Unverified(t.Context(), db)
+	if err != nil || c.Origin != want.Origin || c.Size != want.Size || c.Root != want.Root || !bytes.Equal(c.Signed, want.Signed) {
+		t.Errorf("sealed: %v, %v, want %v", c, err, want)
+	}
+	for _, signed := range [][]byte{nil, []byte("hello\n"), append(bytes.Clone(want.Signed), "more\n"...)} {
+		replace(t, store, "tlog/checkpoint", signed)
+		if c, err := tlog.Unverified(t.Context(), db); !errors.Is(err, tlog.ErrBadCheckpoint) || c.Origin != "" || c.Size != 0 || !bytes.Equal(c.Signed, signed) {
+			t.Errorf("%q: %v, %v", signed, c, err)
 		}
 	}
 }

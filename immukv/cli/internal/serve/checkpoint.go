@@ -6,19 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"strings"
 	"time"
 
-	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
-
-// checkpointName is the name of the transparency log's checkpoint, below the
-// prefix of the log (docs/trust.md).
-const checkpointName = "tlog/checkpoint"
 
 // checkpointView is the newest checkpoint as a page presents it.
 type checkpointView struct {
@@ -45,54 +38,38 @@ type witnessView struct {
 // sealedSize is the number of entries that have proofs: zero if the checkpoint cannot be
 // read.
 func (s *Server) sealedSize(ctx context.Context) int64 {
-	signed, err := s.storedCheckpoint(ctx)
+	c, err := tlog.Unverified(ctx, s.db)
 	if err != nil {
 		return 0
 	}
-	return newCheckpointView(signed).Size
+	return c.Size
 }
 
-// storedCheckpoint returns the newest checkpoint as it is stored, unchecked.
-func (s *Server) storedCheckpoint(ctx context.Context) ([]byte, error) {
-	obj, err := s.store.Get(ctx, s.db.Prefix()+checkpointName)
-	if errors.Is(err, backend.ErrNotFound) {
-		return nil, tlog.ErrNoCheckpoint
-	}
-	return obj.Body, err
-}
-
-func newCheckpointView(signed []byte) *checkpointView {
-	text, _, _ := strings.Cut(string(signed), "\n\n")
-	c, err := torchwood.ParseCheckpoint(text + "\n")
-	if err != nil {
-		return &checkpointView{Problem: "the checkpoint is malformed: " + err.Error()}
-	}
-	return &checkpointView{Origin: c.Origin, Size: c.N, Root: base64.StdEncoding.EncodeToString(c.Hash[:])}
-}
-
-// checkpoint reads the newest checkpoint. If the server has a verifier, a checkpoint that
-// it does not accept is returned with the problem.
+// checkpoint reads the newest checkpoint. A checkpoint that is malformed, or that the
+// verifier does not accept, is returned with the problem.
 func (s *Server) checkpoint(ctx context.Context) (*checkpointView, error) {
-	var accepted tlog.Checkpoint
+	var c tlog.Checkpoint
 	var problem error
 	if s.Verifier != nil {
-		accepted, problem = tlog.Latest(ctx, s.Verifier, s.db)
+		c, problem = tlog.Latest(ctx, s.Verifier, s.db)
 	}
-	signed := accepted.Signed
-	if signed == nil {
+	accepted := s.Verifier != nil && problem == nil
+	if !accepted {
 		var err error
-		if signed, err = s.storedCheckpoint(ctx); err != nil {
-			return nil, cmp.Or(problem, err) // a missing checkpoint may contradict the remembered one
+		if c, err = tlog.Unverified(ctx, s.db); err != nil {
+			if problem = cmp.Or(problem, err); c.Signed == nil {
+				return nil, problem // a missing checkpoint may contradict the remembered one
+			}
 		}
 	}
-	view := newCheckpointView(signed)
+	view := &checkpointView{Origin: c.Origin, Size: c.Size, Root: base64.StdEncoding.EncodeToString(c.Root[:])}
 	switch {
 	case problem != nil:
 		view.Problem = problem.Error()
-	case s.Verifier != nil:
-		view.Checked, view.Since = true, s.acceptedSince(accepted)
+	case accepted:
+		view.Checked, view.Since = true, s.acceptedSince(c)
 	}
-	view.Witnesses = s.witnesses(signed, view.Origin)
+	view.Witnesses = s.witnesses(c.Signed, view.Origin)
 	return view, nil
 }
 
@@ -137,7 +114,8 @@ func (s *Server) witnesses(signed []byte, origin string) []witnessView {
 }
 
 // cosigned returns when a witness signed, from the signature of C2SP tlog-cosignature:
-// four bytes of the key's name, eight bytes of seconds, and the signature itself.
+// four bytes of the key ID, which is a hash of the key and its name, eight bytes of
+// seconds, and the signature itself.
 func cosigned(sig note.Signature) time.Time {
 	raw, err := base64.StdEncoding.DecodeString(sig.Base64)
 	if err != nil || len(raw) != 4+8+64 {

@@ -162,6 +162,8 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
+const checkpointName = "tlog/checkpoint"
+
 // TestCheckpoint shows the checkpoint of a sealed log: checked, not checked, and not to be
 // accepted.
 func TestCheckpoint(t *testing.T) {
@@ -227,6 +229,38 @@ func TestCheckpoint(t *testing.T) {
 				return body
 			}
 			forged.run("audit").reads("#report", "NOT VALID", "fork", "two histories")
+		}
+	}
+}
+
+// TestMalformedCheckpoint says that what is stored is no checkpoint, with a verifier and
+// without.
+func TestMalformedCheckpoint(t *testing.T) {
+	t.Parallel()
+	for _, verified := range []bool{false, true} {
+		b := newBench(t, nil)
+		b.set("k", `1`)
+		key := b.seal()
+		if verified {
+			v, err := tlog.NewVerifier(key)
+			b.check(err)
+			b.server.Verifier = v
+		}
+		for _, text := range []string{"", "x", strings.Repeat("example.com/plant-7\n", 100_000)} {
+			b.tap.change = func(name string, body []byte) []byte {
+				if name == checkpointName {
+					return []byte(text)
+				}
+				return body
+			}
+			a := b.get("/trust")
+			a.reads("#checkpoint", "It is not accepted: ", "bad checkpoint", "0 entries")
+			if len(a.body) > 10_000 {
+				t.Errorf("a checkpoint of %d bytes makes a page of %d", len(text), len(a.body))
+			}
+			if a := b.get("/key?key=k"); len(a.find("a.proof")) > 0 {
+				t.Error("a proof is offered")
+			}
 		}
 	}
 }
