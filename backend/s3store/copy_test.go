@@ -106,59 +106,50 @@ func TestCopyThereAndBack(t *testing.T) {
 // wrote, and has them go on with the copy: what they wrote next, with the IDs and ETags
 // that the copy has, is accepted, copied on, and accepted there.
 func TestOtherClientsGoOnWithACopy(t *testing.T) {
-	paths, err := filepath.Glob("../../immukv/testdata/vectors/stores/*.json")
-	if err != nil || len(paths) != 9 {
-		t.Fatalf("%d stores, %v", len(paths), err)
-	}
-	servers.Each(t, func(t *testing.T, server *s3test.Server) {
-		for _, path := range paths {
-			t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
-				t.Parallel()
-				v, log, keys := readVector(t, path)
-				files := openFiles(t)
-				r := replayer{store: files, prefix: v.Prefix, keys: keys, tags: make(map[string]backend.ETag)}
-				begun := (len(log) + 1) / 3
-				if begun == 0 {
-					t.Fatal("nothing is to be copied")
-				}
-				write := func(n int) {
-					for ; n > 0; n-- {
-						r.write(t, log[begun-n])
-					}
-				}
-				write(begun)
-				src := client(t, files, immukv.WithPrefix(v.Prefix))
-				bucket := open(t, server, server.NewBucket(t))
-				there := client(t, bucket, immukv.WithPrefix("copy/"))
-				copyAll(t, there, src, int64(begun), int64(begun))
-
-				// They go on at the server.
-				more := (len(log) - begun) / 2
-				r.goOn(t, bucket, "copy/", log)
-				begun += more
-				write(more)
-				back := client(t, files, immukv.WithPrefix("back/"))
-				copyAll(t, back, client(t, bucket, immukv.WithPrefix("copy/")), int64(begun), int64(begun))
-
-				// And with the copy of the copy, in files, to their end, which may be an orphan.
-				more = len(log) - begun
-				r.goOn(t, files, "back/", log)
-				begun += more
-				write(more)
-				next := client(t, files, immukv.WithPrefix("back/"))
-				report, err := next.Audit(t.Context())
-				if err != nil || report.Err() != nil || report.Entries != int64(begun) || (len(report.Orphans) > 0) != strings.Contains(path, "orphan") {
-					t.Fatalf("%+v, %v", report, err)
-				}
-				if want := parse(t, log[len(log)-1].Body).Hash; string(report.HeadHash) != want {
-					t.Errorf("the head is %s, and the others' %s", report.HeadHash, want)
-				}
-				// Ours goes on behind them, and the copy that they left behind follows.
-				if _, err := next.Set(t.Context(), "ours", value("ours")); err != nil {
-					t.Fatal(err)
-				}
-				copyAll(t, there, next, int64(begun+1), int64(more+1))
-			})
+	eachForeign(t, func(t *testing.T, server *s3test.Server, path string) {
+		v, log, keys := readVector(t, path)
+		files := openFiles(t)
+		r := replayer{store: files, prefix: v.Prefix, keys: keys, tags: make(map[string]backend.ETag)}
+		begun := (len(log) + 1) / 3
+		if begun == 0 {
+			t.Fatal("nothing is to be copied")
 		}
+		write := func(n int) {
+			for ; n > 0; n-- {
+				r.write(t, log[begun-n])
+			}
+		}
+		write(begun)
+		src := client(t, files, immukv.WithPrefix(v.Prefix))
+		bucket := open(t, server, server.NewBucket(t))
+		there := client(t, bucket, immukv.WithPrefix("copy/"))
+		copyAll(t, there, src, int64(begun), int64(begun))
+
+		// They go on at the server.
+		more := (len(log) - begun) / 2
+		r.goOn(t, bucket, "copy/", log)
+		begun += more
+		write(more)
+		back := client(t, files, immukv.WithPrefix("back/"))
+		copyAll(t, back, client(t, bucket, immukv.WithPrefix("copy/")), int64(begun), int64(begun))
+
+		// And with the copy of the copy, in files, to their end, which may be an orphan.
+		more = len(log) - begun
+		r.goOn(t, files, "back/", log)
+		begun += more
+		write(more)
+		next := client(t, files, immukv.WithPrefix("back/"))
+		report, err := next.Audit(t.Context())
+		if err != nil || report.Err() != nil || report.Entries != int64(begun) || (len(report.Orphans) > 0) != strings.Contains(path, "orphan") {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		if want := parse(t, log[len(log)-1].Body).Hash; string(report.HeadHash) != want {
+			t.Errorf("the head is %s, and the others' %s", report.HeadHash, want)
+		}
+		// Ours goes on behind them, and the copy that they left behind follows.
+		if _, err := next.Set(t.Context(), "ours", value("ours")); err != nil {
+			t.Fatal(err)
+		}
+		copyAll(t, there, next, int64(begun+1), int64(more+1))
 	})
 }

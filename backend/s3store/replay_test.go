@@ -164,9 +164,10 @@ func quoted(t *testing.T, s string) string {
 	return string(text)
 }
 
-// Whole stores as the Python and the TypeScript client left them are read,
-// verified, repaired and extended on every server.
-func TestForeignStores(t *testing.T) {
+// eachForeign runs a test on each server with each store that the Python and the
+// TypeScript client left, recorded at a path.
+func eachForeign(t *testing.T, test func(t *testing.T, server *s3test.Server, path string)) {
+	t.Helper()
 	paths, err := filepath.Glob("../../immukv/testdata/vectors/stores/*.json")
 	if err != nil || len(paths) != 9 {
 		t.Fatalf("%d stores, %v", len(paths), err)
@@ -175,11 +176,15 @@ func TestForeignStores(t *testing.T) {
 		for _, path := range paths {
 			t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) {
 				t.Parallel()
-				testForeignStore(t, server, path)
+				test(t, server, path)
 			})
 		}
 	})
 }
+
+// Whole stores as the Python and the TypeScript client left them are read,
+// verified, repaired and extended on every server.
+func TestForeignStores(t *testing.T) { eachForeign(t, testForeignStore) }
 
 func testForeignStore(t *testing.T, server *s3test.Server, path string) {
 	ctx := t.Context()
