@@ -23,7 +23,7 @@ demo:
 ## test: everything, real servers and a real browser included
 test: lint servers chromium
 	$(STRICT) $(GO) test -timeout 30m ./...
-	$(GO) test -race -timeout 20m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
+	IMMUKV_NO_SKIP=1 $(GO) test -race -timeout 20m ./immukv/ ./backend/memstore/ ./backend/blobstore/ ./sim/
 
 ## full: the tests of which make test runs a part, at their full size
 full: servers
