@@ -263,12 +263,16 @@ func (c *core) logUpwards(ctx context.Context, q logQuery, yield func(*version, 
 			if newest != nil {
 				break
 			}
+			if !isEntryError(err) {
+				yield(nil, err)
+				return
+			}
 			bad = append(bad, err)
 		}
 	}
 	if newest != nil && newest.Sequence >= q.from {
 		for v, err := range c.ascending(ctx, linkBefore(q.from), newest) {
-			if !yield(v, err) {
+			if !yield(v, err) || v == nil && !isEntryError(err) {
 				return
 			}
 			if q.limit--; q.limit == 0 {

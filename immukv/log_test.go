@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -169,6 +170,39 @@ func TestLogMalformed(t *testing.T) {
 		}
 		if got, err := collect(open[int](t, mem).Log(t.Context(), immukv.Limit(2))); len(got) > 2 || err == nil && len(got) < 2 {
 			t.Errorf("%06b: with a limit of 2: %v, %v", mask, got, err)
+		}
+	}
+}
+
+// Whichever request fails, the error of the store ends the log.
+func TestLogEndsWhenStoreFails(t *testing.T) {
+	t.Parallel()
+	mem := edit(t, filled(t, 5, 1), logObject, func(v []memstore.Version) []memstore.Version {
+		v[4].Body, v[3].Body = "{}", "{}"
+		return v
+	})
+	for _, order := range [][]immukv.LogOption{nil, {immukv.OldestFirst()}} {
+		for at := int64(1); ; at++ {
+			var requests atomic.Int64
+			store := &tapped{store: mem, before: func(context.Context, request) error {
+				if requests.Add(1) == at {
+					return storeError(backend.ErrUnavailable)
+				}
+				return nil
+			}}
+			failed := false
+			for e, err := range open[int](t, store, immukv.WithConcurrency(1)).Log(t.Context(), order...) {
+				if failed {
+					t.Errorf("request %d failed, and then came sequence %d, %v", at, e.Sequence, err)
+				}
+				failed = errors.Is(err, backend.ErrUnavailable)
+			}
+			if requests.Load() < at {
+				break
+			}
+			if !failed {
+				t.Errorf("request %d failed without an error", at)
+			}
 		}
 	}
 }
