@@ -116,6 +116,21 @@ func TestExportAfter(t *testing.T) {
 			audit(t, dst)
 		}
 	}
+	entries := all(t, open[any](t, src).Log(t.Context(), immukv.OldestFirst()))
+	for start := range len(entries) - 1 {
+		text := strings.Join(lines[start+1:], "")
+		for trusted := range start + 1 {
+			head := entries[trusted].Checkpoint()
+			r := verifyText(t, text, immukv.TrustedStart(entries[start].Checkpoint()), immukv.TrustedHead(head))
+			if r.Valid() != (trusted == start) || trusted < start && r.Findings[0].Kind != immukv.NotExtended {
+				t.Errorf("after %d, with the trusted head %d: %v", start, trusted, r.Findings)
+			}
+			head.Hash = immukv.GenesisHash
+			if r := verifyText(t, text, immukv.TrustedStart(entries[start].Checkpoint()), immukv.TrustedHead(head)); r.Valid() {
+				t.Errorf("after %d, with another trusted head %d: valid", start, trusted)
+			}
+		}
+	}
 	if _, err := open[int](t, src).Export(t.Context(), io.Discard, immukv.After(immukv.Checkpoint{Sequence: 3, Hash: immukv.GenesisHash})); !errors.Is(err, immukv.ErrVerificationFailed) {
 		t.Errorf("exported behind a checkpoint of another log: %v", err)
 	}

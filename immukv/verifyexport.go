@@ -87,7 +87,8 @@ func (x *exportVerifier) entry(line int64, v *version, err error) {
 	x.checkTrusted(line, v)
 }
 
-// first checks the first entry.
+// first checks the first entry. A trusted head before it is not in the export, so only the
+// entry's link can prove it.
 func (x *exportVerifier) first(line int64, v *version) {
 	r := x.report
 	start := x.trustedStart
@@ -97,6 +98,11 @@ func (x *exportVerifier) first(line int64, v *version) {
 		x.found(BrokenLink, line, 0, "the first entry must have the previous_hash %s and no previous_version_id", GenesisHash)
 	case !r.Complete:
 		x.found(MissingBeginning, line, v.Sequence-1, "the export begins with sequence %d; if it was made after a checkpoint, give that as the trusted start", v.Sequence)
+	}
+	switch t := x.trustedHead; {
+	case t == nil, t.Sequence >= v.Sequence, start != nil && *t == *start:
+	case t.Sequence < v.Sequence-1 || t.Hash != v.PreviousHash:
+		x.found(NotExtended, line, t.Sequence, "the export begins with sequence %d, after the trusted head", v.Sequence)
 	}
 }
 
