@@ -63,6 +63,31 @@ func TestWaitsOfUpdate(t *testing.T) {
 	}
 }
 
+// Each version of a copy has waits of its own: answers lost long ago do not make the next
+// one slower.
+func TestWaitsOfCopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const entries = 10
+		src, dst := filled(t, entries, 1), memstore.New()
+		lossy := &tapped{store: dst, put: func(r request, send func() (backend.Version, error)) (backend.Version, error) {
+			v, err := send()
+			if r.name == logObject && err == nil {
+				return backend.Version{}, storeError(backend.ErrOutcomeUnknown)
+			}
+			return v, err
+		}}
+		start := time.Now()
+		r, err := copyTo(t.Context(), lossy, src, immukv.WithRandom(steady(10*time.Millisecond<<entries-1)))
+		if err != nil || r.Head != headOf(t, src) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if waited := time.Since(start); waited != entries*(10*time.Millisecond-1) {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
 // A client that batches waits less after many lost races. A store that was unavailable as
 // often is no reason to.
 func TestWaitAfterFirstLostRace(t *testing.T) {

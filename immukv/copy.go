@@ -223,7 +223,6 @@ func (w *copyWriter) repairEnd(ctx context.Context) error {
 // copyAll writes all versions that next returns, up to io.EOF. At the end it makes sure
 // that no other client has written.
 func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error)) error {
-	wait := w.newBackoff()
 	for {
 		l, err := next()
 		switch {
@@ -232,7 +231,7 @@ func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error
 		case err != nil:
 			return fmt.Errorf("read the source: %w", err)
 		}
-		if err := w.copyVersion(ctx, l, wait); err != nil {
+		if err := w.copyVersion(ctx, l); err != nil {
 			return err
 		}
 		if w.progress != nil {
@@ -243,13 +242,14 @@ func (w *copyWriter) copyAll(ctx context.Context, next func() (logVersion, error
 
 // copyVersion writes the entries of one version. If they are too large for one version
 // here, it writes them as several.
-func (w *copyWriter) copyVersion(ctx context.Context, l logVersion, wait *backoff) error {
+func (w *copyWriter) copyVersion(ctx context.Context, l logVersion) error {
 	for _, v := range l {
 		if err := w.checkCopied(v); err != nil {
 			return err
 		}
 	}
 	failed := func(err error) error { return fmt.Errorf("write sequence %d: %w", l.oldest().Sequence, err) }
+	wait := w.newBackoff()
 	for n := len(l); len(l) > 0; { // the number of entries to write next
 		h, states, err := w.prepare(ctx, writesTo(l[:n]))
 		switch {
