@@ -16,7 +16,7 @@ import (
 )
 
 // keyTamperings are tamperings with the object of k1 in a store of logLength entries
-// of keys k0 to k2 in turns: k1 has sequences 1, 4, 7 and 10.
+// of keys k0, k1, k2, k0, …: k1 has sequences 1, 4, 7 and 10.
 func keyTamperings(versions, others []memstore.Version) map[string]tampering {
 	type list = []memstore.Version
 	replace := func(i int, old, with string) func(list) list {
@@ -72,7 +72,7 @@ func ofFuture(v memstore.Version, key string) memstore.Version {
 }
 
 // Each tampering with a key object is found by the audit, with its place, and not
-// by a look at the log alone.
+// by verifying the log alone.
 func TestTamperedKeyObject(t *testing.T) {
 	t.Parallel()
 	honest := filled(t, logLength, 3)

@@ -64,12 +64,12 @@ func BenchmarkGet(b *testing.B) {
 }
 
 // BenchmarkGrowth compares what a client does on logs of different lengths in memory,
-// in turns, and reports the ratio of the medians of the longest log to the shortest.
+// alternately, and reports the ratio of the medians of the longest log to the shortest.
 func BenchmarkGrowth(b *testing.B) {
 	var clients []*immukv.Client[string]
 	for _, entries := range benchEntries {
 		db := benchLog(b, entries)
-		// History has as many versions to look at in each.
+		// History has as many versions to read in each.
 		for range 20 {
 			set(b, db, "hot", benchValue)
 		}

@@ -179,8 +179,8 @@ func TestSequencesLeaveNothing(t *testing.T) {
 	goleak.VerifyNone(t, ignore)
 }
 
-// Nobody who waits for the writers' turn waits longer than its context, and the
-// turn goes on to the next.
+// No writer waits for the lock longer than its context lasts, and the lock passes to the
+// next.
 func TestQueueHonoursContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -105,7 +105,7 @@ func TestConditions(t *testing.T) {
 						if got := len(versionsOf(mem.Dump(), keyObject)); got > 2 {
 							t.Errorf("the key object has %d versions", got)
 						}
-						// The client goes on.
+						// The client can still write.
 						set(t, db, "k", "after")
 					}
 					if r := audit(t, mem); len(r.Orphans) > 0 {
@@ -301,8 +301,8 @@ func TestConditionOneWins(t *testing.T) {
 	}
 }
 
-// A conditional write costs what another does; one whose condition fails, a look at the
-// head and, where that is another key's, at the key object.
+// A conditional write costs what another does. One whose condition fails costs a read of
+// the head and, if the head is an entry of another key, a read of the key object.
 func TestRequestsOfConditions(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -393,7 +393,7 @@ func TestRoundTripsOfConditions(t *testing.T) {
 }
 
 // A condition on a key object that does not say what the key's newest entry is fails with
-// an error that names the object, and a write without one goes on.
+// an error that names the object, and a write without a condition succeeds.
 func TestConditionOnDamagedKeyObject(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -593,7 +593,7 @@ func (s strictStore) AnyName() backend.VersionedStore {
 
 // An entry that another client appended, and whose key object the store cannot hold,
 // stands in the log alone. It is the newest of its key for as long as it is the head, and
-// no condition makes a write of that key good; those of other keys go on.
+// a write of that key fails under any condition; those of other keys succeed.
 func TestConditionsBesideEntryInLogAlone(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

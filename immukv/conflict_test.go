@@ -75,7 +75,7 @@ func TestContention(t *testing.T) {
 	}
 }
 
-// A writer that loses goes on from the fresh head, whatever its own memory said of
+// A writer that loses a race retries from the fresh head, whatever it had cached of
 // head and keys.
 func TestLostRace(t *testing.T) {
 	t.Parallel()
@@ -141,7 +141,7 @@ func TestRememberedTagOfOrphan(t *testing.T) {
 	set(t, db, "a", "orphan")
 	store.put = nil
 	set(t, open[string](t, mem), "b", "other")
-	get(t, db, "b") // looks at the head
+	get(t, db, "b") // checks the head
 	set(t, db, "a", "last")
 	if r := audit(t, mem); len(r.Orphans) > 0 || r.Entries != 4 {
 		t.Errorf("report is %+v", r)
@@ -205,7 +205,7 @@ func marked(versions []memstore.Version) []memstore.Version {
 	return append(versions, memstore.Version{ID: "marker", DeleteMarker: true})
 }
 
-// A log that was deleted is refused by name, and nothing is written, whatever the
+// A log that was deleted is an error that names it, and nothing is written, whatever the
 // client knew of it before.
 func TestDeletedLog(t *testing.T) {
 	t.Parallel()
@@ -283,7 +283,7 @@ func TestDeletedLog(t *testing.T) {
 	}
 }
 
-// The first entry of all may come while a client looks whether the log was deleted.
+// The log's first entry may be appended while a client checks whether the log was deleted.
 func TestFirstEntryComesMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"k", "other"} {
@@ -295,7 +295,7 @@ func TestFirstEntryComesMeanwhile(t *testing.T) {
 			store.before = func(_ context.Context, r request) error {
 				if r.op == "versions" {
 					once.Do(func() {
-						time.Sleep(time.Second) // the key object has been looked at by then
+						time.Sleep(time.Second) // the key object has been read by then
 						set(t, other, key, "first")
 					})
 				}
@@ -334,8 +334,8 @@ func TestFirstEntryComesMeanwhile(t *testing.T) {
 	}
 }
 
-// A log that went back behind the client's back is no place to append to, however
-// often the client looks. Reads of key objects go on.
+// Nothing is appended to a log that was rolled back since the client read it, however
+// often the client reads it again. Reads of key objects succeed.
 func TestLogWentBack(t *testing.T) {
 	t.Parallel()
 	type list = []memstore.Version

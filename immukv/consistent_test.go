@@ -10,8 +10,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// A consistent read returns an orphan that a read of the key object does not show, to
-// clients of every kind, and writes nothing.
+// A consistent read returns an orphan that the key object does not reflect, to clients of
+// every kind, and writes nothing.
 func TestConsistentReadOfOrphan(t *testing.T) {
 	bothOrphans(t, func(t *testing.T, isNew bool) {
 		mem, e := orphaned(t, isNew)

@@ -79,7 +79,7 @@ func TestRepairInTheOtherDialectStandsForItsEntry(t *testing.T) {
 func TestRepairAcceptsTheOtherDialectsCopy(t *testing.T) {
 	loaded := reformatted(t, `[1,10000000000000000,12345678901234567000]`)
 	// The check of a fresh client sees no key object, as it was before the other
-	// client's repair, and so goes on to repair, too.
+	// client's repair, so that this client repairs, too.
 	db, err := immukv.Open[json.RawMessage](t.Context(), &blindHead{Store: loaded}, immukv.WithValueCodec[json.RawMessage](rawCodec{}))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func (*blindHead) Head(context.Context, string) (backend.Version, error) {
 }
 
 // What neither client makes of the entry is a damaged copy of it: readers get the
-// entry from the log, writers go on, and the audit names the copy.
+// entry from the log, writers can append, and the audit names the copy.
 func TestDamagedCopyIsReadFromTheLog(t *testing.T) {
 	const value = `[1.0,1e+16,12345678901234567890]`
 	for _, damaged := range []string{

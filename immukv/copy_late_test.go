@@ -31,8 +31,8 @@ func (a arrival) String() string {
 
 // lateWrites interrupts a copy of first after it has written some versions to a store
 // that begins as start makes it. Then a copy of second to the same store begins, and
-// before one of its requests, the next write of the first copy arrives: each request in
-// turn. lateWrites calls check after each of these copies.
+// before one of its requests, the next write of the first copy arrives. lateWrites does
+// so for each of these requests, and calls check after each copy.
 func lateWrites(t *testing.T, start func() *memstore.Store, first, second *memstore.Store, written int, check func(arrival)) {
 	t.Helper()
 	arrived := 0
@@ -137,7 +137,7 @@ func TestCopyMeetsALateWriteOfOtherEntries(t *testing.T) {
 		first, second int
 		within        bool // no version of the first ends after the version of the second that it begins in
 	}{{1, 6, true}, {2, 6, true}, {4, 6, true}, {6, 1, false}, {6, 4, false}, {3, 4, false}} {
-		synctest.Test(t, func(t *testing.T) { // time is virtual: a copy waits before it looks again
+		synctest.Test(t, func(t *testing.T) { // time is virtual: a copy waits before its lookup
 			first, second := divided(t, src, c.first), divided(t, src, c.second)
 			for written := range len(versionsOf(first.Dump(), logObject)) {
 				lateWrites(t, func() *memstore.Store { return elsewhere(t) }, first, second, written, func(a arrival) {

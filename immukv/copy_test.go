@@ -149,7 +149,7 @@ func TestCopy(t *testing.T) {
 			if r, err := copyTo(t.Context(), dst, src, immukv.WithPrefix("copy/")); err != nil || r.Copied != 0 || cmp.Diff(before, dst.Dump()) != "" {
 				t.Errorf("copied again: %+v, %v", r, err)
 			}
-			// Each goes on by itself, and the copy is told apart then.
+			// The copy gets an entry of its own, and differs then.
 			set(t, to, "k0", "mine")
 			if _, err := immukv.Copy(t.Context(), to, from); !errors.Is(err, immukv.ErrDiverged) {
 				t.Errorf("copied upon an entry of its own: %v", err)
@@ -192,7 +192,7 @@ func TestCopyOfForeignStores(t *testing.T) {
 	})
 }
 
-// prefixed shows the part of a store below a prefix.
+// prefixed is the part of a store below a prefix.
 type prefixed struct {
 	backend.VersionedStore
 	prefix string
@@ -302,7 +302,7 @@ func TestCopyBesideAnotherWriter(t *testing.T) {
 		}
 		var fork *immukv.ForkError
 		switch {
-		case err == nil && other == whole+1 && r.Copied == whole+1: // after the last look
+		case err == nil && other == whole+1 && r.Copied == whole+1: // after the last check
 		case !errors.As(err, &fork) || fork.Sequence != other:
 			t.Errorf("written beside as sequence %d before request %d: %+v, %v", other, at, r, err)
 		}
@@ -312,7 +312,7 @@ func TestCopyBesideAnotherWriter(t *testing.T) {
 	}
 }
 
-// A destination that has another history is refused, with the first sequence at which it
+// A destination that has another history is an error with the first sequence at which it
 // differs, and nothing is written.
 func TestCopyUponAnotherHistory(t *testing.T) {
 	t.Parallel()
@@ -456,8 +456,8 @@ func TestRequestsOfCopy(t *testing.T) {
 		"100 put _log.json", "50 put keys/k0.json", "50 put keys/k1.json", "1 head _log.json")
 }
 
-// What the other clients write onto a copy of what they left is accepted: the audit is
-// clean, and this client goes on behind them.
+// What the other clients append to a copy of what they left is accepted: the audit is
+// clean, and this client appends after them.
 func TestOtherClientsGoOnUponACopy(t *testing.T) {
 	foreignStores(t, func(t *testing.T, s foreignStore) {
 		for _, dialect := range []immukv.Dialect{immukv.Python, immukv.TypeScript} {

@@ -217,7 +217,7 @@ func ExampleClient_Keys() {
 }
 
 // A head kept from an earlier verification proves that nothing was rewritten or cut
-// off since, which the log alone cannot show.
+// off since, which the log alone cannot prove.
 func ExampleClient_VerifyLog() {
 	store, db := exampleClient()
 	ctx := context.Background()

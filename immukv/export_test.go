@@ -136,9 +136,9 @@ func TestExportAfter(t *testing.T) {
 	}
 }
 
-// Whatever is done to an export shows: in the report, and when it is imported, which then
-// stops before that line. Cut off at the end of a line, it is an older export: only a
-// trusted head tells.
+// Whatever is done to an export is found: the report has it, and an import stops before
+// that line. An export that was cut off at the end of a line is like an older export: only
+// a trusted head makes the difference.
 func TestExportTampered(t *testing.T) {
 	t.Parallel()
 	src := mixed(t, 5)
@@ -155,7 +155,7 @@ func TestExportTampered(t *testing.T) {
 		return i
 	}
 	// good is how many entries are imported if line i is a bad one: those of the version
-	// before are, unless the line goes on with it, or may.
+	// before are, unless the line belongs to it, or may.
 	good := func(i int, bad string) int {
 		switch {
 		case i == 0:
@@ -217,8 +217,8 @@ func TestExportTampered(t *testing.T) {
 	check("not JSON", "a,b,c\n", 0)
 }
 
-// An import into a store that has other entries is refused, and the first of them named if
-// the export can be read twice.
+// An import into a store that has other entries fails, and the error names the first of
+// them if the export can be read twice.
 func TestImportUponAnotherHistory(t *testing.T) {
 	t.Parallel()
 	const n = 30

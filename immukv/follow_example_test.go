@@ -9,8 +9,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// A program that follows the log keeps the checkpoint of the last entry that it has dealt
-// with, and goes on behind it when it is started again.
+// A program that follows the log keeps the checkpoint of the last entry that it has
+// processed, and continues after it when it is started again.
 func ExampleAfter() {
 	ctx := context.Background()
 	_, db := exampleClient()

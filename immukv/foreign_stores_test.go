@@ -174,11 +174,11 @@ func TestForeignStoresRead(t *testing.T) {
 }
 
 // The first write repairs an orphan with the bytes that its own writer would have
-// stored, and the log goes on in either dialect.
+// stored, and the log continues in either dialect.
 func TestForeignStoresExtended(t *testing.T) {
 	foreignStores(t, func(t *testing.T, s foreignStore) {
 		log := s.log()
-		for _, v := range log[:len(log)-1] { // what those writers stored shows that the expectation is right
+		for _, v := range log[:len(log)-1] { // what those writers stored proves that the expectation is right
 			var key string
 			if err := json.Unmarshal(tokens(t, v.Body)["key"], &key); err != nil {
 				t.Fatal(err)

@@ -175,7 +175,7 @@ func TestGetPastOfTamperedKeyObject(t *testing.T) {
 		if e, err := open[int](t, mem).Get(t.Context(), "k", immukv.AtSequence(at)); err == nil {
 			t.Errorf("%s: got sequence %d", name, e.Sequence)
 		}
-		// A time is looked for in the key object alone, which does not say what it lacks.
+		// A read as of a time searches the key object alone, which does not say what it lacks.
 		if e, err := open[int](t, mem).Get(t.Context(), "k", immukv.AsOf(time.UnixMilli(at+1))); err == nil && name != "removed" {
 			t.Errorf("%s: got sequence %d", name, e.Sequence)
 		}
@@ -212,7 +212,7 @@ func ofKey(t *testing.T, body, key string) string {
 	return object(members, slices.Sorted(maps.Keys(members))...)
 }
 
-// A snapshot shows every key as it was at one sequence, however busy the writers are.
+// A snapshot has every key as it was at one sequence, however busy the writers are.
 func TestGetAllBesideWriters(t *testing.T) {
 	t.Parallel()
 	mem := memstore.New()

@@ -74,9 +74,9 @@ func TestLogBefore(t *testing.T) {
 	}
 }
 
-// An entry whose hash does not hold, or that is none, comes with its error, and the log
-// goes on. A link that does not lead to an older entry ends it, wherever an attacker
-// made it lead.
+// An entry whose hash does not match, or a version that is no entry, is yielded with its
+// error, and the log continues. A link that does not lead to an older entry ends it,
+// wherever an attacker made it lead.
 func TestLogTampered(t *testing.T) {
 	t.Parallel()
 	const n, at = 10, 5

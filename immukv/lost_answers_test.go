@@ -292,8 +292,8 @@ func TestCancelledAppend(t *testing.T) {
 	}
 }
 
-// A store that cannot name what it wrote is refused with the clause, and what it
-// wrote is not called a failure.
+// A store that cannot name what it wrote is an error that names the clause, and the write
+// is not reported as failed.
 func TestUnsupportedStore(t *testing.T) {
 	t.Parallel()
 	mem := memstore.New()

@@ -97,8 +97,8 @@ func TestReadOnlyOrphanRepaired(t *testing.T) {
 	})
 }
 
-// The first reads of a client, made at once, all have what the first look at the
-// head finds, and one look serves them all; but not if it was cut short.
+// The first reads of a client, made at once, share one check of the head, and all have its
+// result; but not if its context ended.
 func TestFirstReadsAtOnce(t *testing.T) {
 	bothOrphans(t, func(t *testing.T, isNew bool) {
 		mem, e := orphaned(t, isNew)
@@ -147,7 +147,7 @@ func TestFirstReadsAtOnce(t *testing.T) {
 	})
 }
 
-// If that look fails, so do all that waited for it, rather than each after a failure
+// If that check fails, so do all that waited for it, rather than each after a failure
 // of its own.
 func TestFirstReadsFail(t *testing.T) {
 	t.Parallel()

@@ -130,7 +130,7 @@ func TestRepairedByAnother(t *testing.T) {
 	})
 }
 
-// Between two looks at the head, reads do not find an orphan; after the interval
+// Between two checks of the head, reads do not find an orphan; after the interval
 // they do.
 func TestRepairInterval(t *testing.T) {
 	t.Parallel()
@@ -166,8 +166,8 @@ func TestRepairInterval(t *testing.T) {
 	})
 }
 
-// A read that comes while a write of the same client is under way does not wait
-// for it, and does not look at the head beside it.
+// A read that begins during a write of the same client does not wait for it, and does not
+// check the head beside it.
 func TestReadDuringWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestRepairTriedAgain(t *testing.T) {
 }
 
 // Where the key object is not what the log says, nothing is written over it or
-// after it, the error names it, and reads of other keys go on.
+// after it, the error names it, and reads of other keys succeed.
 func TestDiverged(t *testing.T) {
 	t.Parallel()
 	const object = "keys/k.json"
@@ -479,7 +479,7 @@ func TestTamperedHead(t *testing.T) {
 
 // Another client may have appended an entry whose key this store cannot hold as an
 // object: it appends first, and finds out then. Nothing can follow such an entry,
-// but that is no fault of the key that is asked for, and reads go on.
+// but that is no fault of the key that is asked for, and reads succeed.
 func TestHeadThatStoreCannotHold(t *testing.T) {
 	t.Parallel()
 	for name, refuses := range map[string]func(op string) bool{

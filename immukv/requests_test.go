@@ -13,7 +13,7 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// filled makes a store of n entries, of keys k0, k1, … in turns.
+// filled makes a store of n entries, of as many keys: k0, k1, …, k0, ….
 func filled(t testing.TB, n, keys int) *memstore.Store {
 	t.Helper()
 	mem := memstore.New()
@@ -62,8 +62,8 @@ func TestRequests(t *testing.T) {
 	empty.want(t, "the first set of all", "1 get _log.json", "1 versions _log.json", "1 head keys/k.json", "1 put _log.json", "1 put keys/k.json")
 }
 
-// A write that finds another's entry costs a look at the log and at what that entry
-// may have changed, and no more.
+// A write that finds another's entry reads the log, and what that entry may have changed,
+// and no more.
 func TestRequestsAfterAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestRequestsAfterAnother(t *testing.T) {
 		set(t, other, "k0", 1)
 		set(t, other, "k1", 1)
 		set(t, db, "k0", 1)
-		// With two entries, the one that this append raced is looked up, and then
+		// With two entries, the lookup reads the one that this append raced, and then
 		// the head again, which is old by then.
 		store.want(t, "set after two of another's", "2 put _log.json", "2 get _log.json", "1 version _log.json",
 			"1 head keys/k0.json", "1 head keys/k1.json", "1 put keys/k0.json")

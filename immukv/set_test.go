@@ -24,7 +24,7 @@ type verbatim struct{}
 func (verbatim) Encode(text []byte) ([]byte, error) { return text, nil }
 func (verbatim) Decode(text []byte) ([]byte, error) { return text, nil }
 
-// Keys that cannot be stored are refused before anything is sent. Those that some
+// Keys that cannot be stored are an error before anything is sent. Those that some
 // store would take for a path are not written, but can be asked for.
 func TestInvalidKeys(t *testing.T) {
 	t.Parallel()
@@ -74,7 +74,7 @@ func TestInvalidKeys(t *testing.T) {
 	}
 }
 
-// A key that the store at hand cannot hold is refused before anything is written.
+// A key that the store at hand cannot hold is an error before anything is written.
 func TestKeyThatStoreCannotHold(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]string{"first entry": "", "later entry": "other"} {
@@ -111,7 +111,7 @@ func TestKeyThatStoreCannotHold(t *testing.T) {
 	}
 }
 
-// An append that the store refuses to take at all is a definite failure.
+// An append that no repetition can make succeed is a definite failure.
 func TestRefusedAppend(t *testing.T) {
 	t.Parallel()
 	for _, why := range []error{backend.ErrInvalidName, backend.ErrTooLarge} {
@@ -155,7 +155,7 @@ func TestReplacementCharacter(t *testing.T) {
 	}
 }
 
-// Values that canonical JSON cannot carry are refused before anything is sent.
+// Values that canonical JSON cannot carry are an error before anything is sent.
 func TestInvalidValues(t *testing.T) {
 	t.Parallel()
 	store := counted(memstore.New())
@@ -347,7 +347,7 @@ func TestDeferredApply(t *testing.T) {
 	})
 }
 
-// A deferred apply goes on when the caller's context has ended.
+// A deferred apply continues when the caller's context has ended.
 func TestDeferredOutlivesContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -102,7 +102,7 @@ func TestSettleInOtherDialect(t *testing.T) {
 	})
 }
 
-// With what the error tells, anybody can look for the write in the log, in another
+// With what the error tells, anybody can search the log for the write, in another
 // process too.
 func TestUnknownAfterRestart(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ var (
 	verifiedSizes = []int{100, 4096}
 )
 
-// BenchmarkVerifyLog verifies a log in memory, in turns with taking the bare SHA-256
+// BenchmarkVerifyLog alternately verifies a log in memory and takes the bare SHA-256
 // of the same bodies, both on one processor and on all. Of the medians, of-sha256 is
 // how fast one processor verifies, as a part of how fast it hashes; x-procs how much
 // faster all of them verify than one; and x-procs-sha256 how much faster they hash,

@@ -9,8 +9,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// What a hash chain cannot show by itself takes a trusted earlier head: a tail cut
-// off, or everything rewritten from some point on.
+// What a hash chain cannot prove by itself takes a trusted earlier head: that no tail was
+// cut off, and that not everything was rewritten from some point on.
 func TestTrustedHead(t *testing.T) {
 	t.Parallel()
 	mem := memstore.New()
@@ -30,7 +30,7 @@ func TestTrustedHead(t *testing.T) {
 		return forger
 	}
 	for _, withKeys := range []bool{false, true} {
-		// Without a trusted head neither shows.
+		// Without a trusted head, neither is found.
 		for name, store := range map[string]*memstore.Store{"cut off": load(t, states[spot]), "rewritten": rewritten(spot)} {
 			if r := verified(t, store, withKeys); !r.Valid() || !r.Complete {
 				t.Errorf("%s: found without a trusted head: %v", name, r.Findings)

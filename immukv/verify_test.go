@@ -54,8 +54,7 @@ const (
 	spot      = 7 // where most tamperings strike
 )
 
-// logTamperings are tamperings with a log of logLength entries, of keys k0 to k2 in
-// turns.
+// logTamperings are tamperings with a log of logLength entries, of keys k0, k1, k2, k0, ….
 func logTamperings(versions []memstore.Version) map[string]tampering {
 	type list = []memstore.Version
 	body := func(i int, change func(string) string) func(list) list {
@@ -413,8 +412,8 @@ func (s *unreadable) GetVersion(ctx context.Context, name string, id backend.Ver
 	return s.VersionedStore.GetVersion(ctx, name, id)
 }
 
-// Honest histories have no finding while writers go on writing, in whatever order
-// the store lists what they wrote.
+// Honest histories have no finding while writers write, in whatever order the store lists
+// what they wrote.
 func TestVerifyWhileWriting(t *testing.T) {
 	t.Parallel()
 	for _, disturbed := range []bool{false, true} {

@@ -97,8 +97,8 @@ func TestWatchOptions(t *testing.T) {
 	}
 }
 
-// What comes while a watch goes on is yielded once and in order, however it comes:
-// several watchers beside several writers, each restarted now and again.
+// Entries that are appended during a watch are yielded once and in order: by several
+// watchers beside several writers, each restarted now and again.
 func TestWatchBesideWriters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -274,9 +274,9 @@ func hashOf(t *testing.T, body string) immukv.Hash {
 	return immukv.Hash(strings.Trim(string(tokens(t, body)["hash"]), `"`))
 }
 
-// A store that is exchanged under a watch, between two of its looks: for one cut off,
-// written anew or deleted it ends; for one that has the same entries as other versions,
-// as a copy has, it goes on.
+// A store is exchanged between two polls of a watch. If its log was cut off, rewritten or
+// deleted, the watch ends. If it has the same entries as other versions, as a copy has, the
+// watch continues.
 func TestWatchOfExchangedStore(t *testing.T) {
 	t.Parallel()
 	mem := filled(t, 20, 2)
@@ -321,7 +321,7 @@ func TestWatchOfExchangedStore(t *testing.T) {
 	}
 }
 
-// Whichever request fails, and how often, the watch goes on where it was, and says so.
+// Whichever request fails, and however often, the watch continues where it was, and logs it.
 func TestWatchWaitsOutFailures(t *testing.T) {
 	t.Parallel()
 	const n = 25
@@ -385,7 +385,7 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// A value that cannot be decoded is told, and the watch goes on.
+// A value that cannot be decoded is yielded with its error, and the watch continues.
 func TestWatchOfValuesOfOtherTypes(t *testing.T) {
 	t.Parallel()
 	mem := memstore.New()

@@ -22,7 +22,8 @@ var versionCounts = []int{100, 10_000, 100_000}
 
 // BenchmarkPut compares writing a version with its bare cost: a file written,
 // synced and renamed, its directory synced. One operation is a write to each of
-// three stores and a bare one; they take turns, because disks have moods.
+// three stores and a bare one; the stores are
+// measured alternately, because the speed of a disk varies.
 func BenchmarkPut(b *testing.B) {
 	bare := newBareWriter(b)
 	var calls []call
@@ -59,7 +60,7 @@ type call struct {
 	do    func() error
 }
 
-// compare makes the calls in turn, with the bare one first if there is one, and
+// compare makes the calls alternately, the bare one first if there is one, and
 // reports the ratios of their medians: of each to the bare one, and of the last to
 // the first, as "growth". A mean would be that of the machine's other work.
 func compare(b *testing.B, bare func() error, calls []call) {
@@ -116,7 +117,7 @@ func TestCostOfVersions(t *testing.T) {
 			_, err := s.ListVersions(t.Context(), "o", backend.VersionsRequest{Limit: 5})
 			return err
 		},
-		"put": func(s *blobstore.Store) error { // refused, for a disk takes its time
+		"put": func(s *blobstore.Store) error { // its condition fails: a write to the disk would take longer
 			_, err := s.Put(t.Context(), "o", nil, backend.IfAbsent())
 			if errors.Is(err, backend.ErrPreconditionFailed) {
 				return nil

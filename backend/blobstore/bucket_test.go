@@ -57,7 +57,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestDriverErrors arranges failures, and looks for what they become.
+// TestDriverErrors arranges failures, and checks the errors that they become.
 func TestDriverErrors(t *testing.T) {
 	type method = func(s *blobstore.Store) error
 	methods := map[string]method{

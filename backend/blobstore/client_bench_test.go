@@ -16,7 +16,7 @@ import (
 // BenchmarkClient compares what a client does on logs of different lengths in
 // directories, and with the bare cost of it: of a Set, writing, syncing and
 // renaming two files and syncing their directories; of a Get, reading one file.
-// All take turns.
+// All are measured alternately.
 //
 // Every other entry is one of a single key, the others each of a key of their own:
 // there are as many versions of an object, and as many objects, as the length

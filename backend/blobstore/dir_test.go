@@ -18,7 +18,7 @@ import (
 	"github.com/immukv/immukv-go/backend"
 )
 
-// openTest opens a store in a new directory, and shows what is beneath it.
+// openTest opens a store in a new directory, and returns also what is beneath it.
 func openTest(t *testing.T) (*Store, *dir) {
 	t.Helper()
 	s, err := OpenDir(t.TempDir())
@@ -164,7 +164,7 @@ func TestLongNameSynced(t *testing.T) {
 	}
 }
 
-// TestSyncFails has each sync of a write fail in turn.
+// TestSyncFails has each sync of a write fail, one after another.
 func TestSyncFails(t *testing.T) {
 	for failing, want := range map[int]error{
 		1: backend.ErrUnavailable,    // the store's directory, before there is a version
@@ -480,7 +480,8 @@ func TestExistingRootSynced(t *testing.T) {
 	}
 }
 
-// TestPathTooLong: what the operating system cannot hold is refused by name.
+// TestPathTooLong: a name that the operating system cannot hold is an error that names
+// it.
 func TestPathTooLong(t *testing.T) {
 	path := t.TempDir()
 	for len(path) < 2000 {
@@ -511,7 +512,7 @@ func TestPathTooLong(t *testing.T) {
 // versions.
 func TestPathLimit(t *testing.T) {
 	t.Parallel()
-	const limit = 4096 // on Linux; elsewhere it is less, and every name refused
+	const limit = 4096 // on Linux; elsewhere it is less, and every name is an error
 	path := t.TempDir()
 	for len(path) < limit-200 {
 		path = filepath.Join(path, strings.Repeat("d", min(200, limit-151-len(path))))

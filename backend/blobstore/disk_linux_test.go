@@ -38,7 +38,7 @@ func mountSmall(t *testing.T, options string) string {
 }
 
 // TestDiskFull fills a disk by writing versions. The one that does not fit is not
-// there, nothing is there in part, and writing goes on when there is room again.
+// there, nothing is there in part, and writes succeed when there is room again.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	dir := mountSmall(t, "size=256k")
@@ -104,7 +104,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk: reading goes on, writing is denied.
+// TestReadOnlyDisk: reads succeed, writes are denied.
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	dir := mountSmall(t, "size=256k")
@@ -165,7 +165,7 @@ func asNobody(t *testing.T, f func()) {
 	<-done
 }
 
-// TestDeniedDir takes away permissions. What may not be looked at is not absent.
+// TestDeniedDir takes away permissions. An object that may not be read is not absent.
 func TestDeniedDir(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

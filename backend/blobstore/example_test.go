@@ -98,7 +98,7 @@ func ExampleMaxKeyBytes() {
 // gcsQuery stands for the storage.Query of Google Cloud Storage's client.
 type gcsQuery struct{ StartOffset string }
 
-// With gcsblob, a listing of names that goes on after a name begins there, and not with
+// With gcsblob, a listing of names that continues after a name begins there, and not with
 // the first name of all. (Memblob has no such query, and lists all of them.)
 func ExampleStartListing() {
 	ctx := context.Background()
@@ -147,7 +147,7 @@ func ExampleCreateDir() {
 	// created: <nil>
 }
 
-// Directories that nobody but their owner may look into.
+// Directories that nobody but their owner may read.
 func ExampleDirMode() {
 	temp, err := os.MkdirTemp("", "calibration")
 	if err != nil {

@@ -49,7 +49,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// endingContext is one that ends when it has been looked at a number of times.
+// endingContext is one that ends when its Err has been called a number of times.
 type endingContext struct {
 	context.Context
 	left int

@@ -110,7 +110,7 @@ func TestLockFileRemoved(t *testing.T) {
 	}
 }
 
-// TestLockedOut: a writer that does not get its turn has written nothing, and
+// TestLockedOut: a writer that does not get the lock has written nothing, and
 // says so.
 func TestLockedOut(t *testing.T) {
 	s, d := openTest(t)

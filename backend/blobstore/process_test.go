@@ -291,7 +291,8 @@ func TestKilledWriters(t *testing.T) {
 	mustBeSwept(t, dir)
 }
 
-// mustBeSwept writes one more version, and looks for what those before left.
+// mustBeSwept writes one more version, and checks that nothing is left of those
+// before.
 func mustBeSwept(t *testing.T, dir string) {
 	t.Helper()
 	s, err := blobstore.OpenDir(dir)
@@ -310,7 +311,7 @@ func mustBeSwept(t *testing.T, dir string) {
 	}
 }
 
-// temporary lists the files of unfinished writes.
+// temporary lists the files of incomplete writes.
 func temporary(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "*", "*.tmp"))

@@ -122,17 +122,17 @@ func TestOpenDriver(t *testing.T) {
 	}
 }
 
-// refusingOpener repeats the URL that it cannot open, as gocloud's drivers do.
-type refusingOpener struct{}
+// failingOpener repeats the URL that it cannot open, as gocloud's drivers do.
+type failingOpener struct{}
 
-func (refusingOpener) OpenBucketURL(_ context.Context, u *url.URL) (*blob.Bucket, error) {
+func (failingOpener) OpenBucketURL(_ context.Context, u *url.URL) (*blob.Bucket, error) {
 	return nil, fmt.Errorf("open bucket %v: invalid query parameter %q: %w", u, "sig", os.ErrInvalid)
 }
 
 // TestDriverKeepsSecrets: of a URL's user and parameters nothing is in an error,
 // not even in the driver's.
 func TestDriverKeepsSecrets(t *testing.T) {
-	blob.DefaultURLMux().RegisterBucket("telltale", refusingOpener{})
+	blob.DefaultURLMux().RegisterBucket("telltale", failingOpener{})
 	for _, storeURL := range []string{
 		"telltale://user:secret@bucket?sig=secret",
 		"telltale://bucket?sig=a%2Fsecret&prefix=p",

@@ -15,8 +15,8 @@ import (
 	"github.com/immukv/immukv-go/immukv"
 )
 
-// BenchmarkOverhead compares clients of stores in memory, observed and not, in turns,
-// and reports by how much the medians exceed that of the client that is not, in
+// BenchmarkOverhead compares clients of stores in memory, observed and not,
+// alternately, and reports by how much the medians exceed that of the client that is not, in
 // nanoseconds a call. In memory a Set makes two requests, a Get one.
 func BenchmarkOverhead(b *testing.B) {
 	unsampled := observe.WithTracerProvider(trace.NewTracerProvider(trace.WithSampler(trace.NeverSample())))

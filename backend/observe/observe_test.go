@@ -101,7 +101,7 @@ func (r *recorder) tree() string {
 	return b.String()
 }
 
-// attributes shows attributes, sorted, without those that the span's name has too.
+// attributes prints attributes, sorted, without those that the span's name has too.
 func attributes(attrs []attribute.KeyValue) string {
 	var shown []string
 	for _, a := range attrs {

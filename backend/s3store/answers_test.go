@@ -157,7 +157,7 @@ func TestBodyWithoutLength(t *testing.T) {
 	}
 }
 
-// A clock that is off is set right by the first refusal.
+// A clock that is wrong is corrected after the first request that is denied for it.
 func TestSkewedClock(t *testing.T) {
 	var dates []string
 	s := answered(t, func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +291,7 @@ func TestChecksumParameters(t *testing.T) {
 	}
 }
 
-// That credentials are refused says nothing of the bucket.
+// That credentials are rejected says nothing of the bucket.
 func TestCredentialsRefused(t *testing.T) {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

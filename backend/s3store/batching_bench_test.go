@@ -19,7 +19,8 @@ import (
 // BenchmarkBatching compares writes of many goroutines through one client that batches,
 // each of a key of its own, with bare conditional PUTs of as many goroutines of bodies
 // as large, which is what the store can take: on local files, and on each server, next
-// to it and through a proxy a round trip of 20 ms away. The two take turns. It reports
+// to it and through a proxy a round trip of 20 ms away. The two are measured
+// alternately. It reports
 // both rates, the share of the one in the other, how many entries a log version has, and
 // the requests of a set.
 func BenchmarkBatching(b *testing.B) {
@@ -59,7 +60,7 @@ func BenchmarkBatching(b *testing.B) {
 	}
 }
 
-// benchmarkBatching makes so many writes for each caller in a turn. Of a store without a
+// benchmarkBatching makes so many writes for each caller. Of a store without a
 // link the requests are not counted.
 func benchmarkBatching(b *testing.B, store backend.VersionedStore, callers int, link *meter) {
 	const each = 20

@@ -37,8 +37,8 @@ type batcher struct {
 	Longest   time.Duration `json:"longest"` // wait for a set
 }
 
-// write has all callers write for a while, each in turns to a key of its own and to one
-// that the processes share.
+// write has all callers write for a while, each alternately to a key of its own
+// and to one that the processes share.
 func (b *batcher) write(ctx context.Context) error {
 	store, err := backend.Open(ctx, b.Store)
 	if err != nil {

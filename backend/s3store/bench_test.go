@@ -39,7 +39,7 @@ func benchEntries(b *testing.B) (lengths []int) {
 }
 
 // BenchmarkClient compares what a client does on logs of different lengths on each
-// server, in turns: how long it takes, in how many requests, and what part of that
+// server, alternately: how long it takes, in how many requests, and what part of that
 // time the server takes to answer them, which is not the client's.
 //
 // Every other entry is one of a single key, the others each of a key of their own:
@@ -141,7 +141,7 @@ func fill(b *testing.B, server *s3test.Server, entries int) *measured {
 	return m
 }
 
-// compare does it on each log in turn. For each it reports the median time and the
+// compare does it on each log, one after another. For each it reports the median time and the
 // number of requests and, if they follow one another, how much longer it takes than
 // they do; and of the longest log to the first the ratio of the times, as "growth".
 func (op benchOp) compare(b *testing.B, logs []*measured) {

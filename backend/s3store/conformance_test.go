@@ -16,7 +16,7 @@ import (
 )
 
 // TestConformance runs the clauses on every server, each check on a bucket of
-// its own, its handles taking turns at the server's endpoints.
+// its own, its handles at different endpoints of the server.
 func TestConformance(t *testing.T) {
 	servers.Each(t, func(t *testing.T, server *s3test.Server) {
 		conformance.Run(t, harness(t, server))

@@ -103,8 +103,8 @@ func TestCopyThereAndBack(t *testing.T) {
 }
 
 // TestOtherClientsGoOnWithACopy copies the beginning of each store that the other clients
-// wrote, and has them go on with the copy: what they wrote next, with the IDs and ETags
-// that the copy has, is accepted, copied on, and accepted there.
+// wrote, and has them continue the copy: what they wrote next, with the IDs and ETags that
+// the copy has, is accepted, copied again, and accepted there.
 func TestOtherClientsGoOnWithACopy(t *testing.T) {
 	eachForeign(t, func(t *testing.T, server *s3test.Server, path string) {
 		v, log, keys := readVector(t, path)
@@ -125,7 +125,7 @@ func TestOtherClientsGoOnWithACopy(t *testing.T) {
 		there := client(t, bucket, immukv.WithPrefix("copy/"))
 		copyAll(t, there, src, int64(begun), int64(begun))
 
-		// They go on at the server.
+		// They continue at the server.
 		more := (len(log) - begun) / 2
 		r.goOn(t, bucket, "copy/", log)
 		begun += more
@@ -133,7 +133,7 @@ func TestOtherClientsGoOnWithACopy(t *testing.T) {
 		back := client(t, files, immukv.WithPrefix("back/"))
 		copyAll(t, back, client(t, bucket, immukv.WithPrefix("copy/")), int64(begun), int64(begun))
 
-		// And with the copy of the copy, in files, to their end, which may be an orphan.
+		// And they continue the copy of the copy, in files, to their end, which may be an orphan.
 		more = len(log) - begun
 		r.goOn(t, files, "back/", log)
 		begun += more
@@ -146,7 +146,7 @@ func TestOtherClientsGoOnWithACopy(t *testing.T) {
 		if want := parse(t, log[len(log)-1].Body).Hash; string(report.HeadHash) != want {
 			t.Errorf("the head is %s, and the others' %s", report.HeadHash, want)
 		}
-		// Ours goes on behind them, and the copy that they left behind follows.
+		// Our client continues after them, and the first copy is brought up to date.
 		if _, err := next.Set(t.Context(), "ours", value("ours")); err != nil {
 			t.Fatal(err)
 		}

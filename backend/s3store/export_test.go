@@ -1,4 +1,4 @@
 package s3store
 
-// Refuses tells whether the store refuses a name, whatever it holds.
+// Refuses reports whether a name is invalid in the store, whatever the store holds.
 func (s *Store) Refuses(name string) bool { return s.checkName(name) != nil }

@@ -341,8 +341,8 @@ func render(places []string, cells [][][]string) string {
 	return b.String()
 }
 
-// What other clients write and ours refuses to write stops nothing: the tables of
-// docs/compatibility.md are what each server shows.
+// Entries that other clients write, and that ours never writes, stop nothing: the tables
+// of docs/compatibility.md are what happens on each server.
 func TestForeignEntries(t *testing.T) {
 	if !long() {
 		t.Log("left out: it makes some ten thousand requests to each server; set IMMUKV_LONG=1")

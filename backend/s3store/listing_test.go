@@ -109,7 +109,7 @@ func TestDeleteMarkers(t *testing.T) {
 	})
 }
 
-// A version that the object does not have is no place to go on from.
+// A listing cannot continue after a version that the object does not have.
 func TestAfterUnknownVersion(t *testing.T) {
 	servers.Each(t, func(t *testing.T, server *s3test.Server) {
 		s := open(t, server, server.NewBucket(t))
@@ -235,8 +235,8 @@ func TestManyPages(t *testing.T) {
 	})
 }
 
-// What a server that keeps names as paths takes for another name, or cannot
-// list, every method refuses; what it can hold is listed as it was written.
+// If a server that keeps names as paths takes a name for another, or cannot list it, the
+// name is invalid for every method. A name that it can hold is listed as it was written.
 func TestPathNames(t *testing.T) {
 	servers.Each(t, func(t *testing.T, server *s3test.Server) {
 		bucket := server.NewBucket(t)
@@ -279,8 +279,8 @@ func calls(ctx context.Context, s *s3store.Store, name string) map[string]func()
 	}
 }
 
-// A key object that could lie below another is refused when it is looked for,
-// before its entry can be in the log; one that is there is read.
+// The name of a key object that could lie below another is invalid already for the lookup,
+// before its entry can be in the log; an object that is there is read.
 func TestBelowDocument(t *testing.T) {
 	servers.Each(t, func(t *testing.T, server *s3test.Server) {
 		bucket := server.NewBucket(t)

@@ -312,7 +312,7 @@ func testRandomFaults(t *testing.T, server *s3test.Server, seed uint64) {
 		if !s3test.IsWrite(r) && (name == "409" || name == "twice") {
 			return nil // which servers do not answer to reads
 		}
-		next++ // each in its turn, so that all are met
+		next++ // one after another, so that all are met
 		met[name]++
 		return faults[name]
 	}
@@ -361,8 +361,8 @@ func impatient(o *s3.Options) {
 	o.HTTPClient.(*http.Client).Transport.(*http.Transport).ResponseHeaderTimeout = 300 * time.Millisecond
 }
 
-// definite tells whether the error of a failed set proves that nothing was
-// appended: the writes were refused, or it came to none because a read failed.
+// definite reports whether the error of a failed set proves that nothing was
+// appended: the writes were denied, or there was none because a read failed.
 func definite(err error) bool {
 	var failed *backend.Error
 	return errors.Is(err, immukv.ErrConflict) || errors.As(err, &failed) && (failed.Op != "put" || failed.Kind != nil)

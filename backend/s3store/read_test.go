@@ -118,7 +118,7 @@ func TestReadWhileWritten(t *testing.T) {
 	}
 }
 
-// An answer that names no version, or another than was asked for, is refused.
+// An answer that names no version, or another than was asked for, is an error.
 func TestImproperVersions(t *testing.T) {
 	proxy, open := behindProxy(t, s3test.MinIO)
 	s := open()
@@ -152,7 +152,7 @@ func TestImproperVersions(t *testing.T) {
 	}
 }
 
-// A body larger than a store returns is refused before it is read.
+// A body larger than a store returns is an error before it is read.
 func TestTooLargeToRead(t *testing.T) {
 	proxy, open := behindProxy(t, s3test.MinIO)
 	s := open()

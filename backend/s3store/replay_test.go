@@ -85,7 +85,7 @@ type replayer struct {
 	prefix  string
 	keys    map[string][]memstore.Version
 	tags    map[string]backend.ETag // by object
-	renamed []string                // old and new, in turns, as they stand in the documents
+	renamed []string                // old and new alternately, as they stand in the documents
 }
 
 func (r *replayer) rename(t *testing.T, before, after string) {
@@ -109,8 +109,8 @@ func (r *replayer) write(t *testing.T, version memstore.Version) {
 	}
 	written := put(r.prefix+"_log.json", version)
 	r.rename(t, string(version.ID), string(written.ID))
-	if shown := r.shows(t, version); shown != nil {
-		r.rename(t, string(shown.ETag), string(put(r.keyObject(t, version), *shown).ETag))
+	if applied := r.appliedAs(t, version); applied != nil {
+		r.rename(t, string(applied.ETag), string(put(r.keyObject(t, version), *applied).ETag))
 	}
 }
 
@@ -118,19 +118,19 @@ func (r *replayer) keyObject(t *testing.T, version memstore.Version) string {
 	return r.prefix + "keys/" + parse(t, version.Body).Key + ".json"
 }
 
-// shows is the version of the key object that has the entry of a version of the log, or
-// nil if it stayed an orphan.
-func (r *replayer) shows(t *testing.T, version memstore.Version) *memstore.Version {
-	for _, shown := range r.keys[parse(t, version.Body).Key] {
-		if parse(t, shown.Body).LogVersionID == string(version.ID) {
-			return &shown
+// appliedAs returns the version of the key object that reflects the entry of a version of
+// the log, or nil if the entry stayed an orphan.
+func (r *replayer) appliedAs(t *testing.T, version memstore.Version) *memstore.Version {
+	for _, applied := range r.keys[parse(t, version.Body).Key] {
+		if parse(t, applied.Body).LogVersionID == string(version.ID) {
+			return &applied
 		}
 	}
 	return nil
 }
 
-// goOn has the client go on with a copy, which holds the given versions: it sees the IDs
-// and ETags that they have there.
+// goOn has the client continue with a copy, which holds the given versions: it sees the
+// IDs and ETags that they have there.
 func (r *replayer) goOn(t *testing.T, there backend.VersionedStore, prefix string, log []memstore.Version) {
 	t.Helper()
 	r.store, r.prefix, r.renamed, r.tags = there, prefix, nil, make(map[string]backend.ETag)
@@ -148,8 +148,8 @@ func (r *replayer) goOn(t *testing.T, there backend.VersionedStore, prefix strin
 		held := oldestFirst(name)[of[name]]
 		of[name]++
 		r.rename(t, string(log[i].ID), string(v.ID))
-		if shown := r.shows(t, log[i]); shown != nil {
-			r.rename(t, string(shown.ETag), string(held.ETag))
+		if applied := r.appliedAs(t, log[i]); applied != nil {
+			r.rename(t, string(applied.ETag), string(held.ETag))
 		}
 		r.tags[prefix+"_log.json"], r.tags[name] = v.ETag, held.ETag
 	}
@@ -209,7 +209,7 @@ func testForeignStore(t *testing.T, server *s3test.Server, path string) {
 		t.Errorf("log (stored -, read +):\n%s", diff)
 	}
 
-	// A pending orphan is no finding, and is read where it belongs.
+	// An orphan is no finding, and is read where it belongs.
 	orphan := strings.Contains(path, "orphan")
 	report, err := reader.Audit(ctx)
 	if err != nil || !report.Valid() || report.Entries != int64(len(log)) || (len(report.Orphans) > 0) != orphan {
@@ -226,7 +226,7 @@ func testForeignStore(t *testing.T, server *s3test.Server, path string) {
 		}
 	}
 
-	// Our client repairs and goes on.
+	// Our client repairs the orphan and appends.
 	writer := client(t, s, immukv.WithPrefix(v.Prefix))
 	entry, err := writer.Set(ctx, want[0].Key, json.RawMessage(`{"written":"by us"}`))
 	if err != nil || entry.Sequence != int64(len(log)) || string(entry.PreviousHash) != want[0].Hash {

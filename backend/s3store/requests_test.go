@@ -75,7 +75,7 @@ func TestRequestsOfKeys(t *testing.T) {
 			})
 		}
 		writers.Wait()
-		if err := drain(db.Keys(t.Context())); err != nil { // the client's first look at the log
+		if err := drain(db.Keys(t.Context())); err != nil { // the client's first check of the head
 			t.Fatal(err)
 		}
 		proxy.Requests()

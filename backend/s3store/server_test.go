@@ -67,7 +67,7 @@ func TestOneWinner(t *testing.T) {
 }
 
 // What was acknowledged before the server was killed is there when it runs
-// again, under the same IDs, and listings begun before go on.
+// again, under the same IDs, and listings that began before continue.
 func TestRestart(t *testing.T) {
 	if !long() {
 		t.Log("left out: it starts servers of its own, and twice; set IMMUKV_LONG=1")

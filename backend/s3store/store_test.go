@@ -112,7 +112,7 @@ func TestOpening(t *testing.T) {
 				if seen := proxy.Requests(); len(seen) != 1 || seen[0].Method != http.MethodGet {
 					t.Errorf("by %s: opening made the requests %v, want one GET", way, seen)
 				}
-				// A server without a KMS would refuse; what is sent is what counts.
+				// A server without a KMS would return an error; what is sent is what counts.
 				proxy.Follow(func(*http.Request) s3test.Fault {
 					return s3test.Answer(http.StatusPreconditionFailed, "PreconditionFailed", 0)
 				})

@@ -13,8 +13,8 @@ import (
 	"github.com/immukv/immukv-go/backend/s3store/s3test"
 )
 
-// With credentials that may do half of it, what was done is said and stays, what was
-// not is named with the permission that it takes, and a second apply goes on.
+// With credentials that may do half of it, what was done is reported and stays, what was
+// not is named with the permission that it takes, and a second apply does the rest.
 func TestHalfApplied(t *testing.T) {
 	server := servers.Get(t, s3test.MinIO)
 	d := described(t, retaining)

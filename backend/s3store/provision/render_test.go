@@ -373,7 +373,7 @@ func golden(t testing.TB, path, got string) {
 	}
 }
 
-// TestTrustUsesKnownClaims looks through a rendered template for who may assume a role.
+// TestTrustUsesKnownClaims checks who may assume a role in a rendered template.
 func TestTrustUsesKnownClaims(t *testing.T) {
 	text, err := full(t).Render(provision.FormatCloudFormation, provision.RenderOptions{})
 	if err != nil {

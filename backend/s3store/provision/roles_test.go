@@ -251,7 +251,7 @@ func TestAdministrator(t *testing.T) {
 }
 
 // In compliance mode, not even MinIO's root deletes a version; sets, repairs and
-// reads go on.
+// reads succeed.
 func TestObjectLock(t *testing.T) {
 	server := servers.Get(t, s3test.MinIO)
 	d := described(t, locked+plain)

@@ -67,7 +67,7 @@ func TestReadmeOnClouds(t *testing.T) {
 	})
 }
 
-// servePages shows what the README's commands wrote in pages.
+// servePages serves pages of what the README's commands wrote.
 func servePages(t *testing.T, env []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "immukv", "serve", "--addr", "127.0.0.1:0")
