@@ -6,9 +6,9 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/cli/internal/invisible"
 )
 
 // timeLayout formats a timestamp with milliseconds, the precision of entries.
@@ -80,11 +80,10 @@ dialect        %s
 }
 
 // shown returns a key as it is printed for people: itself, or in quotes with escapes if
-// it is empty, begins with a quote, or has characters that would break the line or
-// control a terminal.
+// it is empty, begins with a quote, or has invisible characters.
 func shown(key string) string {
-	if key == "" || strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, unfit) {
-		return strconv.Quote(key)
+	if key == "" || strings.HasPrefix(key, `"`) || strings.ContainsFunc(key, invisible.Is) {
+		return visible(strconv.Quote(key))
 	}
 	return key
 }
@@ -100,26 +99,23 @@ func shownValue(e immukv.Entry[value]) string {
 	return visible(string(text))
 }
 
-// visible escapes characters that would break a line or control a terminal. No hash
-// covers some stored fields, such as the version that a key's object names, so anybody
-// may have written them.
+// visible escapes invisible characters, and with them those that would break a line or
+// control a terminal. No hash covers some stored fields, such as the version that a key's
+// object names, so anybody may have written them.
 func visible(text string) string {
-	if !strings.ContainsFunc(text, unfit) {
+	if !strings.ContainsFunc(text, invisible.Is) {
 		return text
 	}
 	var b strings.Builder
 	for _, r := range text {
-		if unfit(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		if invisible.Is(r) {
+			b.WriteString(invisible.Escape(r))
 		} else {
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
 }
-
-// unfit reports whether a character would be invisible, or look like another one.
-func unfit(r rune) bool { return !unicode.IsGraphic(r) }
 
 // count returns a number with its noun.
 func count[N int | int64](n N, one, many string) string {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/immukv/immukv-go/immukv/cli/internal/invisible"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
 
@@ -150,7 +151,7 @@ func TestHostile(t *testing.T) {
 			if g, w := elements(got), elements(want); g != w {
 				t.Errorf("%s has the elements\n%s\nand one with harmless text\n%s", path, g, w)
 			}
-			if text := got.text("html"); strings.ContainsFunc(strings.ReplaceAll(text, "\u202f", ""), invisible) {
+			if text := got.text("html"); strings.ContainsFunc(strings.ReplaceAll(text, "\u202f", ""), invisible.Is) {
 				t.Errorf("%s has characters that nobody sees: %q", path, text)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/immukv/immukv-go/immukv/cli/internal/invisible"
 )
 
 // piece is a part of a text: literal text, or the escape of a character that would be
@@ -16,20 +18,13 @@ type piece struct {
 	Escape string `json:"escape,omitempty"` // the code point, such as "U+202E"; empty for literal text
 }
 
-// visible splits a text at its invisible characters: controls, marks that change the
-// direction of text, spaces of other widths or of none. The page has escapes in their
-// place, so that no text can look like another one.
-func visible(text string) []piece { return split(text, invisible) }
+// visible splits a text at its invisible characters. The page has escapes in their place,
+// so that no text can look like another one.
+func visible(text string) []piece { return split(text, invisible.Is) }
 
 // visibleLines does the same, but keeps line breaks and tabs.
 func visibleLines(text string) []piece {
-	return split(text, func(r rune) bool { return r != '\n' && r != '\t' && invisible(r) })
-}
-
-func invisible(r rune) bool {
-	const blank = '\u2800' // the Braille pattern without a dot
-	return !unicode.IsGraphic(r) || unicode.Is(unicode.Zs, r) && r != ' ' || r == blank ||
-		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return split(text, func(r rune) bool { return r != '\n' && r != '\t' && invisible.Is(r) })
 }
 
 func split(text string, escape func(rune) bool) []piece {
@@ -42,7 +37,7 @@ func split(text string, escape func(rune) bool) []piece {
 			pieces = append(keep(pieces, text[start:i]), piece{Text: fmt.Sprintf(`\x%02x`, text[i]), Escape: "not UTF-8"})
 			start = i + size
 		case escape(r):
-			pieces = append(keep(pieces, text[start:i]), piece{Text: strings.Trim(strconv.QuoteRuneToASCII(r), "'"), Escape: fmt.Sprintf("%U", r)})
+			pieces = append(keep(pieces, text[start:i]), piece{Text: invisible.Escape(r), Escape: fmt.Sprintf("%U", r)})
 			start = i + size
 		}
 		i += size
