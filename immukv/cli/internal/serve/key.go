@@ -150,7 +150,7 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 		Dialect: e.Dialect.String(), Bytes: len(e.JSON), Readable: e.Hash != "",
 	}
 	if err != nil {
-		v.Problem = err.Error()
+		v.Problem = problemText(err)
 	}
 	if !v.Readable {
 		return v
@@ -166,10 +166,10 @@ func newEntryView(e immukv.Entry[json.RawMessage], err error, sealed int64) entr
 	if err != nil {
 		return v
 	}
-	at := url.Values{"key": {e.Key}, "sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
-	v.WholeURL = "/key/value?" + at
+	at := strings.TrimPrefix(v.KeyURL, "/key") + "&" + url.Values{"sequence": {strconv.FormatInt(e.Sequence, 10)}}.Encode()
+	v.WholeURL = "/key/value" + at
 	if e.Sequence < sealed {
-		v.ProofURL = "/key/proof?" + at
+		v.ProofURL = "/key/proof" + at
 	}
 	return v
 }

@@ -93,12 +93,19 @@ func aboutEntry(err error) bool {
 }
 
 func newKeyRow(key string, e immukv.Entry[json.RawMessage], err error) keyRow {
+	key, _ = cut(key, 2*maxTextBytes) // a live page keeps the row
 	row := keyRow{Key: key, URL: keyURL(key), Sequence: e.Sequence, Time: e.Timestamp, Known: e.Hash != ""}
 	row.Preview, row.Cut = preview(e.JSON)
 	if err != nil {
-		row.Problem = err.Error()
+		row.Problem = problemText(err)
 	}
 	return row
+}
+
+// problemText returns what is wrong with an entry, which the text may quote at any length.
+func problemText(err error) string {
+	text, _ := cut(err.Error(), 2*maxTextBytes)
+	return text
 }
 
 // preview returns the beginning of a value on one line, and the number of omitted bytes.
@@ -111,5 +118,9 @@ func preview(value []byte) (string, int) {
 	return text, len(value) - previewBytes
 }
 
-// keyURL returns the URL of a key's page. A key may be any text, so it is not a path.
-func keyURL(key string) string { return "/key?" + url.Values{"key": {key}}.Encode() }
+// keyURL returns the URL of a key's page. A key may be any text, so it is not a path. The
+// URL of a key that is too long for any store leads to no key.
+func keyURL(key string) string {
+	key, _ = cut(key, maxTextBytes)
+	return "/key?" + url.Values{"key": {key}}.Encode()
+}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -184,5 +185,36 @@ func TestEveryTextIsShown(t *testing.T) {
 	}
 	if escape == nil || textOf(escape) != `\u202e` || attr(escape, "title") != "U+202E" {
 		t.Errorf("the mark is not shown as an escape: %v", escape)
+	}
+}
+
+// TestHostileDocuments reads documents with fields of any length, of characters that take
+// many bytes on a page. No page is much longer for it.
+func TestHostileDocuments(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"key", "hash", "previous_version_id", "log_version_id", "write_id"} {
+		b := newBench(t, func(config *Config) { config.Logger = nil }) // which gets the texts as they are
+		for range 3 {
+			b.set("k", `1`)
+		}
+		b.tap.change = func(name string, body []byte) []byte {
+			var document map[string]any
+			if json.Unmarshal(body, &document) != nil {
+				return body
+			}
+			document[field] = strings.Repeat("\u00ad", 100_000)
+			changed, err := json.Marshal(document)
+			b.check(err)
+			return changed
+		}
+		b.do("POST", "/trust/audit")
+		b.server.jobs.wg.Wait()
+		for _, path := range []string{"/keys", "/key?key=k", "/log", "/trust"} {
+			a := b.do("GET", path)
+			// Each text of a page takes at most 64 bytes for each character of two.
+			if texts := 16; len(a.body) > texts*maxTextBytes*32 {
+				t.Errorf("a long %s: %s has %d bytes", field, path, len(a.body))
+			}
+		}
 	}
 }

@@ -11,23 +11,28 @@ import (
 	"github.com/immukv/immukv-go/immukv/cli/internal/invisible"
 )
 
-// piece is a part of a text: literal text, or the escape of a character that would be
-// invisible, or look like another one.
+// piece is a part of a text: literal text, or what stands for something else, such as a
+// character that would be invisible, or look like another one.
 type piece struct {
 	Text   string `json:"text"`
-	Escape string `json:"escape,omitempty"` // the code point, such as "U+202E"; empty for literal text
+	Escape string `json:"escape,omitempty"` // what it stands for, such as "U+202E"; empty for literal text
 }
+
+// maxTextBytes is how much a page has of a text that is no value: more than the name of an
+// object may have, in any store. Documents are untrusted: a key in them may be of any length.
+const maxTextBytes = 4 << 10
 
 // visible splits a text at its invisible characters. The page has escapes in their place,
-// so that no text can look like another one.
-func visible(text string) []piece { return split(text, invisible.Is) }
+// so that no text can look like another one. A long text is cut, which looks like an escape.
+func visible(text string) []piece { return split(text, maxTextBytes, invisible.Is) }
 
-// visibleLines does the same, but keeps line breaks and tabs.
+// visibleLines does the same for a value. It keeps line breaks and tabs.
 func visibleLines(text string) []piece {
-	return split(text, func(r rune) bool { return r != '\n' && r != '\t' && invisible.Is(r) })
+	return split(text, maxShownBytes, func(r rune) bool { return r != '\n' && r != '\t' && invisible.Is(r) })
 }
 
-func split(text string, escape func(rune) bool) []piece {
+func split(text string, limit int, escape func(rune) bool) []piece {
+	text, omitted := cut(text, limit)
 	var pieces []piece
 	start := 0
 	for i := 0; i < len(text); {
@@ -42,7 +47,11 @@ func split(text string, escape func(rune) bool) []piece {
 		}
 		i += size
 	}
-	return keep(pieces, text[start:])
+	pieces = keep(pieces, text[start:])
+	if omitted > 0 {
+		pieces = append(pieces, piece{Text: "…", Escape: formatBytes(omitted) + " more"})
+	}
+	return pieces
 }
 
 func keep(pieces []piece, text string) []piece {

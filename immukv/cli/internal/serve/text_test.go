@@ -41,6 +41,18 @@ func TestVisible(t *testing.T) {
 	}
 }
 
+// TestLongText cuts a text, and says how much is missing.
+func TestLongText(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", maxTextBytes)
+	if got := spell(visible(text)); got != text {
+		t.Errorf("%q is shown as %q", text, got)
+	}
+	if got, want := spell(visible(text+"…x")), text+"[… 4 bytes more]"; got != want {
+		t.Errorf("it is shown as %q", got)
+	}
+}
+
 func spell(pieces []piece) string {
 	var b strings.Builder
 	for _, p := range pieces {
