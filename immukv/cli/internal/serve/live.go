@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,10 +43,24 @@ type follower struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	ring    []logRow      // oldest first, without gaps
+	ring    []liveEntry   // oldest first, without gaps
 	err     error         // why the following ended
 	ended   time.Time     // since when
 	changed chan struct{} // closed at every change
+}
+
+// liveEntry is an entry as all pages get it: it is encoded once.
+type liveEntry struct {
+	sequence int64
+	event    json.RawMessage
+}
+
+func newLiveEntry(row logRow) liveEntry {
+	text, err := json.Marshal(newEvent(row))
+	if err != nil {
+		panic(err) // an event has only texts and numbers
+	}
+	return liveEntry{row.Sequence, text}
 }
 
 var errClosed = errors.New("the server is closed")
@@ -140,7 +155,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if err != nil && (e.Hash == "" || !aboutEntry(err)) {
 			return err
 		}
-		f.publish(newLogRow(e, err))
+		f.publish(newLiveEntry(newLogRow(e, err)))
 	}
 	return errors.New("following the log ended")
 }
@@ -152,7 +167,7 @@ func transient(err error) bool {
 
 // fill fills the ring with the newest entries: a page may have been made a moment ago.
 func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
-	var rows []logRow
+	var entries []liveEntry
 	var newest *immukv.Checkpoint
 	for e, err := range f.s.db.Log(ctx, immukv.Limit(ringEntries)) {
 		if err != nil && (newest == nil || transient(err)) {
@@ -164,37 +179,37 @@ func (f *follower) fill(ctx context.Context) (*immukv.Checkpoint, error) {
 		if newest == nil {
 			newest = new(e.Checkpoint())
 		}
-		rows = append(rows, newLogRow(e, nil))
+		entries = append(entries, newLiveEntry(newLogRow(e, nil)))
 	}
-	slices.Reverse(rows)
+	slices.Reverse(entries)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ring = rows
+	f.ring = entries
 	f.notify()
 	return newest, nil
 }
 
-func (f *follower) publish(row logRow) {
+func (f *follower) publish(entry liveEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.ring) == ringEntries {
 		f.ring = slices.Delete(f.ring, 0, 1)
 	}
-	f.ring = append(f.ring, row)
+	f.ring = append(f.ring, entry)
 	f.notify()
 }
 
-// since returns the rows from a sequence on that the ring has, and the number of missed
-// entries before them. The channel is closed when there may be more.
-func (f *follower) since(next int64) (rows []logRow, missed int64, changed <-chan struct{}, err error) {
+// since returns the entries from a sequence on that the ring has, and the number of missed
+// ones before them. The channel is closed when there may be more.
+func (f *follower) since(next int64) (entries []liveEntry, missed int64, changed <-chan struct{}, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(f.ring, next, func(r logRow, n int64) int { return cmp.Compare(r.Sequence, n) })
-	rows = slices.Clone(f.ring[i:])
-	if len(rows) > 0 {
-		missed = rows[0].Sequence - next
+	i, _ := slices.BinarySearchFunc(f.ring, next, func(e liveEntry, n int64) int { return cmp.Compare(e.sequence, n) })
+	entries = slices.Clone(f.ring[i:])
+	if len(entries) > 0 {
+		missed = entries[0].sequence - next
 	}
-	return rows, missed, f.changed, f.err
+	return entries, missed, f.changed, f.err
 }
 
 // logEvents streams new entries as server-sent events.
@@ -226,13 +241,13 @@ func (s *Server) streamLog(stream *stream, f *follower, next int64) {
 	defer second.Stop()
 	said := ""
 	for {
-		rows, missed, changed, err := f.since(next)
+		entries, missed, changed, err := f.since(next)
 		if missed > 0 {
 			stream.send("missed", "", missed)
 		}
-		for _, row := range rows {
-			stream.send("entry", strconv.FormatInt(row.Sequence, 10), newEvent(row))
-			next = row.Sequence + 1
+		for _, e := range entries {
+			stream.send("entry", strconv.FormatInt(e.sequence, 10), e.event)
+			next = e.sequence + 1
 		}
 		state := s.liveState(err)
 		if state.State+state.Text != said {
