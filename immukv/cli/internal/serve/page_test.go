@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/immukv/immukv-go/immukv"
 	"github.com/immukv/immukv-go/immukv/cli/internal/invisible"
 	"github.com/immukv/immukv-go/immukv/tlog"
 )
@@ -186,6 +188,25 @@ func TestEveryTextIsShown(t *testing.T) {
 	if escape == nil || textOf(escape) != `\u202e` || attr(escape, "title") != "U+202E" {
 		t.Errorf("the mark is not shown as an escape: %v", escape)
 	}
+}
+
+// TestManyFindings shows as many findings as have room, and how many more there are.
+func TestManyFindings(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	const n = 500
+	report := &immukv.Report{MoreFindings: 3}
+	for range n {
+		report.Findings = append(report.Findings, immukv.Finding{Kind: immukv.BrokenLink, Detail: strings.Repeat("x", 3000)})
+	}
+	b.server.jobs.last = &job{kind: verifyJob, report: report}
+	a := b.get("/trust")
+	shown := len(a.find("li.finding"))
+	if shown == 0 || shown > maxShownFindings/3000+1 || len(a.body) > 2*maxShownFindings {
+		t.Errorf("%d findings are shown in %d bytes", shown, len(a.body))
+	}
+	a.reads("#report", fmt.Sprintf("and %d more findings", n-shown+3))
+	checkPage(a)
 }
 
 // TestHostileDocuments reads documents with fields of any length, of characters that take

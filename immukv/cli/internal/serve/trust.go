@@ -55,7 +55,6 @@ type reportView struct {
 	Complete    bool
 	Head        string
 	Dialects    string
-	Orphans     []orphanView
 	Findings    []findingView
 	More        int64
 	Sealed      bool
@@ -174,6 +173,10 @@ func (s *Server) readCovered(ctx context.Context, body *trustBody) {
 	}
 }
 
+// maxShownFindings is the number of bytes of findings after which no more are shown. A
+// finding may quote what is in a document.
+const maxShownFindings = 256 << 10
+
 func newReportView(run *job) *reportView {
 	v := &reportView{Kind: run.kind, Ended: run.ended, Took: run.ended.Sub(run.started).Round(time.Millisecond)}
 	if run.err != nil {
@@ -188,11 +191,16 @@ func newReportView(run *job) *reportView {
 		dialects = append(dialects, d.String())
 	}
 	v.Dialects = strings.Join(dialects, ", ")
-	for _, o := range r.Orphans {
-		v.Orphans = append(v.Orphans, orphanView{o.Key, keyURL(o.Key), o.Sequence})
-	}
+	shown := 0
 	for _, f := range r.Findings {
+		if shown > maxShownFindings {
+			v.More++
+			continue
+		}
 		v.Findings = append(v.Findings, newFindingView(f))
+		for _, text := range []string{f.Object, string(f.VersionID), f.Detail} {
+			shown += min(len(text), maxTextBytes)
+		}
 	}
 	if v.Sealed = run.sealed; run.sealErr != nil {
 		v.SealProblem, v.SealMeaning = run.sealErr.Error(), sealMeaning(run.sealErr)
