@@ -110,7 +110,7 @@ func (r *request) size() int {
 // batch holds the requests of a queue that go into one log version.
 type batch struct {
 	requests []*request
-	callers  int                // how many still wait
+	callers  int                // how many wait
 	cancel   context.CancelFunc // called when no caller waits
 	running  sync.WaitGroup     // done when all callers run again
 }
@@ -173,7 +173,7 @@ func (q *queue) leave(r *request, reason error) ([]*version, error) {
 	before := r.stage
 	r.stage = left
 	switch before {
-	case appended: // the apply continues
+	case appended: // the apply continues, unless no caller waits
 		return r.entries, nil
 	case sent:
 		return nil, r.sent.unknownAt(r.place, len(r.writes), reason)
@@ -422,6 +422,9 @@ func (q *queue) answer(requests []*request, err error) {
 func (q *queue) close(r *request, err error) {
 	if r.stage == answered || r.stage == left {
 		return
+	}
+	if r.batch != nil {
+		r.batch.callers--
 	}
 	r.stage, r.err = answered, err
 	close(r.done)

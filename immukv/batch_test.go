@@ -478,6 +478,50 @@ func TestNeighbourInBatchLeaves(t *testing.T) {
 	}
 }
 
+// A batch ends with the context of its last caller, also if the others had their answers
+// before.
+func TestLastCallerOfBatchLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := wrote(t, "x")
+		release := make(chan struct{})
+		var puts atomic.Int64
+		store := &tapped{store: mem, before: func(ctx context.Context, r request) error {
+			if r.op == "put" && r.name == logObject {
+				switch puts.Add(1) {
+				case 1:
+					<-release
+				case 2: // the batch: it is never answered
+					<-ctx.Done()
+					return ctx.Err()
+				}
+			}
+			return nil
+		}}
+		db := open[string](t, store, immukv.WithBatching(immukv.Batching{}))
+		errs, call, running := callers(db)
+		ending, end := context.WithCancel(t.Context())
+		call(t.Context(), "first")
+		running.Go(func() {
+			if _, err := db.Set(t.Context(), "x", "value", immukv.IfAbsent()); !errors.Is(err, immukv.ErrConditionFailed) {
+				t.Errorf("the one whose condition does not hold: %v", err)
+			}
+		})
+		call(ending, "leaves")
+		close(release)
+		synctest.Wait()
+		end()
+		running.Wait()
+		if err := errs["leaves"]; !errors.Is(err, context.Canceled) {
+			t.Errorf("the one that leaves: %v", err)
+		}
+		if err := db.Close(); err != nil { // waits for the batch
+			t.Error(err)
+		}
+		audit(t, mem)
+	})
+}
+
 // One whose condition does not hold leaves the batch alone.
 func TestConditionsInBatch(t *testing.T) {
 	t.Parallel()
