@@ -18,21 +18,18 @@ const (
 	// store. A writer that never pauses leaves the others only short gaps, so they must
 	// try often.
 	lostRaceCap = 500 * time.Millisecond
-	// A client that batches and has lost agedRaces races tries more often with each
-	// further one, down to agedCap: others rest from time to time (see turn), and it has
-	// to meet such a rest. One that does not batch takes its chance after each entry.
-	agedRaces = 6
-	agedCap   = 80 * time.Millisecond
+	// batchingCap is that limit for a client that batches: others rest from time to time
+	// (see turn), and it must try within such a rest.
+	batchingCap = 80 * time.Millisecond
 )
 
 // backoff spaces attempts with full jitter: each wait is drawn evenly between zero and a
 // limit that doubles. Without jitter, writers that lost a race together would lose the
 // next one together.
 type backoff struct {
-	random   io.Reader
-	batching bool // the client batches
-	waits    int
-	races    int // waits that followed a lost race
+	random  io.Reader
+	raceCap time.Duration // the limit after a lost race
+	waits   int
 }
 
 // wait pauses after a request that failed with the given error, for at least as long as
@@ -40,11 +37,7 @@ type backoff struct {
 func (b *backoff) wait(ctx context.Context, failure error) error {
 	limit := min(backoffBase<<min(b.waits, 16), backoffCap)
 	if errors.Is(failure, backend.ErrPreconditionFailed) {
-		limit = min(limit, lostRaceCap)
-		if b.batching && b.races > agedRaces {
-			limit = max(lostRaceCap>>min(b.races-agedRaces, 16), agedCap)
-		}
-		b.races++
+		limit = min(limit, b.raceCap)
 	}
 	b.waits++
 	d, err := jitter(b.random, limit)

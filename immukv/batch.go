@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"time"
 
 	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
@@ -38,8 +37,9 @@ const defaultBatchEntries = writeWidth
 // others.
 //
 // Processes that batch into one log take turns. A client that has lost a race writes four
-// versions, and then rests for about the time of two, so that the others can append. It
-// stops resting when no other client has written during two rests.
+// versions, and then rests until another client has appended, for at most 80 ms and the
+// time of two versions. While it rests, it looks four times whether one has. It stops
+// resting when no other client has written during two rests.
 //
 // The Python and TypeScript clients, and older versions of this one, cannot read a
 // version with several entries. While such a version is the newest, they fail and write
@@ -198,8 +198,9 @@ func (c *core) writeBatches() {
 		err := c.checkOpen()
 		q.gather(c.batching.MaxEntries, b)
 		if d := c.turn.rest(); d > 0 && q.waits() && err == nil {
+			head := c.knownHead()
 			c.writes.unlock()
-			c.rest(d)
+			c.rest(d, head)
 			continue
 		}
 		var ctx context.Context
@@ -211,9 +212,7 @@ func (c *core) writeBatches() {
 		if err != nil {
 			q.answer(b.requests, err)
 		} else {
-			began := time.Now()
 			c.writeBatch(ctx, b)
-			c.turn.wrote(time.Since(began))
 		}
 		b.cancel()
 		c.writes.unlock()
@@ -309,9 +308,10 @@ func (c *core) writeBatch(ctx context.Context, b *batch) {
 			q.applied(in, i)
 		}
 		c.applyDeferred(ctx, l)
-		return
+	} else {
+		c.applyAppended(ctx, l, func(place int) { q.applied(in, place) })
 	}
-	c.applyAppended(ctx, l, func(place int) { q.applied(in, place) })
+	c.turn.wrote()
 }
 
 // staying returns the requests whose callers still wait for them.

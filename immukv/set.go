@@ -165,6 +165,7 @@ func (c *core) commit(ctx context.Context, requests []*request, r *race) (logVer
 		if !c.queue.send(requests, p) {
 			continue
 		}
+		c.turn.append()
 		l, err := c.append(ctx, p, r.wait)
 		switch {
 		case err == nil:
@@ -298,5 +299,9 @@ func newWriteID(random io.Reader) (string, error) {
 }
 
 func (c *core) newBackoff() *backoff {
-	return &backoff{random: c.random, batching: c.batching != nil}
+	b := &backoff{random: c.random, raceCap: lostRaceCap}
+	if c.batching != nil {
+		b.raceCap = batchingCap
+	}
+	return b
 }

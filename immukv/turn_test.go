@@ -48,9 +48,9 @@ func TestRests(t *testing.T) {
 		store := counted(far(mem, roundTrip))
 		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
 		other := open[int](t, mem)
-		reads := func() (n int) {
+		looks := func() (n int) {
 			for _, r := range store.take() {
-				if r.op == "get" && r.name == logObject {
+				if (r.op == "get" || r.op == "head") && r.name == logObject {
 					n++
 				}
 			}
@@ -58,19 +58,78 @@ func TestRests(t *testing.T) {
 		}
 		stop := busyBatcher(t, db)
 		time.Sleep(100 * roundTrip)
-		if n := reads(); n != 1 {
-			t.Errorf("alone, it read the head %d times, want once", n)
+		if n := looks(); n != 1 {
+			t.Errorf("alone, it looked at the log %d times, want once", n)
 		}
 		for i := range 3 {
 			set(t, other, "other", i)
 			time.Sleep(100 * roundTrip)
-			// The lookup after the lost race reads it, and then each rest in vain.
-			if n := reads(); n != 3 {
-				t.Errorf("after another client's write, it read the head %d times, want 3", n)
+			// The lookup after the lost race is one look, and each rest in vain is four.
+			if n := looks(); n != 1+2*4 {
+				t.Errorf("after another client's write, it looked at the log %d times, want 9", n)
 			}
 		}
 		stop()
 		audit(t, mem)
+	})
+}
+
+// A rest ends at the first look after another client has appended.
+func TestAppendEndsRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		store := counted(far(mem, roundTrip))
+		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
+		other := open[int](t, mem)
+		stop := busyBatcher(t, db)
+		time.Sleep(10 * roundTrip)
+		set(t, other, "other", 1)
+		looks, puts := 0, 0
+		count := func(d time.Duration) {
+			time.Sleep(d)
+			puts = 0
+			for _, r := range store.take() {
+				switch {
+				case r.name == logObject && r.op == "head":
+					looks++
+				case r.name == logObject && r.op == "put":
+					puts++
+				}
+			}
+		}
+		for count(0); puts > 0 || looks == 0; { // until it rests
+			count(2*roundTrip + time.Millisecond)
+		}
+		set(t, other, "other", 2)
+		for looks = 0; puts == 0; {
+			count(time.Millisecond)
+		}
+		if looks != 1 {
+			t.Errorf("it looked %d times, want once", looks)
+		}
+		stop()
+		audit(t, mem)
+	})
+}
+
+// A write after a time in which others could append does not wait.
+func TestIdleClientDoesNotRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		db := open[int](t, far(mem, roundTrip), immukv.WithBatching(immukv.Batching{}))
+		set(t, db, "key", 0)
+		set(t, open[int](t, mem), "other", 1)
+		for i := range 4 { // the first loses a race; then the turn ends
+			set(t, db, "key", i)
+		}
+		time.Sleep(10 * roundTrip)
+		began := time.Now()
+		set(t, db, "key", 4)
+		if took := time.Since(began); took != 2*roundTrip {
+			t.Errorf("a write after %v without one took %v, want two round trips", 10*roundTrip, took)
+		}
 	})
 }
 
