@@ -139,7 +139,7 @@ type NamesPage struct {
 //	     nor the placeholder "null".
 //	S5   When a write returns success it is durable: a crash of the process or
 //	     of the machine right after it loses nothing.
-//	S6   A reader sees a version wholly or not at all.
+//	S6   A read returns a version completely or not at all.
 //	S7   Read after write: once a write has returned, every later read and
 //	     listing reflects it or something newer.
 //	S8   A version never changes: body, ID and ETag are the same at every read.
@@ -149,26 +149,27 @@ type NamesPage struct {
 //	     pages, starting after any version asked for.
 //	S11  Names are listed in byte order, each exactly once, over any number of
 //	     pages, from any prefix and any starting point.
-//	S12  A name is any valid UTF-8 of 1 to MaxNameBytes bytes, compared byte by
-//	     byte, never normalised, never leading out of the store. What a store
-//	     cannot hold it refuses with ErrInvalidName, before any effect.
+//	S12  A name is any valid UTF-8 of 1 to MaxNameBytes bytes. Names are compared
+//	     byte by byte and never normalised, and none names anything outside the
+//	     store. A name that a store cannot hold is ErrInvalidName, without effect.
 //	S13  Bodies of 0 to MaxBodyBytes bytes come back exactly.
-//	S14  Absence is ErrNotFound, and only absence is: no permission, no network,
-//	     no wrong bucket is ever reported as absence.
+//	S14  Absence is ErrNotFound, and only absence is: denied access, a failed
+//	     network and a missing bucket are never reported as absence.
 //	S15  A write that did not apply because of its condition is
 //	     ErrPreconditionFailed, and nothing else is.
 //	S16  A write that may or may not have applied, now or later, is
 //	     ErrOutcomeUnknown. Each call of Put is one attempt: the store does not
 //	     retry writes.
-//	S17  Denied access is ErrAccessDenied; a store told to slow down is
-//	     ErrUnavailable with the wait it was told; both without effect.
-//	S18  A cancelled context ends the call promptly, with the context's error
-//	     visible to errors.Is.
+//	S17  Denied access is ErrAccessDenied. A server that asks its clients to slow
+//	     down is ErrUnavailable, with the wait that it asks for. Both are without
+//	     effect.
+//	S18  A cancelled context ends the call at once, with an error that is the
+//	     context's for errors.Is.
 //	S19  Every method may be called from any number of goroutines.
-//	S20  A store that cannot keep S1 to S4 and S8 is refused with
-//	     ErrUnsupported, the clause named and what to do: what can be seen
-//	     without writing, at opening and in at most one request; an answer
-//	     without a proper version ID, at the first write; all of it by Probe.
+//	S20  A store that cannot keep S1 to S4 and S8 is ErrUnsupported; the error
+//	     names the clause and says what to do. Opening checks what one request
+//	     can show without a write, the first write checks that the answer has a
+//	     proper version ID, and Probe checks all of it.
 //
 // Errors are the sentinels of this package, wrapped in an [*Error] that names the
 // operation and the object and keeps the cause for errors.As. An implementation may retry

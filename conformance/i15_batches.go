@@ -38,7 +38,7 @@ var batchChecks = clause("I15",
 	check{
 		name: "keys-that-cannot-be-held", cost: cost{fixed: 300},
 		title: "a batch with a key whose object the store cannot hold is not written, and concurrent writes of other keys are",
-		run:   checkRefusedKeys,
+		run:   checkUnholdableKeys,
 	},
 )
 
@@ -327,10 +327,10 @@ func (s *logRacer) Put(ctx context.Context, name string, body []byte, cond backe
 	return s.VersionedStore.Put(ctx, name, body, cond)
 }
 
-// checkRefusedKeys writes a key whose object has a name that the store declares
+// checkUnholdableKeys writes a key whose object has a name that the store declares
 // it cannot hold.
-func checkRefusedKeys(ctx context.Context, e *env) error {
-	refused, ok := e.refusedKey()
+func checkUnholdableKeys(ctx context.Context, e *env) error {
+	unholdable, ok := e.unholdableKey()
 	if !ok {
 		return inapplicable("the store can hold the object of every key")
 	}
@@ -342,15 +342,15 @@ func checkRefusedKeys(ctx context.Context, e *env) error {
 	defer c.Close() //nolint:errcheck // others read what it wrote
 	l := &ledger{}
 	for round := range 2 { // of an empty log, and of one with entries
-		batch := writesOf(fmt.Sprintf("batch %d", round), "a", refused, "b")
+		batch := writesOf(fmt.Sprintf("batch %d", round), "a", unholdable, "b")
 		if err := l.setAll(ctx, c, batch); !errors.Is(err, immukv.ErrInvalidKey) {
-			return unlike(fmt.Sprintf("a batch with key %s to fail with %q", show(refused), immukv.ErrInvalidKey), "%s", outcome(err))
+			return unlike(fmt.Sprintf("a batch with key %s to fail with %q", show(unholdable), immukv.ErrInvalidKey), "%s", outcome(err))
 		}
 		err := together(batchCallers, func(caller int) error {
 			value := fmt.Sprintf("round %d, caller %d", round, caller)
 			if caller == 0 {
-				if err := l.set(ctx, c, refused, value); !errors.Is(err, immukv.ErrInvalidKey) {
-					return unlike(fmt.Sprintf("a write of key %s to fail with %q", show(refused), immukv.ErrInvalidKey), "%s", outcome(err))
+				if err := l.set(ctx, c, unholdable, value); !errors.Is(err, immukv.ErrInvalidKey) {
+					return unlike(fmt.Sprintf("a write of key %s to fail with %q", show(unholdable), immukv.ErrInvalidKey), "%s", outcome(err))
 				}
 				return nil
 			}
@@ -366,8 +366,8 @@ func checkRefusedKeys(ctx context.Context, e *env) error {
 	return sound(ctx, s, "", l)
 }
 
-// refusedKey returns a key whose object the store declares it cannot hold.
-func (e *env) refusedKey() (string, bool) {
+// unholdableKey returns a key whose object the store declares it cannot hold.
+func (e *env) unholdableKey() (string, bool) {
 	object := func(key string) string { return "keys/" + key + ".json" }
 	keys := []string{"a//b", "/a", "a/", "a\\b", "a\nb", "a\x01b", strings.Repeat("k", 300)}
 	if room := e.h.Limits.maxName() - len(object("")); room+1 <= backend.MaxNameBytes-len(object("")) {

@@ -122,7 +122,7 @@ var answerMutants = []Mutant{
 		},
 	},
 	{
-		Name: "torn-read", Clause: "S6",
+		Name: "partial-read", Clause: "S6",
 		Habit: "returns part of the body to readers while it is being written",
 		mutate: shared(func(w *world, h *handle) {
 			var under sync.Map

@@ -150,7 +150,7 @@ var bodyMutants = []Mutant{
 		}),
 	},
 	{
-		Name: "empty-refused", Clause: "S13",
+		Name: "empty-rejected", Clause: "S13",
 		Habit: "stores no empty body",
 		mutate: put(func(ctx context.Context, w *world, name string, body []byte, cond backend.Condition) (backend.Version, error) {
 			if len(body) == 0 {

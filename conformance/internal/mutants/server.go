@@ -59,7 +59,7 @@ func (s *server) get(w http.ResponseWriter, r *http.Request) {
 		o, err = s.store.Get(r.Context(), q.Get("name"))
 	}
 	if err != nil {
-		refuse(w, err)
+		fail(w, err)
 		return
 	}
 	describe(w, o.Version)
@@ -79,7 +79,7 @@ func (s *server) put(w http.ResponseWriter, r *http.Request) {
 	}
 	v, err := s.store.Put(r.Context(), r.URL.Query().Get("name"), body, cond)
 	if err != nil {
-		refuse(w, err)
+		fail(w, err)
 		return
 	}
 	describe(w, v)
@@ -110,13 +110,13 @@ func describe(w http.ResponseWriter, v backend.Version) {
 
 func reply(w http.ResponseWriter, page any, err error) {
 	if err != nil {
-		refuse(w, err)
+		fail(w, err)
 		return
 	}
 	json.NewEncoder(w).Encode(page) //nolint:errcheck // the client is gone, and there is nobody to tell
 }
 
-func refuse(w http.ResponseWriter, err error) {
+func fail(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, backend.ErrNotFound):
