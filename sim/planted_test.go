@@ -17,9 +17,9 @@ import (
 	"github.com/immukv/immukv-go/sim/internal/fleet"
 )
 
-// plant is an error put into a copy of package immukv, or of tlog below it: in file, old, which must
-// stand there once, however it is laid out, becomes new. All of them are in one
-// copy; HERE is true in a process that was started to look for this one.
+// plant is an error that is put into a copy of package immukv, or of tlog below it: in
+// file, old is replaced with new. It must occur there once, with any white space. One copy
+// has all errors; HERE is true in a process that was started to search for this one.
 type plant struct {
 	name, file, old, new string
 }
@@ -266,7 +266,7 @@ var plants = []plant{
 		`there, getErr := l.store.Get(ctx, name)
 		if HERE { return err }`},
 
-	// These are looked for in worlds that watch or copy, and in the histories of
+	// The search for these is in worlds that watch or copy, and in the histories of
 	// follow_test.go.
 	{"a watch skips an entry when several come at once", "watch.go",
 		`a, err := f.ascend(ctx, f.last, head)`,
@@ -433,7 +433,7 @@ func overlay(t *testing.T) string {
 		text := read(p.file)
 		places := p.pattern().FindAllStringIndex(text, -1)
 		if len(places) != 1 {
-			t.Errorf("%s: what is to be replaced stands in %s %d times, want once", p.name, p.file, len(places))
+			t.Errorf("%s: what is to be replaced occurs in %s %d times, want once", p.name, p.file, len(places))
 			continue
 		}
 		here := fmt.Sprintf("planted(%q)", p.name)
@@ -453,7 +453,7 @@ func overlay(t *testing.T) string {
 }
 
 // TestPlantedErrorsAreFound builds the simulator with errors in the protocol and
-// has it look for each. Without IMMUKV_LONG it only makes sure that they can be
+// has it search for each. Without IMMUKV_LONG it only makes sure that they can be
 // planted.
 func TestPlantedErrorsAreFound(t *testing.T) {
 	t.Parallel()
@@ -473,10 +473,12 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			var out bytes.Buffer
-			hunt := exec.CommandContext(t.Context(), hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "10m")
-			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
-			hunt.Stdout, hunt.Stderr = &out, &out
-			err := hunt.Run()
+			// It takes a minute of processor time at most, and so ten minutes or more of
+			// a machine that runs many other tests.
+			run := exec.CommandContext(t.Context(), hunter, "-test.run", "^TestHunt$", "-test.v", "-test.timeout", "25m")
+			run.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
+			run.Stdout, run.Stderr = &out, &out
+			err := run.Run()
 			found := foundText.Find(out.Bytes())
 			if err == nil || found == nil {
 				t.Fatalf("not found: %v\n%s", err, out.Bytes())
@@ -486,7 +488,7 @@ func TestPlantedErrorsAreFound(t *testing.T) {
 	}
 }
 
-// TestSilentPlantedErrorsAreFound has tests of package immukv look for errors that the
+// TestSilentPlantedErrorsAreFound has tests of package immukv search for errors that the
 // simulator cannot find.
 func TestSilentPlantedErrorsAreFound(t *testing.T) {
 	t.Parallel()
@@ -496,9 +498,9 @@ func TestSilentPlantedErrorsAreFound(t *testing.T) {
 	config := overlay(t)
 	for _, p := range silent {
 		t.Run(p.name, func(t *testing.T) {
-			hunt := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", config, "-run", "^"+p.test+"$", "../immukv")
-			hunt.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
-			out, err := hunt.CombinedOutput()
+			run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", config, "-run", "^"+p.test+"$", "../immukv")
+			run.Env = append(os.Environ(), "IMMUKV_PLANTED="+p.name)
+			out, err := run.CombinedOutput()
 			if err == nil || !bytes.Contains(out, []byte("--- FAIL: "+p.test)) {
 				t.Errorf("not found: %v\n%s", err, out)
 			}
@@ -509,42 +511,25 @@ func TestSilentPlantedErrorsAreFound(t *testing.T) {
 var foundText = regexp.MustCompile(`found after .*`)
 
 // huntedSeeds is how many random histories are made in search of an error that
-// the smallest worlds do not show.
+// the smallest worlds do not reveal.
 const huntedSeeds = 10_000
 
-// TestHunt looks for an error in the protocol: in the smallest worlds, then in
-// random histories, then in all worlds. It fails if there is one, with the number
+// TestHunt searches for an error in the protocol. It fails if there is one, with the number
 // of histories that it took. Where none was planted, other tests do all that.
 func TestHunt(t *testing.T) {
-	if os.Getenv("IMMUKV_PLANTED") == "" {
+	name := os.Getenv("IMMUKV_PLANTED")
+	if name == "" {
 		return
 	}
-	made := 0
-	if verb, ok := followingVerb(os.Getenv("IMMUKV_PLANTED")); ok {
-		huntFollowing(t, verb)
+	if verb, ok := followingVerb(name); ok {
+		// Some of the histories are of logs that are tampered with.
+		hunt(t, func(w fleet.World) bool { return w.Follows(verb) }, func(draw func(n int) int) error { return follow(t.Context(), draw) })
 		return
 	}
-	visit := func(small bool) {
-		for _, w := range fleet.Worlds {
-			if w.Small != small || w.Deep || w.Follows("watch") || w.Follows("copy") {
-				continue
-			}
-			coverage, failed := w.Explore(t, 1)
-			made += coverage.Histories
-			if failed != nil {
-				t.Fatalf("found after %d histories, in the world %q: %v", made, w.Name, failed.Err())
-			}
-		}
-	}
-	visit(true)
-	for seed := range uint64(huntedSeeds) {
-		made++
-		plan, source := fleet.Random(sim.Seeded(seed))
-		if outcome := checked(fleet.Run(t, plan, source)); outcome.Err() != nil {
-			t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, outcome.Err())
-		}
-	}
-	visit(false)
+	hunt(t, func(w fleet.World) bool { return !w.Deep && !w.Follows("watch") && !w.Follows("copy") }, func(draw func(n int) int) error {
+		plan, source := fleet.Random(draw)
+		return checked(fleet.Run(t, plan, source)).Err()
+	})
 }
 
 // followingVerb is the verb of the calls that an error is of, if it is one of watches or
@@ -558,13 +543,13 @@ func followingVerb(name string) (verb string, ok bool) {
 	return "", false
 }
 
-// huntFollowing looks for an error of watches or copies: in the smallest worlds that have
-// some, then in histories of logs that are tampered with, too, then in the other worlds.
-func huntFollowing(t *testing.T, verb string) {
+// hunt searches for an error in the smallest of the visited worlds, then in drawn
+// histories, then in the other visited worlds.
+func hunt(t *testing.T, visited func(w fleet.World) bool, drawn func(draw func(n int) int) error) {
 	made := 0
 	visit := func(small bool) {
 		for _, w := range fleet.Worlds {
-			if w.Small != small || !w.Follows(verb) {
+			if w.Small != small || !visited(w) {
 				continue
 			}
 			coverage, failed := w.Explore(t, 1)
@@ -577,7 +562,7 @@ func huntFollowing(t *testing.T, verb string) {
 	visit(true)
 	for seed := range uint64(huntedSeeds) {
 		made++
-		if err := follow(t.Context(), sim.Seeded(seed)); err != nil {
+		if err := drawn(sim.Seeded(seed)); err != nil {
 			t.Fatalf("found after %d histories, drawn from seed %d: %v", made, seed, err)
 		}
 	}
