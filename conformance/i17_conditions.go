@@ -166,8 +166,8 @@ func checkUpdates(ctx context.Context, e *env) error {
 	return nil
 }
 
-// ownFaults are those after which a write that applied looks like one that lost a
-// race.
+// ownFaults are those after which a client cannot tell at once whether its write applied
+// or lost a race.
 var ownFaults = []sim.Fault{
 	{Effect: sim.Now, Answer: sim.Lost},
 	{Effect: sim.Again, Answer: sim.Own},

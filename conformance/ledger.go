@@ -95,7 +95,7 @@ func (l *ledger) end(attempts []*attempt, entries []entry, err error) {
 	}
 }
 
-// writesOf gives each key a value of its own, which begins as told.
+// writesOf gives each key a value of its own, which begins with value.
 func writesOf(value string, keys ...string) []immukv.Write[string] {
 	writes := make([]immukv.Write[string], len(keys))
 	for i, key := range keys {

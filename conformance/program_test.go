@@ -75,7 +75,7 @@ func TestExamineInAnotherProgram(t *testing.T) {
 	for name, text := range map[string]string{
 		"main.go": program,
 		"go.sum":  read("go.sum"),
-		// The module's own requirements spare the build a look at the network.
+		// With the module's own requirements, the build sends no request.
 		"go.mod": "module example.com/program\n\ngo " + requirements +
 			"\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + filepath.ToSlash(tree) + "\n",
 	} {

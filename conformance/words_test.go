@@ -35,7 +35,7 @@ func (o opaque) Get(ctx context.Context, name string) (backend.Object, error) {
 	return obj, err
 }
 
-// What a check saw is said in words that stand alone.
+// The result of a failed check can be understood without the code of the check.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/immukv/immukv-go/conformance"
 )
 
-// What a worker process is told by its environment.
+// The environment variables that configure a worker process.
 const (
 	workOnVar = "CONFORMANCE_TEST_WORK_ON" // the directory of the store
 	ordersVar = "CONFORMANCE_TEST_ORDERS"  // how many orders it carries out; empty: all

@@ -40,7 +40,7 @@ func ExampleCrashes() {
 	ctx := context.Background()
 	for crash := range sim.Crashes() {
 		store := memstore.New()
-		_ = crash.Run(ctx, store, calibrate)          // dies on its way
+		_ = crash.Run(ctx, store, calibrate)          // may crash
 		if err := calibrate(ctx, store); err != nil { // starts again
 			log.Fatalf("%v: %v", crash, err)
 		}
@@ -70,8 +70,8 @@ func entries(ctx context.Context, store backend.VersionedStore, key string) int 
 }
 
 // Two processes run the program together, with every choice drawn from a seed:
-// who goes next, what is lost, who dies. Two that look at the same moment both
-// set a sensor; none is ever left out.
+// which process continues, which answer is lost, which process crashes. Two that read at
+// the same moment both set a sensor. No sensor is left out.
 func TestTogether(t *testing.T) {
 	for seed := range uint64(100) {
 		store := memstore.New()

@@ -37,7 +37,7 @@ func explore(t *testing.T, x sim.Explorer, programs ...sim.Program) (sim.Coverag
 		store := memstore.New()
 		h := sim.Run(t, sim.Config{Store: store, Programs: programs, Source: s})
 		if h.Err == nil {
-			// Which of two processes' calls ended first is not told apart.
+			// The order in which calls of two processes ended does not matter.
 			words := strings.Fields(ends(h))
 			slices.SortStableFunc(words, func(a, b string) int { return cmp.Compare(a[0], b[0]) })
 			end := strings.Join(words, " ")

@@ -16,9 +16,9 @@ import (
 	"github.com/immukv/immukv-go/sim"
 )
 
-// following is a history of one store that is written to, by a writer that crashes now
-// and again, watched and copied, all by turns, as drawn. What a watch yields and what a
-// copy writes is held against what was written.
+// following is a history of one store that is written to, by a writer that crashes
+// now and then, watched and copied, in an order that is drawn. What a watch yields and
+// what a copy writes is compared with what was written.
 type following struct {
 	ctx  context.Context
 	draw func(n int) int
@@ -169,7 +169,7 @@ func (f *following) rewritten() error {
 	return fmt.Errorf("behind sequence %d of a log that was written anew the watch finds nothing", f.yielded-1)
 }
 
-// copy copies the store, and may crash on its way; then it has to be a valid store with
+// copy copies the store, and may crash before it ends. The copy is then a valid store with
 // the beginning of the log.
 func (f *following) copy() error {
 	crash := &sim.Injection{Fault: []sim.Fault{sim.CrashBefore, sim.CrashAfter}[f.draw(2)], At: 1 + f.draw(30)}

@@ -58,8 +58,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// faultsFired tells how often each fault was met. One that never was is a hole
-// in the test. The explorer holds no answers, so that none can be lost then.
+// faultsFired reports how often each fault occurred. If one never did, the test has a
+// gap. The explorer holds no answers, so that none can be lost then.
 func faultsFired(t *testing.T, met map[sim.Fault]int) {
 	t.Helper()
 	for _, f := range sim.AllFaults() {

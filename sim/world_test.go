@@ -255,8 +255,9 @@ func TestHistoriesThatDoNotEnd(t *testing.T) {
 	}
 }
 
-// What two goroutines of a process ask for at the same time is told apart by
-// where they ask, so that a choice among them means the same every time.
+// Equal requests that two goroutines of a process make at the same time are
+// distinguished by their place in the code, so that a choice among them means the same
+// every time.
 func TestEqualRequestsAreToldApart(t *testing.T) {
 	t.Parallel()
 	run := func() [2]bool {

@@ -249,7 +249,7 @@ func (m *matrix) run(t *testing.T, binary string, s matrixStore, url string, env
 	began := time.Now()
 	args := []string{"--store", url, "--json", "--seed", "1"}
 	if !s.Healthy {
-		args = append(args, "--quick") // what is broken shows soon
+		args = append(args, "--quick") // a few rounds find its faults
 	}
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = env
@@ -291,7 +291,7 @@ func (m *matrix) run(t *testing.T, binary string, s matrixStore, url string, env
 	m.Stores = append(m.Stores, s)
 }
 
-// place is a URL as the document shows it: without what is this machine's.
+// place is a URL as the document has it: without what is this machine's.
 func place(url string) string {
 	if path, ok := strings.CutPrefix(url, "file://"); ok && path != "" {
 		return "file:///dir"

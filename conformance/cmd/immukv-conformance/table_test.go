@@ -26,7 +26,7 @@ func rank(clause string) int {
 	return n
 }
 
-// table is what the document shows of a matrix.
+// table is the part of the document that is made from a matrix.
 func (m *matrix) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMade on %s with %s. A cell says how many of the clause's checks passed; what is\nnot applicable there is listed below.\n\n", m.Date, m.System)

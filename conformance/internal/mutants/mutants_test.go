@@ -155,7 +155,7 @@ func TestBatchesFind(t *testing.T) {
 	}
 }
 
-// ofBatchesAlone are the mutants that only batches show, or a few of them where
+// ofBatchesAlone are the mutants that only batches reveal, or a few of them where
 // time is short.
 func ofBatchesAlone() []mutants.Mutant {
 	few := []string{"wide-lost", "wide-stale-reads", "first-document-only"}
@@ -194,7 +194,7 @@ func TestClausesApart(t *testing.T) {
 	}
 }
 
-// unseenByProbe are the mutants whose fault does not show in one short visit.
+// unseenByProbe are the mutants whose fault a short probe does not reveal.
 var unseenByProbe = map[string]string{
 	"empty-taken-for-absent": "the probe writes no empty body",
 	"match-never-on-empty":   "the probe writes no empty body",

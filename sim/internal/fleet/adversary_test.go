@@ -94,8 +94,8 @@ func tampered(t *testing.T, where string, f *forger, head immukv.Checkpoint) boo
 	return !report.Valid()
 }
 
-// TestUnseenTampering shows what an audit cannot see, and whether it can if it
-// is given an earlier head.
+// TestUnseenTampering makes the changes that an audit does not detect, and some that it
+// detects with an earlier head.
 func TestUnseenTampering(t *testing.T) {
 	t.Parallel()
 	for _, tamper := range tamperings {

@@ -259,7 +259,7 @@ func edit(field string, change func(token string) string) tampering {
 	}}
 }
 
-// cutOff removes the newest i+1 entries with the versions that show them.
+// cutOff removes the newest i+1 entries with the key object versions that reflect them.
 func (f *forger) cutOff(i int) bool {
 	log := f.object(logObject)
 	keep := len(log.Versions) - 1 - i
@@ -316,7 +316,7 @@ func (f *forger) rewrite(i int, all bool) bool {
 	return true
 }
 
-// rewriteKeyVersion makes the key object show what its log version holds now.
+// rewriteKeyVersion makes the key object reflect what its log version holds now.
 func (f *forger) rewriteKeyVersion(id backend.VersionID, d document) {
 	o := f.object(keyObject(d.text("key")))
 	if o == nil {

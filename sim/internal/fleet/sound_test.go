@@ -12,7 +12,7 @@ import (
 // is an audit by the model, which goes through the log along its chain and makes
 // every write again.
 func sound(state memstore.State) (*model, error) {
-	objects := make(map[string]map[string]memstore.Version) // by the log version shown
+	objects := make(map[string]map[string]memstore.Version) // by the log version that they reflect
 	var log []memstore.Version
 	for _, o := range state.Objects {
 		shown := make(map[string]memstore.Version)
