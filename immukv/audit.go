@@ -60,9 +60,9 @@ func (c *core) audit(ctx context.Context, q verifyQuery) (*Report, error) {
 
 // keyAudit is the audit of one key object.
 type keyAudit struct {
-	findings []Finding
-	err      error
-	ready    chan struct{}
+	report *Report
+	err    error
+	ready  chan struct{}
 }
 
 // keyObjects audits all key objects, several at a time, and reports findings in the order
@@ -77,8 +77,8 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 		k := queue[0]
 		queue = queue[1:]
 		<-k.ready
-		for _, f := range k.findings {
-			a.report.add(f)
+		if k.err == nil {
+			a.report.addAll(k.report)
 		}
 		return k.err
 	}
@@ -102,7 +102,7 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 			queue = append(queue, k)
 			running.Go(func() {
 				defer close(k.ready)
-				k.findings, k.err = a.keyObject(ctx, key)
+				k.report, k.err = a.keyObject(ctx, key)
 			})
 		}
 		if page.Next == "" {
@@ -120,8 +120,8 @@ func (a *auditor) keyObjects(ctx context.Context) error {
 
 // keyObject audits the object of one key: each version must hold an entry of the log, and
 // must follow the version that was current when the entry was appended.
-func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) {
-	k := keyObjectAudit{auditor: a, key: key, object: wire.KeyObject(a.prefix, key)}
+func (a *auditor) keyObject(ctx context.Context, key string) (*Report, error) {
+	k := keyObjectAudit{auditor: a, key: key, object: wire.KeyObject(a.prefix, key), own: newReport()}
 	reading := a.keyReading(k.object, 0)
 	reading.Slots, reading.OnMarker = a.slots, k.deleteMarker
 	versions := readahead.New(ctx, reading)
@@ -138,11 +138,11 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 	for f, err := range sortVersions(next, k.object) {
 		if errors.Is(err, backend.ErrUnsupported) {
 			k.found(KeyMismatch, "", -1, "its versions are not in the order of the log: "+err.Error())
-			return k.findings, nil
+			return k.own, nil
 		}
 		if errors.Is(err, backend.ErrInvalidName) {
 			k.found(KeyMismatch, "", -1, "the store lists the object, but rejects its name: "+err.Error())
-			return k.findings, nil
+			return k.own, nil
 		}
 		if err == nil && f.Err != nil && !isEntryError(f.Err) && !gone(f.Err) {
 			err = f.Err
@@ -159,20 +159,20 @@ func (a *auditor) keyObject(ctx context.Context, key string) ([]Finding, error) 
 		}
 	}
 	k.end()
-	return k.findings, nil
+	return k.own, nil
 }
 
 type keyObjectAudit struct {
 	*auditor
-	key      string
-	object   string
-	findings []Finding
-	newer    *version // the entry of the version read last, if it is in the log
-	any      bool     // a version has been checked
+	key    string
+	object string
+	own    *Report  // of this key object
+	newer  *version // the entry of the version read last, if it is in the log
+	any    bool     // a version has been checked
 }
 
 func (k *keyObjectAudit) found(kind FindingKind, id backend.VersionID, sequence int64, detail string) {
-	k.findings = append(k.findings, Finding{Kind: kind, Object: k.object, VersionID: id, Sequence: sequence, Detail: detail})
+	k.own.add(Finding{Kind: kind, Object: k.object, VersionID: id, Sequence: sequence, Detail: detail})
 }
 
 func (k *keyObjectAudit) deleteMarker(v backend.Version) {

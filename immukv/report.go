@@ -3,6 +3,7 @@ package immukv
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -48,7 +49,7 @@ type Finding struct {
 	Object    string            // name of the object
 	VersionID backend.VersionID // its version; empty if it is about no single one
 	Sequence  int64             // the place in the log; -1 if not known
-	Detail    string
+	Detail    string            // in a [Report], at most 2,000 bytes and an ellipsis
 }
 
 func (f Finding) Error() string {
@@ -71,9 +72,14 @@ func newOrphan(v *version) Orphan {
 	return Orphan{Key: v.Key, Sequence: v.Sequence, VersionID: v.log}
 }
 
-// maxFindings bounds a report. Otherwise a store with errors everywhere would need as
-// much memory as it has entries.
-const maxFindings = 1000
+const (
+	// maxFindings bounds a report. Otherwise a store with errors everywhere would need as
+	// much memory as it has entries.
+	maxFindings = 1000
+	// maxDetail bounds the detail of a finding, in bytes. It may quote a document, whose
+	// fields may be as long as an object.
+	maxDetail = 2000
+)
 
 // Report is what a verification found.
 type Report struct {
@@ -128,7 +134,18 @@ func (r *Report) add(f Finding) {
 		r.MoreFindings++
 		return
 	}
+	if len(f.Detail) > maxDetail {
+		f.Detail = strings.ToValidUTF8(f.Detail[:maxDetail], "") + "…"
+	}
 	r.Findings = append(r.Findings, f)
+}
+
+// addAll adds the findings of another report.
+func (r *Report) addAll(other *Report) {
+	for _, f := range other.Findings {
+		r.add(f)
+	}
+	r.MoreFindings += other.MoreFindings
 }
 
 func (r *Report) sawDialect(d Dialect) {

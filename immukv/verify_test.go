@@ -11,12 +11,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
 	"github.com/immukv/immukv-go/backend"
 	"github.com/immukv/immukv-go/backend/memstore"
 	"github.com/immukv/immukv-go/immukv"
+	"github.com/immukv/immukv-go/immukv/internal/wire"
 )
 
 // verified is the report on a store's log, or on all of it.
@@ -303,6 +305,28 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// A finding does not quote the whole of what it found, which may be as large as an object.
+func TestLongDetail(t *testing.T) {
+	t.Parallel()
+	long := wire.New(wire.Draft{
+		Key: strings.Repeat("\u2603", 1<<20), Value: []byte("1"), Sequence: 1, TimestampMS: 1, Dialect: wire.Python,
+		PreviousHash: wire.GenesisHash, PreviousVersionID: "1",
+	})
+	mem := edit(t, filled(t, 3, 1), "keys/k0.json", func(v []memstore.Version) []memstore.Version {
+		v[1].Body = string(long.KeyBody("2"))
+		return v
+	})
+	r := verified(t, mem, true)
+	if len(r.Findings) == 0 {
+		t.Error("nothing found")
+	}
+	for _, f := range r.Findings {
+		if len(f.Detail) > 2000+len("…") || !utf8.ValidString(f.Detail) {
+			t.Errorf("%d bytes: %.100s", len(f.Detail), f.Detail)
+		}
+	}
+}
+
 // A report does not grow without bound, and says how much it left out.
 func TestManyFindings(t *testing.T) {
 	t.Parallel()
@@ -316,6 +340,16 @@ func TestManyFindings(t *testing.T) {
 	r := verified(t, mem, false)
 	if len(r.Findings) != 1000 || r.MoreFindings != n-1000 || !strings.Contains(r.Err().Error(), "100 more findings") {
 		t.Errorf("%d findings and %d more", len(r.Findings), r.MoreFindings)
+	}
+	// So it is with the versions of one key.
+	mem = edit(t, filled(t, n, 1), "keys/k0.json", func(v []memstore.Version) []memstore.Version {
+		for i := range v {
+			v[i].Body = strings.Replace(v[i].Body, `"value":`, `"value": `, 1)
+		}
+		return v
+	})
+	if r := verified(t, mem, true); len(r.Findings) != 1000 || r.MoreFindings != n-1000 {
+		t.Errorf("of a key: %d findings and %d more", len(r.Findings), r.MoreFindings)
 	}
 	var f immukv.Finding
 	if !errors.As(r.Err(), &f) || !strings.Contains(f.Error(), "_log.json version ") || !strings.Contains(f.Error(), "(sequence 1099): not-canonical: ") {
