@@ -39,6 +39,32 @@ func busyBatcher(t *testing.T, db *immukv.Client[int]) (stop func()) {
 	}
 }
 
+// restingBatcher returns a client that batches and rests, one look into the rest, and the
+// function that stops its callers.
+func restingBatcher(t *testing.T, mem *memstore.Store) (db *immukv.Client[int], store *counter, stop func()) {
+	store = counted(far(mem, roundTrip))
+	db = open[int](t, store, immukv.WithBatching(immukv.Batching{}))
+	stop = busyBatcher(t, db)
+	time.Sleep(10 * roundTrip)
+	set(t, open[int](t, mem), "other", 1)
+	for store.ofLog()["head"] == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(roundTrip) // the look is answered
+	return db, store, stop
+}
+
+// ofLog counts the requests of the log since the last call, by operation.
+func (c *counter) ofLog() map[string]int {
+	counts := make(map[string]int)
+	for _, r := range c.take() {
+		if r.name == logObject {
+			counts[r.op]++
+		}
+	}
+	return counts
+}
+
 // A client that batches rests only after another client has written, and no more once
 // nobody writes in its rests.
 func TestRests(t *testing.T) {
@@ -48,13 +74,9 @@ func TestRests(t *testing.T) {
 		store := counted(far(mem, roundTrip))
 		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
 		other := open[int](t, mem)
-		looks := func() (n int) {
-			for _, r := range store.take() {
-				if (r.op == "get" || r.op == "head") && r.name == logObject {
-					n++
-				}
-			}
-			return n
+		looks := func() int {
+			counts := store.ofLog()
+			return counts["get"] + counts["head"]
 		}
 		stop := busyBatcher(t, db)
 		time.Sleep(100 * roundTrip)
@@ -79,31 +101,14 @@ func TestAppendEndsRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		mem := memstore.New()
-		store := counted(far(mem, roundTrip))
-		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
-		other := open[int](t, mem)
-		stop := busyBatcher(t, db)
-		time.Sleep(10 * roundTrip)
-		set(t, other, "other", 1)
-		looks, puts := 0, 0
-		count := func(d time.Duration) {
-			time.Sleep(d)
-			puts = 0
-			for _, r := range store.take() {
-				switch {
-				case r.name == logObject && r.op == "head":
-					looks++
-				case r.name == logObject && r.op == "put":
-					puts++
-				}
-			}
-		}
-		for count(0); puts > 0 || looks == 0; { // until it rests
-			count(2*roundTrip + time.Millisecond)
-		}
-		set(t, other, "other", 2)
-		for looks = 0; puts == 0; {
-			count(time.Millisecond)
+		_, store, stop := restingBatcher(t, mem)
+		set(t, open[int](t, mem), "other", 2)
+		looks := 0
+		for puts := 0; puts == 0; {
+			time.Sleep(time.Millisecond)
+			counts := store.ofLog()
+			looks += counts["head"]
+			puts = counts["put"]
 		}
 		if looks != 1 {
 			t.Errorf("it looked %d times, want once", looks)
@@ -138,20 +143,7 @@ func TestCloseEndsRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		mem := memstore.New()
-		store := counted(far(mem, roundTrip))
-		db := open[int](t, store, immukv.WithBatching(immukv.Batching{}))
-		stop := busyBatcher(t, db)
-		time.Sleep(10 * roundTrip)
-		set(t, open[int](t, mem), "other", 1)
-		for idle := 0; idle < 2; { // it rests: no request for two round trips
-			store.take()
-			time.Sleep(roundTrip + time.Millisecond)
-			if len(store.take()) == 0 {
-				idle++
-			} else {
-				idle = 0
-			}
-		}
+		db, _, stop := restingBatcher(t, mem)
 		began := time.Now()
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
