@@ -25,8 +25,28 @@ const room = 48
 // putting performs one write.
 type putting func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error)
 
+// crowd counts the calls under way. Each takes as long as a disk does, and longer while
+// others begin, so that those which a caller makes at once are under way at once, even on
+// a busy machine.
+type crowd struct{ under, begun atomic.Int64 }
+
+// enter begins a call, and returns how many are under way.
+func (c *crowd) enter() int64 {
+	c.begun.Add(1)
+	return c.under.Add(1)
+}
+
+// wait returns when no call has begun for a while.
+func (c *crowd) wait() {
+	for begun := int64(0); begun != c.begun.Load(); {
+		begun = c.begun.Load()
+		time.Sleep(syncTime)
+	}
+}
+
+func (c *crowd) leave() { c.under.Add(-1) }
+
 // crowded makes a store that mishandles the writes for which it has no room.
-// Each write takes as long as a disk does, so that many are under way at once.
 func crowded(mishandle func(w *world, h *handle, honest putting) putting) mutation {
 	return crowdedFrom(func(under int64) bool { return under > room }, mishandle)
 }
@@ -34,16 +54,16 @@ func crowded(mishandle func(w *world, h *handle, honest putting) putting) mutati
 // crowdedFrom makes a store that mishandles some writes, by how many are under way.
 func crowdedFrom(wrong func(under int64) bool, mishandle func(w *world, h *handle, honest putting) putting) mutation {
 	return shared(func(w *world, h *handle) {
-		var under atomic.Int64
+		var writes crowd
 		honest := putting(h.put)
 		mishandled := mishandle(w, h, honest)
 		h.put = func(ctx context.Context, name string, body []byte, cond backend.Condition) (backend.Version, error) {
-			defer under.Add(-1)
+			defer writes.leave()
 			perform := honest
-			if wrong(under.Add(1)) && backend.CheckPut(name, body, cond) == nil && len(body) <= maxBody {
+			if wrong(writes.enter()) && backend.CheckPut(name, body, cond) == nil && len(body) <= maxBody {
 				perform = mishandled
 			}
-			time.Sleep(syncTime)
+			writes.wait()
 			return perform(ctx, name, body, cond)
 		}
 	})
@@ -229,12 +249,12 @@ var wideMutants = ofBatches([]Mutant{
 		Name: "wide-heads-crossed", Clause: "S19",
 		Habit: "has a fixed number of connections for HEAD, and returns another object's version when more are under way",
 		mutate: shared(func(w *world, h *handle) {
-			var under atomic.Int64
+			var heads crowd
 			slot := exchanged[backend.Version]()
 			h.head = func(ctx context.Context, name string) (backend.Version, error) {
-				defer under.Add(-1)
-				full := under.Add(1) > room
-				time.Sleep(syncTime)
+				defer heads.leave()
+				full := heads.enter() > room
+				heads.wait()
 				v, err := w.Head(ctx, name)
 				if err != nil || !full {
 					return v, err
