@@ -30,7 +30,9 @@ func mountSmall(t *testing.T, options string) string {
 		skip(t, "a small disk cannot be mounted", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		// A process that another test starts has the files of this one open, until it runs
+		// its own program.
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
@@ -108,11 +110,16 @@ func TestDiskFull(t *testing.T) {
 func TestReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	dir := mountSmall(t, "size=256k")
+	// A process that another test starts must not get files that are open for writing here:
+	// the disk would be busy.
+	syscall.ForkLock.RLock()
 	s := mustWrite(t, dir)
-	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	err := syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Put(t.Context(), "o", nil, backend.IfMatch("e1"))
+	_, err = s.Put(t.Context(), "o", nil, backend.IfMatch("e1"))
 	if !errors.Is(err, backend.ErrAccessDenied) || !errors.Is(err, syscall.EROFS) {
 		t.Errorf("put: %v", err)
 	}
