@@ -154,13 +154,14 @@ func TestContendingBatches(t *testing.T) {
 		if alone = max(alone, r.rate); r.rate < alone*2/3 {
 			t.Errorf("%.1f versions a second, and one process makes %.1f", r.rate, alone)
 		}
-		// In 64 runs no process wrote more than 2.4 times as much as another. If rests are
-		// half as long, one process of two can write everything.
+		// In 48 runs of half the length, with other random numbers, no process wrote more
+		// than 2.4 times as much as another; in 48 of one and a half times the length, 1.6
+		// times.
 		if least, most := slices.Min(r.sets[:c.batching]), slices.Max(r.sets[:c.batching]); most > 4*least {
 			t.Errorf("a process wrote %d times, and another %d", most, least)
 		}
 		// A process that does not batch does not rest either, and may keep the others out
-		// for long. Where all rest, the longest wait of 48 runs was 400 round trips.
+		// for long. Where all rest, the longest wait in those runs was 217 round trips.
 		if waited := inRoundTrips(r.longest); c.single == 0 && waited > contendingFor/2 {
 			t.Errorf("one waited for %.0f round trips", waited)
 		}
