@@ -156,13 +156,15 @@ func TestContendingBatches(t *testing.T) {
 		}
 		// In 48 runs of half the length, with other random numbers, no process wrote more
 		// than 2.4 times as much as another; in 48 of one and a half times the length, 1.6
+		// times. Without rests, and with waits of up to 500 ms after a lost race, it is 3.9
 		// times.
-		if least, most := slices.Min(r.sets[:c.batching]), slices.Max(r.sets[:c.batching]); most > 4*least {
+		if least, most := slices.Min(r.sets[:c.batching]), slices.Max(r.sets[:c.batching]); most > 3*least {
 			t.Errorf("a process wrote %d times, and another %d", most, least)
 		}
 		// A process that does not batch does not rest either, and may keep the others out
-		// for long. Where all rest, the longest wait in those runs was 217 round trips.
-		if waited := inRoundTrips(r.longest); c.single == 0 && waited > contendingFor/2 {
+		// for long. Where all rest, the longest wait in those runs was 217 round trips;
+		// without, it is 370 to 417.
+		if waited := inRoundTrips(r.longest); c.single == 0 && waited > 320 {
 			t.Errorf("one waited for %.0f round trips", waited)
 		}
 	}

@@ -47,8 +47,11 @@ func restingBatcher(t *testing.T, mem *memstore.Store) (db *immukv.Client[int], 
 	stop = busyBatcher(t, db)
 	time.Sleep(10 * roundTrip)
 	set(t, open[int](t, mem), "other", 1)
-	for store.ofLog()["head"] == 0 {
-		time.Sleep(time.Millisecond)
+	for start := time.Now(); store.ofLog()["head"] == 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 100*roundTrip {
+			stop()
+			t.Fatal("it does not rest")
+		}
 	}
 	time.Sleep(roundTrip) // the look is answered
 	return db, store, stop
