@@ -102,18 +102,25 @@ func (v *visitor) testCutOff() {
 	_, _ = v.tab.Problems() // that the server was away
 }
 
-// testGaps pauses a page while more entries come than it can get then, twice. The page
-// says how many it lacks in all.
-func (v *visitor) testGaps() {
-	store := v.newStore()
+// openLogTwice opens the live log of a new store of one entry, here and for another
+// visitor.
+func (v *visitor) openLogTwice() (store string, other *visitor) {
+	store = v.newStore()
 	v.fill(store, func(db *immukv.Client[json.RawMessage]) { v.set(db, "k", "0") })
 	v.serve(store)
-	seen := v.open(v.T)
-	seen.home = v.home
-	for _, page := range []*visitor{v, seen} {
+	other = v.open(v.T)
+	other.home = v.home
+	for _, page := range []*visitor{v, other} {
 		page.visit("/log")
 		page.until(`document.querySelector("#live").dataset.state === "live"`)
 	}
+	return store, other
+}
+
+// testGaps pauses a page while more entries come than it can get then, twice. The page
+// says how many it lacks in all.
+func (v *visitor) testGaps() {
+	store, seen := v.openLogTwice()
 	newest := 0
 	pause := func(entries int) {
 		v.Helper()
@@ -154,15 +161,7 @@ func (v *visitor) testEnded() {
 // testHidden sees that a page that nobody sees holds no stream, and catches up when it is
 // seen again. A browser opens few connections to one server.
 func (v *visitor) testHidden() {
-	store := v.newStore()
-	v.fill(store, func(db *immukv.Client[json.RawMessage]) { v.set(db, "k", "0") })
-	v.serve(store)
-	seen := v.open(v.T)
-	seen.home = v.home
-	for _, page := range []*visitor{v, seen} {
-		page.visit("/log")
-		page.until(`document.querySelector("#live").dataset.state === "live"`)
-	}
+	store, seen := v.openLogTwice()
 	hide := func(hidden bool) {
 		v.Helper()
 		eval[bool](v, fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true}),
